@@ -1,0 +1,1 @@
+//! Holding a Kubernetes Lease, without the I/O.

@@ -1,5 +1,11 @@
 //! Holding a Kubernetes Lease, without the I/O.
 
+mod call;
+mod config;
+mod refusal;
 pub mod wire;
 
+pub use call::{MAX_BODY, Request, RequestId};
+pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
+pub use refusal::{Refusal, Verb};
 pub use wire::{Identity, LeaseName, NameError, Namespace};

@@ -63,7 +63,7 @@ impl From<SystemTime> for MicroTime {
 
 impl fmt::Display for MicroTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = Timestamp::from_microsecond(self.0).expect("the range is narrower than jiff's");
+        let time = Timestamp::from_microsecond(self.0).map_err(|_| fmt::Error)?;
         write!(f, "{time:.6}")
     }
 }

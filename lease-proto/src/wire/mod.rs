@@ -12,4 +12,4 @@ pub use self::lease::{Lease, LeaseList, LeaseSpec};
 pub use self::meta::{ObjectMeta, ResourceVersion};
 pub use self::micro_time::{MicroTime, ParseMicroTimeError, RawTime};
 pub use self::name::{Identity, LeaseName, NameError, Namespace};
-pub use self::status::Status;
+pub use self::status::{Status, StatusDetails};

@@ -75,7 +75,7 @@ pub(crate) enum Answer {
     /// Somebody else was faster; nothing was written.
     Conflict,
     /// The server does not know the credentials; nothing was written.
-    Unauthorized,
+    Unauthorized(Refusal),
     /// The server is overloaded; nothing was written.
     Busy(Option<Duration>),
     /// The request cannot succeed as it is; nothing was written.
@@ -164,14 +164,18 @@ pub(crate) fn classify(config: &Config, call: Call, response: &Response<Vec<u8>>
         (Call::Replace | Call::Patch, StatusCode::OK | StatusCode::CREATED) => {
             record(config, response, status == StatusCode::CREATED)
         }
-        (Call::Create, StatusCode::NOT_FOUND) => refused(config, call, response, said()),
+        (Call::Create, StatusCode::NOT_FOUND) => {
+            Answer::Refused(refusal(config, call, response, said()))
+        }
         (_, StatusCode::NOT_FOUND) => Answer::Absent,
         (Call::Read, StatusCode::CONFLICT) => Answer::Unclear,
         (_, StatusCode::CONFLICT) => Answer::Conflict,
-        (_, StatusCode::UNAUTHORIZED) => Answer::Unauthorized,
+        (_, StatusCode::UNAUTHORIZED) => {
+            Answer::Unauthorized(refusal(config, call, response, said()))
+        }
         (_, StatusCode::TOO_MANY_REQUESTS) => Answer::Busy(retry_after(response, &said())),
         (_, StatusCode::REQUEST_TIMEOUT) => Answer::Unclear,
-        _ if status.is_client_error() => refused(config, call, response, said()),
+        _ if status.is_client_error() => Answer::Refused(refusal(config, call, response, said())),
         _ => Answer::Unclear,
     }
 }
@@ -200,15 +204,16 @@ fn record(config: &Config, response: &Response<Vec<u8>>, created: bool) -> Answe
     }
 }
 
-fn refused(config: &Config, call: Call, response: &Response<Vec<u8>>, said: Status) -> Answer {
-    Answer::Refused(Refusal::new(
+fn refusal(config: &Config, call: Call, response: &Response<Vec<u8>>, said: Status) -> Refusal {
+    let (namespace, name) = (config.namespace.as_str(), config.name.as_str());
+    Refusal::new(
         call.verb(),
         response.status(),
         said,
         response.body(),
-        config.namespace.as_str(),
-        config.name.as_str(),
-    ))
+        namespace,
+        name,
+    )
 }
 
 fn retry_after(response: &Response<Vec<u8>>, said: &Status) -> Option<Duration> {

@@ -5,13 +5,13 @@ use std::{fmt, time::Duration};
 use crate::wire::{Identity, LeaseName, NameError, Namespace};
 
 /// How far the rate of any two machines' clocks is assumed to differ from true time: 1000 ppm, twice what Linux slews by.
-pub const CLOCK_DRIFT_PPM: u32 = 1_000;
+pub(crate) const CLOCK_DRIFT_PPM: u32 = 1_000;
 
 /// The shortest lease that observers built on client-go can be kept from taking, and so the shortest by default.
-pub const SHORTEST_WITH_FOREIGN_OBSERVERS: Duration = Duration::from_secs(3);
+pub(crate) const SHORTEST_WITH_FOREIGN_OBSERVERS: Duration = Duration::from_secs(3);
 
 /// The name under which every write is made, so that its fields keep one owner whichever process writes.
-pub const FIELD_MANAGER: &str = "lease-proto";
+pub(crate) const FIELD_MANAGER: &str = "lease-proto";
 
 /// What one claimant wants: which Lease, under which name, with which timings.
 ///

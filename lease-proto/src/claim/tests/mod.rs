@@ -1,0 +1,1 @@
+//! Timelines: what goes in when, and what comes out.

@@ -1,6 +1,8 @@
 //! Timelines: what goes in when, and what comes out.
 
+mod doubting;
 mod holding;
+mod insisting;
 mod releasing;
 mod taking;
 
@@ -134,10 +136,11 @@ impl Timeline {
     }
 
     fn event(&mut self) -> Event {
-        match self.poll() {
-            Output::Event(event) => event,
-            output => panic!("expected an event at {} ms, got {output:?}", self.millis),
-        }
+        let output = self.poll();
+        let Output::Event(event) = output else {
+            panic!("expected an event at {} ms, got {output:?}", self.millis);
+        };
+        event
     }
 
     fn says(&mut self, event: Event) -> &mut Self {

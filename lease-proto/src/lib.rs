@@ -1,1 +1,4 @@
 //! Holding a Kubernetes Lease, without the I/O.
+
+#[cfg(feature = "server")]
+pub mod server;

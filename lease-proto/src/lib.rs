@@ -82,6 +82,8 @@ mod call;
 mod claim;
 mod config;
 mod refusal;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod wire;
 
 pub use call::{MAX_BODY, Request, RequestId};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Ask, Claim, Want,
-    event::{Event, Failure, GaveUp, Grant, Trouble},
+    event::{Event, Failure, FencingToken, GaveUp, Grant, Trouble},
     is_echo,
     observed::Verdict,
     retry::Backoff,
@@ -12,7 +12,6 @@ use super::{
     writes::Sent,
 };
 use crate::{
-    FencingToken,
     call::{Answer, Call},
     wire::{Lease, MicroTime},
 };

@@ -1,1 +1,3 @@
 //! Holding a Kubernetes Lease, without the I/O.
+
+pub mod access;

@@ -8,19 +8,25 @@
 
 mod authorization;
 mod base64;
+mod credentials_error;
 #[cfg(feature = "kubeconfig")]
 mod discover;
 mod exec;
+mod failure;
 mod in_cluster;
 #[cfg(feature = "kubeconfig")]
 mod kubeconfig;
+#[cfg(feature = "rustls")]
+pub mod rustls;
 mod secret;
 mod server_url;
 
 pub use authorization::{Basic, InvalidToken, bearer};
+pub use credentials_error::{CredentialsError, ExecProblem};
 #[cfg(feature = "kubeconfig")]
 pub use discover::{KubeconfigOptions, NothingConfigured, Way, discover};
 pub use exec::{Exec, ExecCredential, ExecCredentialError};
+pub use failure::{Origin, TlsProblem, TransportError};
 pub use in_cluster::{
     InCluster, InClusterError, SERVICE_ACCOUNT_ROOT, in_cluster, in_cluster_under,
 };

@@ -45,14 +45,14 @@ impl KubeconfigOptions {
         self
     }
 
-    /// The files to read, first wins; empty where there are none.
+    /// The files to read, first wins.
     ///
     /// A path that was given stands as it is, whether or not the file exists. Of those that `KUBECONFIG` lists, the
     /// ones that do not exist are left out, as kubectl does.
     ///
     /// # Errors
     ///
-    /// `KUBECONFIG` is set, and none of its files exists.
+    /// `KUBECONFIG` is set, and none of its files exists; or it is not set, and there is no `~/.kube/config`.
     pub fn files(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
@@ -63,10 +63,10 @@ impl KubeconfigOptions {
         }
         let listed = listed(env);
         if listed.is_empty() {
-            return Ok(home_file(env)
-                .into_iter()
-                .filter(|path| exists(path))
-                .collect());
+            return match home_file(env) {
+                Some(path) if exists(&path) => Ok(vec![path]),
+                home => Err(NothingConfigured::NoWay { home }),
+            };
         }
         let found: Vec<PathBuf> = listed.iter().filter(|path| exists(path)).cloned().collect();
         if found.is_empty() {
@@ -108,13 +108,7 @@ pub fn discover(
             }
         }
     }
-    let files = options.files(env, exists)?;
-    if files.is_empty() {
-        return Err(NothingConfigured::NoWay {
-            home: home_file(env),
-        });
-    }
-    Ok(Way::Kubeconfig(files))
+    options.files(env, exists).map(Way::Kubeconfig)
 }
 
 /// Nothing says where the API server is.

@@ -35,7 +35,7 @@ pub use kubeconfig::{Kubeconfig, KubeconfigEntry, KubeconfigError};
 pub use secret::Secret;
 pub use server_url::{ServerUrl, ServerUrlError};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where an API server is and how to be let in.
 #[derive(Clone, Debug)]
@@ -114,9 +114,27 @@ pub enum Material {
     File(PathBuf),
 }
 
+impl From<&Path> for Material {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
 impl From<PathBuf> for Material {
     fn from(path: PathBuf) -> Self {
         Self::File(path)
+    }
+}
+
+impl From<&[u8]> for Material {
+    fn from(content: &[u8]) -> Self {
+        Self::Inline(Secret::new(content))
+    }
+}
+
+impl From<Vec<u8>> for Material {
+    fn from(content: Vec<u8>) -> Self {
+        Self::Inline(Secret::new(content))
     }
 }
 

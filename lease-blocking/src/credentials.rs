@@ -86,6 +86,7 @@ impl Credentials {
         let stamp = stamp(path);
         if let Some(cached) = &*cached
             && !reload
+            && stamp.is_some()
             && cached.stamp == stamp
             && now.saturating_duration_since(cached.read_at) < REREAD_AFTER
         {

@@ -1,1 +1,19 @@
-//! Holding a Kubernetes Lease, without the I/O.
+//! Holding a Kubernetes Lease from ordinary threads. The twin of `lease-tokio`: the same names, without a runtime.
+
+mod client;
+mod clock;
+mod credentials;
+mod error;
+mod http_transport;
+mod plugin;
+mod tls;
+mod transport;
+
+pub use client::{Client, ClientBuilder, is_in_cluster};
+pub use clock::Clock;
+pub use error::Error;
+pub use lease_proto as proto;
+#[cfg(feature = "kubeconfig")]
+pub use lease_proto::access::KubeconfigOptions;
+pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
+pub use transport::Transport;

@@ -78,6 +78,7 @@
 //! No lock with a deadline can stop a process that was paused between looking at the clock and acting. For that there is
 //! the [`FencingToken`]: a resource that refuses lower tokens than it has seen is safe even then.
 
+pub mod access;
 mod call;
 mod claim;
 mod config;

@@ -1,1 +1,19 @@
-//! Holding a Kubernetes Lease, without the I/O.
+//! Holding a Kubernetes Lease from tasks on tokio. The twin of `lease-blocking`: the same names, awaited.
+
+mod client;
+mod clock;
+mod connector;
+mod credentials;
+mod error;
+mod http_transport;
+mod plugin;
+mod transport;
+
+pub use client::{Client, ClientBuilder, is_in_cluster};
+pub use clock::Clock;
+pub use error::Error;
+pub use lease_proto as proto;
+#[cfg(feature = "kubeconfig")]
+pub use lease_proto::access::KubeconfigOptions;
+pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
+pub use transport::{BoxFuture, Transport};

@@ -1,0 +1,174 @@
+//! What stands in the `Authorization` header, read again when it changes.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderValue;
+use lease_proto::access::{Access, CredentialsError, Material, Origin, Secret, bearer};
+
+use crate::clock::Clock;
+use crate::plugin::Plugin;
+
+/// Gives the `Authorization` header of each request.
+pub(crate) struct Credentials {
+    source: Source,
+    clock: Clock,
+    /// What was read or got last. Held while a new one is got, so that a plugin runs once however many ask.
+    cached: Mutex<Option<Cached>>,
+}
+
+enum Source {
+    /// Nothing to send, or always the same.
+    Fixed(Option<HeaderValue>),
+    File(PathBuf),
+    Plugin(Plugin),
+}
+
+struct Cached {
+    header: HeaderValue,
+    read_at: Instant,
+    /// What the file looked like when it was read.
+    stamp: Option<Stamp>,
+    /// When a plugin's token is over.
+    expires_at: Option<SystemTime>,
+}
+
+impl Credentials {
+    /// Reads what can be read without running anything, so that a missing file is reported at once.
+    pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
+        let auth = &access.auth;
+        let source = match (&auth.token, &auth.basic, &auth.exec) {
+            (Some(Material::File(path)), _, _) => Source::File(path.clone()),
+            (Some(Material::Inline(token)), _, _) => {
+                Source::Fixed(Some(header(token, Origin::Inline)?))
+            }
+            (None, Some(basic), _) => Source::Fixed(Some(basic.header().map_err(|source| {
+                CredentialsError::InvalidToken {
+                    origin: Origin::Inline,
+                    source,
+                }
+            })?)),
+            (None, None, Some(exec)) => Source::Plugin(Plugin::new(exec, access)?),
+            (None, None, None) => Source::Fixed(None),
+        };
+        let clock = Clock::new();
+        let first = match &source {
+            Source::File(path) => Some(read(path, stamp(path), clock.now())?),
+            Source::Fixed(_) | Source::Plugin(_) => None,
+        };
+        Ok(Self {
+            source,
+            clock,
+            cached: Mutex::new(first),
+        })
+    }
+
+    /// The header to send, if any. `reload`: the server refused the last one, so whatever is cached is not good enough.
+    pub(crate) fn authorization(
+        &self,
+        reload: bool,
+        timeout: Duration,
+    ) -> Result<Option<HeaderValue>, CredentialsError> {
+        match &self.source {
+            Source::Fixed(header) => Ok(header.clone()),
+            Source::File(path) => self.read_file(path, reload).map(Some),
+            Source::Plugin(plugin) => self.ask_plugin(plugin, reload, timeout).map(Some),
+        }
+    }
+
+    fn read_file(&self, path: &Path, reload: bool) -> Result<HeaderValue, CredentialsError> {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let stamp = stamp(path);
+        if let Some(cached) = &*cached
+            && !reload
+            && stamp.is_some()
+            && cached.stamp == stamp
+            && now.saturating_duration_since(cached.read_at) < REREAD_AFTER
+        {
+            return Ok(cached.header.clone());
+        }
+        match (read(path, stamp, now), &*cached) {
+            (Ok(fresh), _) => Ok(cached.insert(fresh).header.clone()),
+            // While a token is rotated its file may be away for a moment, and the old one is good until refused.
+            (Err(_), Some(old)) if !reload => Ok(old.header.clone()),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn ask_plugin(
+        &self,
+        plugin: &Plugin,
+        reload: bool,
+        timeout: Duration,
+    ) -> Result<HeaderValue, CredentialsError> {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cached) = &*cached
+            && !reload
+            && cached
+                .expires_at
+                .is_none_or(|expires_at| self.clock.wall() + EXPIRY_MARGIN < expires_at)
+        {
+            return Ok(cached.header.clone());
+        }
+        let (token, expires_at) = plugin.run(timeout)?;
+        let fresh = Cached {
+            header: header(&token, Origin::Inline)?,
+            read_at: self.clock.now(),
+            stamp: None,
+            expires_at,
+        };
+        Ok(cached.insert(fresh).header.clone())
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Fixed(None) => f.write_str("none"),
+            Source::Fixed(Some(_)) => f.write_str("given"),
+            Source::File(path) => write!(f, "token in {}", path.display()),
+            Source::Plugin(plugin) => plugin.fmt(f),
+        }
+    }
+}
+
+fn read(path: &Path, stamp: Option<Stamp>, now: Instant) -> Result<Cached, CredentialsError> {
+    let content =
+        fs::read(path)
+            .map(Secret::new)
+            .map_err(|source| CredentialsError::Unreadable {
+                what: "token",
+                path: path.to_owned(),
+                source,
+            })?;
+    Ok(Cached {
+        header: header(&content.trimmed(), Origin::File(path.to_owned()))?,
+        read_at: now,
+        stamp,
+        expires_at: None,
+    })
+}
+
+fn header(token: &Secret, origin: Origin) -> Result<HeaderValue, CredentialsError> {
+    bearer(token).map_err(|source| CredentialsError::InvalidToken { origin, source })
+}
+
+/// When the file was written, and how long it is.
+type Stamp = (SystemTime, u64);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let changed = |metadata: fs::Metadata| -> io::Result<Stamp> {
+        Ok((metadata.modified()?, metadata.len()))
+    };
+    fs::metadata(path).and_then(changed).ok()
+}
+
+/// A file system may show a change without another time or length.
+const REREAD_AFTER: Duration = Duration::from_secs(60);
+/// A token must outlive the request that carries it.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,207 @@
+//! The built-in transport: HTTP/1.1 by ureq.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use lease_proto::access::{
+    Access, CredentialsError, TlsProblem, TransportError, rustls as settings,
+};
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, TcpConnector};
+
+use crate::tls::TlsConnector;
+use crate::transport::Transport;
+
+/// Speaks HTTP to one server, over connections that are kept and used again.
+#[derive(Debug)]
+pub(crate) struct HttpTransport {
+    agent: Agent,
+    server: String,
+}
+
+impl HttpTransport {
+    /// Connects to nothing yet.
+    pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
+        let config = Config::builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .accept("")
+            .accept_encoding("")
+            .user_agent("")
+            .max_response_header_size(MAX_HEADERS)
+            .build();
+        let connector = ().chain(LabelledTcp::default()).chain(TlsConnector::new(access)?);
+        Ok(Self {
+            agent: Agent::with_parts(config, connector, LabelledResolver::default()),
+            server: access.server.to_string(),
+        })
+    }
+
+    fn explain(&self, error: ureq::Error, timeout: Duration) -> TransportError {
+        let server = self.server.clone();
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "another crate's enum, open and large"
+        )]
+        match error {
+            ureq::Error::Timeout(_) => TransportError::Timeout {
+                server,
+                after: timeout,
+            },
+            ureq::Error::BodyExceedsLimit(_) => TransportError::BodyTooLarge {
+                server,
+                limit: MAX_BODY,
+            },
+            ureq::Error::Http(error) => TransportError::InvalidRequest(error),
+            ureq::Error::HostNotFound => TransportError::Dns {
+                server,
+                source: io::Error::other("no address"),
+            },
+            ureq::Error::Other(other) => match other.downcast::<Labelled>() {
+                Ok(labelled) => labelled.explain(server),
+                Err(source) => TransportError::Interrupted { server, source },
+            },
+            ureq::Error::Io(error) => match settings::problem(&error) {
+                Some(problem) => TransportError::Tls {
+                    server,
+                    problem,
+                    source: error.into(),
+                },
+                None => TransportError::Interrupted {
+                    server,
+                    source: error.into(),
+                },
+            },
+            error => TransportError::Interrupted {
+                server,
+                source: error.into(),
+            },
+        }
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(Some(timeout.min(LONGEST)))
+            .build();
+        let answer = self.agent.run(request).and_then(|response| {
+            let (parts, body) = response.into_parts();
+            let body = body
+                .into_with_config()
+                .limit(MAX_BODY as u64)
+                .read_to_vec()?;
+            Ok(http::Response::from_parts(parts, body))
+        });
+        answer.map_err(|error| self.explain(error, timeout))
+    }
+}
+
+/// How far a call had come when it failed; ureq itself says only that there was an I/O error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Phase {
+    Connect,
+    Dns,
+    Tls,
+}
+
+impl Phase {
+    /// Puts the label on an I/O error and leaves the others, timeouts among them, as they are.
+    pub(crate) fn label(self, error: ureq::Error) -> ureq::Error {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "another crate's enum, open and large"
+        )]
+        match error {
+            ureq::Error::Io(source) => ureq::Error::Other(Box::new(Labelled {
+                phase: self,
+                source,
+            })),
+            error => error,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Labelled {
+    phase: Phase,
+    source: io::Error,
+}
+
+impl Labelled {
+    fn explain(self, server: String) -> TransportError {
+        let source = self.source;
+        match self.phase {
+            Phase::Connect => TransportError::Connect { server, source },
+            Phase::Dns => TransportError::Dns { server, source },
+            Phase::Tls => TransportError::Tls {
+                server,
+                problem: settings::problem(&source).unwrap_or(TlsProblem::Other),
+                source: source.into(),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Labelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed in phase {:?}", self.phase)
+    }
+}
+
+impl Error for Labelled {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[derive(Debug, Default)]
+struct LabelledTcp(TcpConnector);
+
+impl Connector<()> for LabelledTcp {
+    type Out = <TcpConnector as Connector<()>>::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        self.0
+            .connect(details, chained)
+            .map_err(|error| Phase::Connect.label(error))
+    }
+}
+
+#[derive(Debug, Default)]
+struct LabelledResolver(DefaultResolver);
+
+impl Resolver for LabelledResolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0
+            .resolve(uri, config, timeout)
+            .map_err(|error| Phase::Dns.label(error))
+    }
+}
+
+const MAX_BODY: usize = 2 * 1024 * 1024;
+const MAX_HEADERS: usize = 64 * 1024;
+/// Far beyond any request's deadline, and far from what instants cannot hold.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,0 +1,170 @@
+//! Why there are no credentials, and what is to be done.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{ExecCredentialError, InvalidToken, Origin};
+
+/// Something to prove an identity with, the server's or the client's, is missing or cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CredentialsError {
+    /// A credential plugin gave none.
+    Exec {
+        /// The program.
+        command: PathBuf,
+        /// Why not.
+        problem: ExecProblem,
+    },
+    /// The token is empty or no text for a header.
+    InvalidToken {
+        /// Where it came from.
+        origin: Origin,
+        /// What is wrong.
+        source: InvalidToken,
+    },
+    /// The client's key and its certificate do not belong together.
+    KeyMismatch {
+        /// Where the certificate came from.
+        certificate: Origin,
+        /// Where the key came from.
+        key: Origin,
+        /// What the TLS library said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The platform has no certificates to believe in, and none were given.
+    NoPlatformCertificates,
+    /// There is no PEM of the right kind in it.
+    NotPem {
+        /// What it was to be, such as `certificate authority`.
+        what: &'static str,
+        /// Where it came from.
+        origin: Origin,
+        /// What it must hold, as PEM names it, such as `CERTIFICATE`.
+        label: &'static str,
+    },
+    /// The TLS server name is neither a DNS name nor an address.
+    ServerName {
+        /// The name.
+        name: String,
+    },
+    /// A file cannot be read.
+    Unreadable {
+        /// What was to be in it, such as `token`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for CredentialsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exec { command, problem } => {
+                let command = command.display();
+                match problem {
+                    ExecProblem::Answer(_) => write!(f, "the credential plugin {command} gave no credentials"),
+                    ExecProblem::Exit { status } => {
+                        write!(f, "the credential plugin {command} failed ({status}); run it by hand to see why")
+                    }
+                    ExecProblem::OnlyCertificate => write!(
+                        f,
+                        "the credential plugin {command} gave a client certificate and no token, which is not supported; have it \
+                         give a token"
+                    ),
+                    ExecProblem::Start { install_hint, .. } => {
+                        write!(f, "the credential plugin {command} cannot be run")?;
+                        match install_hint {
+                            Some(hint) => write!(f, "; {hint}"),
+                            None => f.write_str("; check that it is installed and executable"),
+                        }
+                    }
+                    ExecProblem::Timeout { after } => {
+                        write!(f, "the credential plugin {command} gave no answer within {after:?}")
+                    }
+                    ExecProblem::TooMuchOutput { limit } => {
+                        write!(f, "the credential plugin {command} wrote more than {limit} bytes")
+                    }
+                }
+            }
+            Self::InvalidToken { origin, .. } => write!(f, "the token {origin} cannot be used"),
+            Self::KeyMismatch { certificate, key, .. } => write!(
+                f,
+                "the client key {key} and the client certificate {certificate} cannot be used together; give the pair that was \
+                 issued together"
+            ),
+            Self::NoPlatformCertificates => f.write_str(
+                "this machine has no certificate authorities to check the server by; give the server's own as certificate authority",
+            ),
+            Self::NotPem { what, origin, label } => write!(
+                f,
+                "the {what} {origin} is not PEM; it must hold a block that starts with -----BEGIN {label}-----"
+            ),
+            Self::ServerName { name } => write!(
+                f,
+                "the TLS server name {name:?} is neither a DNS name nor an address; it is one of those in the server's certificate"
+            ),
+            Self::Unreadable { what, path, .. } => write!(
+                f,
+                "cannot read the {what} in {}; the file must exist and be readable by this process",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl Error for CredentialsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Exec { problem, .. } => match problem {
+                ExecProblem::Answer(error) => Some(error),
+                ExecProblem::Start { source, .. } => Some(source),
+                ExecProblem::Exit { .. }
+                | ExecProblem::OnlyCertificate
+                | ExecProblem::Timeout { .. }
+                | ExecProblem::TooMuchOutput { .. } => None,
+            },
+            Self::InvalidToken { source, .. } => Some(source),
+            Self::KeyMismatch { source, .. } => Some(&**source),
+            Self::NoPlatformCertificates | Self::NotPem { .. } | Self::ServerName { .. } => None,
+            Self::Unreadable { source, .. } => Some(source),
+        }
+    }
+}
+
+/// Why a credential plugin gave no credentials. What it printed is not repeated: it may be a secret.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ExecProblem {
+    /// It answered something else.
+    Answer(ExecCredentialError),
+    /// It ended with another code than 0.
+    Exit {
+        /// How it ended, in the system's words.
+        status: String,
+    },
+    /// It gave a client certificate and no token.
+    OnlyCertificate,
+    /// It could not be started.
+    Start {
+        /// What the kubeconfig says to people who lack it.
+        install_hint: Option<String>,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It did not end in time.
+    Timeout {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// It wrote more than an answer can be.
+    TooMuchOutput {
+        /// How many bytes are read at most.
+        limit: usize,
+    },
+}

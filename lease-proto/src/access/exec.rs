@@ -1,0 +1,326 @@
+//! Credential plugins: the program to ask, as data, and its answer.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde::Deserialize;
+
+use super::{Access, ClientCertificate, Material, Secret, base64};
+
+/// A program that is asked for credentials, as a kubeconfig names it.
+///
+/// Nothing here runs it; a driver does, and only where that was allowed. `Debug` shows neither arguments nor environment.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Exec {
+    /// The program: a bare name to be looked for in `PATH`, or a path.
+    pub command: PathBuf,
+    /// Its arguments.
+    pub args: Vec<Secret>,
+    /// What is added to its environment.
+    pub env: Vec<(String, Secret)>,
+    /// The version of the API that it answers in, such as `client.authentication.k8s.io/v1`.
+    pub api_version: String,
+    /// What to tell people who lack the program.
+    pub install_hint: Option<String>,
+    /// Whether it is told about the cluster.
+    pub provide_cluster_info: bool,
+}
+
+impl Exec {
+    /// Starts from the program and the version of the API that it answers in.
+    pub fn new(command: impl Into<PathBuf>, api_version: impl Into<String>) -> Self {
+        Self {
+            command: command.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            api_version: api_version.into(),
+            install_hint: None,
+            provide_cluster_info: false,
+        }
+    }
+
+    /// What the program finds in `KUBERNETES_EXEC_INFO`. `ca` is the content of the cluster's CA, where there is one.
+    pub fn info(&self, access: &Access, ca: Option<&[u8]>) -> String {
+        let mut spec = serde_json::Map::new();
+        spec.insert("interactive".to_owned(), false.into());
+        if self.provide_cluster_info {
+            let mut cluster = serde_json::Map::new();
+            cluster.insert("server".to_owned(), access.server.to_string().into());
+            if let Some(name) = &access.tls.server_name {
+                cluster.insert("tls-server-name".to_owned(), name.clone().into());
+            }
+            if access.tls.insecure_skip_verify {
+                cluster.insert("insecure-skip-tls-verify".to_owned(), true.into());
+            }
+            if let Some(ca) = ca {
+                let data = String::from_utf8_lossy(&base64::encode(ca)).into_owned();
+                cluster.insert("certificate-authority-data".to_owned(), data.into());
+            }
+            spec.insert("cluster".to_owned(), cluster.into());
+        }
+        serde_json::json!({ "apiVersion": self.api_version, "kind": "ExecCredential", "spec": spec }).to_string()
+    }
+}
+
+impl fmt::Debug for Exec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exec")
+            .field("command", &self.command)
+            .field("args", &self.args.len())
+            .field("env", &self.env.len())
+            .field("api_version", &self.api_version)
+            .field("provide_cluster_info", &self.provide_cluster_info)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a credential plugin answered: a token, a certificate, or both.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ExecCredential {
+    /// The bearer token.
+    pub token: Option<Secret>,
+    /// The client certificate with its key.
+    pub client_certificate: Option<ClientCertificate>,
+    /// When to ask again, by the wall clock. `None`: when the server refuses it.
+    pub expires_at: Option<SystemTime>,
+}
+
+impl ExecCredential {
+    /// Reads what the plugin wrote to its standard output. `api_version` is the one that it was asked for.
+    ///
+    /// # Errors
+    ///
+    /// It is no ExecCredential of that version, or holds no credentials. The error repeats nothing of it but its version
+    /// and its kind.
+    pub fn parse(output: &[u8], api_version: &str) -> Result<Self, ExecCredentialError> {
+        let answer: Answer =
+            serde_json::from_slice(output).map_err(|error| ExecCredentialError::NotJson {
+                line: error.line(),
+                column: error.column(),
+            })?;
+        if answer.kind != "ExecCredential" || answer.api_version != api_version {
+            return Err(ExecCredentialError::OtherKind {
+                expected: api_version.to_owned(),
+                api_version: answer.api_version,
+                kind: answer.kind,
+            });
+        }
+        let status = answer.status.unwrap_or_default();
+        let client_certificate = match (present(status.certificate), present(status.key)) {
+            (Some(certificate), Some(key)) => Some(ClientCertificate {
+                certificate: Material::Inline(certificate),
+                key: Material::Inline(key),
+            }),
+            (None, None) => None,
+            (Some(_), None) => return Err(ExecCredentialError::Missing("clientKeyData")),
+            (None, Some(_)) => return Err(ExecCredentialError::Missing("clientCertificateData")),
+        };
+        let token = present(status.token);
+        if token.is_none() && client_certificate.is_none() {
+            return Err(ExecCredentialError::Missing("token"));
+        }
+        let expires_at = match status.expires {
+            Some(text) => Some(
+                text.parse::<jiff::Timestamp>()
+                    .map_err(|_| ExecCredentialError::NotATime { text })?
+                    .into(),
+            ),
+            None => None,
+        };
+        Ok(Self {
+            token,
+            client_certificate,
+            expires_at,
+        })
+    }
+}
+
+/// A credential plugin answered with something that holds no credentials.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ExecCredentialError {
+    /// A field of the status is missing.
+    Missing(&'static str),
+    /// `expirationTimestamp` is no RFC 3339 time.
+    NotATime {
+        /// What stands there.
+        text: String,
+    },
+    /// It is not JSON, or not of the shape of an ExecCredential.
+    NotJson {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
+    /// It is another kind, or of another version than was asked for.
+    OtherKind {
+        /// The version that was asked for.
+        expected: String,
+        /// The version that came.
+        api_version: String,
+        /// The kind that came.
+        kind: String,
+    },
+}
+
+impl fmt::Display for ExecCredentialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(field) => {
+                write!(f, "the credential plugin's answer has no status.{field}")
+            }
+            Self::NotATime { text } => write!(
+                f,
+                "the credential plugin's status.expirationTimestamp is {text:?}; it must be like 2026-01-31T12:00:00Z"
+            ),
+            Self::NotJson { line, column } => write!(
+                f,
+                "the credential plugin's answer is no ExecCredential in JSON (line {line}, column {column})"
+            ),
+            Self::OtherKind {
+                expected,
+                api_version,
+                kind,
+            } => write!(
+                f,
+                "the credential plugin answered with kind {kind:?} of {api_version:?}; it must be ExecCredential of {expected}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ExecCredentialError {}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    status: Option<Status>,
+}
+
+#[derive(Default, Deserialize)]
+struct Status {
+    token: Option<Secret>,
+    #[serde(rename = "clientCertificateData")]
+    certificate: Option<Secret>,
+    #[serde(rename = "clientKeyData")]
+    key: Option<Secret>,
+    #[serde(rename = "expirationTimestamp")]
+    expires: Option<String>,
+}
+
+fn present(secret: Option<Secret>) -> Option<Secret> {
+    secret.filter(|secret| !secret.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::super::ServerUrl;
+    use super::*;
+
+    const V1: &str = "client.authentication.k8s.io/v1";
+
+    #[test]
+    fn a_token_with_its_expiry_is_read() {
+        let found =
+            parse(r#"{"token":"canary","expirationTimestamp":"1970-01-01T00:01:40Z"}"#).unwrap();
+        assert_eq!(found.token, Some(Secret::from("canary")));
+        assert_eq!(
+            found.expires_at,
+            Some(UNIX_EPOCH + Duration::from_secs(100))
+        );
+        assert!(!format!("{found:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_certificate_without_a_token_is_read() {
+        let found =
+            parse(r#"{"token":"","clientCertificateData":"C","clientKeyData":"canary"}"#).unwrap();
+        assert_eq!(found.token, None);
+        let certificate = found.client_certificate.unwrap();
+        assert_eq!(certificate.key, Material::Inline(Secret::from("canary")));
+        assert!(!format!("{certificate:?}").contains("canary"));
+    }
+
+    #[test]
+    fn an_answer_without_credentials_is_an_error_that_names_the_field() {
+        for (status, field) in [
+            ("{}", "status.token"),
+            ("null", "status.token"),
+            (r#"{"clientCertificateData":"C"}"#, "status.clientKeyData"),
+            (r#"{"clientKeyData":"K"}"#, "status.clientCertificateData"),
+            (r#"{"token":"t","expirationTimestamp":"soon"}"#, "\"soon\""),
+        ] {
+            let error = parse(status).unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_kind_or_version_is_refused() {
+        let answer =
+            br#"{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential"}"#;
+        let error = ExecCredential::parse(answer, V1).unwrap_err().to_string();
+        assert!(
+            error.contains("v1beta1")
+                && error.ends_with("ExecCredential of client.authentication.k8s.io/v1")
+        );
+        assert!(ExecCredential::parse(b"{}", V1).is_err());
+    }
+
+    #[test]
+    fn what_is_not_json_is_not_repeated() {
+        for output in [
+            "canary",
+            r#"{"status":{"token":{"canary":1}}}"#,
+            r#"{"status":"canary"}"#,
+            "",
+            "\u{0}",
+        ] {
+            let error = ExecCredential::parse(output.as_bytes(), V1).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+            assert!(error.to_string().contains("line"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_cluster_is_told_only_where_that_is_asked_for() {
+        let mut access = Access::new(ServerUrl::parse("https://h:6443").unwrap());
+        access.tls.server_name = Some("api".to_owned());
+        let mut exec = Exec::new("plugin", V1);
+        exec.args.push(Secret::from("canary"));
+        let plain = exec.info(&access, Some(b"foo"));
+        assert_eq!(
+            plain,
+            r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"interactive":false}}"#
+        );
+        exec.provide_cluster_info = true;
+        let info = exec.info(&access, Some(b"foo"));
+        assert!(
+            info.contains(r#""server":"https://h:6443""#)
+                && info.contains(r#""tls-server-name":"api""#),
+            "{info}"
+        );
+        assert!(
+            info.contains(r#""certificate-authority-data":"Zm9v""#),
+            "{info}"
+        );
+        assert!(!format!("{exec:?}").contains("canary"));
+    }
+
+    fn parse(status: &str) -> Result<ExecCredential, ExecCredentialError> {
+        let answer = format!(
+            r#"{{"apiVersion":"{V1}","kind":"ExecCredential","spec":{{}},"status":{status}}}"#
+        );
+        ExecCredential::parse(answer.as_bytes(), V1)
+    }
+}

@@ -1,0 +1,205 @@
+//! Why no answer came: what a driver says, and what is to be checked.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::CredentialsError;
+
+/// No answer came. Whether the request took effect is unknown, but for the variants that say otherwise.
+///
+/// The message names the server and what to check; the chain of sources has what the libraries below said.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The body of the answer is larger than any answer to a request for Leases.
+    BodyTooLarge {
+        /// The server's address.
+        server: String,
+        /// How many bytes are read at most.
+        limit: usize,
+    },
+    /// No connection was made; nothing was sent.
+    Connect {
+        /// The server's address.
+        server: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The credentials could not be read or got; nothing was sent.
+    Credentials(CredentialsError),
+    /// The server's name was not found; nothing was sent.
+    Dns {
+        /// The server's address.
+        server: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection ended, or what came over it is no HTTP.
+    Interrupted {
+        /// The server's address.
+        server: String,
+        /// What the HTTP library said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The request cannot be sent as it is; nothing was.
+    InvalidRequest(http::Error),
+    /// Whatever a transport from elsewhere has to say.
+    Other(Box<dyn Error + Send + Sync>),
+    /// No answer came in time.
+    Timeout {
+        /// The server's address.
+        server: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The server is not who it should be, or does not want this client.
+    Tls {
+        /// The server's address.
+        server: String,
+        /// What is wrong.
+        problem: TlsProblem,
+        /// What the TLS library said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BodyTooLarge { server, limit } => write!(
+                f,
+                "the answer of {server} is larger than {limit} bytes; check that it is a Kubernetes API server"
+            ),
+            Self::Connect { server, .. } => {
+                write!(
+                    f,
+                    "cannot connect to {server}; check the address, and that the server runs"
+                )
+            }
+            Self::Credentials(_) => f.write_str("no credentials to send"),
+            Self::Dns { server, .. } => write!(
+                f,
+                "the name of {server} is not found; check it, and the DNS"
+            ),
+            Self::Interrupted { server, .. } => {
+                write!(
+                    f,
+                    "the connection to {server} ended before the answer was complete"
+                )
+            }
+            Self::InvalidRequest(_) => f.write_str("the request cannot be sent"),
+            Self::Other(_) => f.write_str("the transport failed"),
+            Self::Timeout { server, after } => {
+                write!(f, "no answer from {server} within {after:?}")
+            }
+            Self::Tls {
+                server, problem, ..
+            } => problem.describe(server, f),
+        }
+    }
+}
+
+impl Error for TransportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::BodyTooLarge { .. } | Self::Timeout { .. } => None,
+            Self::Connect { source, .. } | Self::Dns { source, .. } => Some(source),
+            Self::Credentials(error) => Some(error),
+            Self::Interrupted { source, .. } | Self::Other(source) | Self::Tls { source, .. } => {
+                Some(&**source)
+            }
+            Self::InvalidRequest(error) => Some(error),
+        }
+    }
+}
+
+impl From<CredentialsError> for TransportError {
+    fn from(error: CredentialsError) -> Self {
+        Self::Credentials(error)
+    }
+}
+
+/// What is wrong between a server's certificate, a client's, and what each expects.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TlsProblem {
+    /// The server refused the client's certificate, or wants one and got none.
+    ClientCertificateRefused,
+    /// The certificate's time is over.
+    Expired,
+    /// The certificate is for other names.
+    NameMismatch {
+        /// The names that it is for; empty where they are not known.
+        presented: Vec<String>,
+    },
+    /// The certificate's time has not come.
+    NotYetValid,
+    /// Something else; the source says what.
+    Other,
+    /// The certificate is not signed by an authority that is believed.
+    UnknownIssuer,
+}
+
+impl TlsProblem {
+    fn describe(&self, server: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientCertificateRefused => write!(
+                f,
+                "{server} refused the client certificate or wants one; check that it is of the server's client CA and not expired"
+            ),
+            Self::Expired => write!(
+                f,
+                "the certificate of {server} has expired; renew it, or correct the clock of this machine"
+            ),
+            Self::NameMismatch { presented } => {
+                write!(f, "the certificate of {server} is for another name")?;
+                for (index, name) in presented.iter().enumerate() {
+                    let comma = if index == 0 { ": " } else { ", " };
+                    write!(f, "{comma}{name}")?;
+                }
+                f.write_str("; use a name that it is for, or set one as TLS server name")
+            }
+            Self::NotYetValid => write!(
+                f,
+                "the certificate of {server} is not valid yet; correct the clock of this machine or of the one that issued it"
+            ),
+            Self::Other => write!(f, "no TLS connection to {server}"),
+            Self::UnknownIssuer => write!(
+                f,
+                "the certificate of {server} is signed by an unknown authority; give the one that signed it as certificate \
+                 authority"
+            ),
+        }
+    }
+}
+
+/// Where a piece of configuration came from, for messages.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "as Material, without its content")]
+pub enum Origin {
+    /// It was given as it is.
+    Inline,
+    /// It was read from a file.
+    File(PathBuf),
+}
+
+impl From<&super::Material> for Origin {
+    fn from(material: &super::Material) -> Self {
+        match material {
+            super::Material::Inline(_) => Self::Inline,
+            super::Material::File(path) => Self::File(path.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline => f.write_str("as given"),
+            Self::File(path) => write!(f, "in {}", path.display()),
+        }
+    }
+}

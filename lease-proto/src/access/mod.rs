@@ -1,0 +1,145 @@
+//! Where an API server is and how to be let in, as plain data.
+//!
+//! Nothing here does IO: files come in as bytes, the environment as a function. What a file holds that must be read
+//! again later (a token that is rotated) stays a path in [`Access`], and reading it is the driver's work.
+//!
+//! [`in_cluster()`] gives the [`Access`] of a pod, [`Access::new`] starts one from a URL. With the feature `kubeconfig`,
+//! `Kubeconfig` gives one as kubectl has it, and `discover` says which of the ways applies.
+
+mod authorization;
+mod base64;
+mod credentials_error;
+#[cfg(feature = "kubeconfig")]
+mod discover;
+mod exec;
+mod failure;
+mod in_cluster;
+#[cfg(feature = "kubeconfig")]
+mod kubeconfig;
+#[cfg(feature = "rustls")]
+pub mod rustls;
+mod secret;
+mod server_url;
+
+pub use authorization::{Basic, InvalidToken, bearer};
+pub use credentials_error::{CredentialsError, ExecProblem};
+#[cfg(feature = "kubeconfig")]
+pub use discover::{KubeconfigOptions, NothingConfigured, Way, discover};
+pub use exec::{Exec, ExecCredential, ExecCredentialError};
+pub use failure::{Origin, TlsProblem, TransportError};
+pub use in_cluster::{
+    InCluster, InClusterError, SERVICE_ACCOUNT_ROOT, in_cluster, in_cluster_under,
+};
+#[cfg(feature = "kubeconfig")]
+pub use kubeconfig::{Kubeconfig, KubeconfigEntry, KubeconfigError};
+pub use secret::Secret;
+pub use server_url::{ServerUrl, ServerUrlError};
+
+use std::path::{Path, PathBuf};
+
+/// Where an API server is and how to be let in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Access {
+    /// The address that requests go to.
+    pub server: ServerUrl,
+    /// How the server proves who it is.
+    pub tls: Tls,
+    /// How the client proves who it is.
+    pub auth: Auth,
+    /// The namespace to use where none is named. Defaults to none.
+    pub namespace: Option<String>,
+}
+
+impl Access {
+    /// Starts from an address, verified by the platform's certificates, without credentials.
+    pub fn new(server: ServerUrl) -> Self {
+        Self {
+            server,
+            tls: Tls::default(),
+            auth: Auth::default(),
+            namespace: None,
+        }
+    }
+}
+
+/// How the server proves who it is.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Tls {
+    /// The certificates, in PEM, that the server's must be signed by. Defaults to those of the platform.
+    pub ca: Option<Material>,
+    /// Believes any certificate: whoever answers may read the credentials. Defaults to no.
+    pub insecure_skip_verify: bool,
+    /// The name that the server's certificate must bear. Defaults to the host of the address.
+    pub server_name: Option<String>,
+}
+
+/// How the client proves who it is. Several may be given; the server picks.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Auth {
+    /// A bearer token. As a file it is read again when it changes.
+    pub token: Option<Material>,
+    /// A name and a password. A token goes before it.
+    pub basic: Option<Basic>,
+    /// A certificate with its key.
+    pub client_certificate: Option<ClientCertificate>,
+    /// A program that is asked for a token or a certificate. A token goes before it.
+    pub exec: Option<Exec>,
+}
+
+/// A client certificate with its key.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a certificate and its key, and nothing else"
+)]
+pub struct ClientCertificate {
+    /// The certificate, in PEM, followed by those that link it to the server's authority.
+    pub certificate: Material,
+    /// Its private key, in PEM.
+    pub key: Material,
+}
+
+/// Something to prove an identity with: the thing itself, or the file that holds it.
+///
+/// `Debug` shows the path and never the content.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a driver must handle both")]
+pub enum Material {
+    /// The content.
+    Inline(Secret),
+    /// The file that holds it.
+    File(PathBuf),
+}
+
+impl From<&Path> for Material {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+impl From<PathBuf> for Material {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+impl From<&[u8]> for Material {
+    fn from(content: &[u8]) -> Self {
+        Self::Inline(Secret::new(content))
+    }
+}
+
+impl From<Vec<u8>> for Material {
+    fn from(content: Vec<u8>) -> Self {
+        Self::Inline(Secret::new(content))
+    }
+}
+
+impl From<Secret> for Material {
+    fn from(secret: Secret) -> Self {
+        Self::Inline(secret)
+    }
+}

@@ -1,0 +1,97 @@
+//! Why there is no client, or no answer.
+
+use std::fmt;
+
+use lease_proto::access::{CredentialsError, InClusterError, ServerUrlError, TransportError};
+#[cfg(feature = "kubeconfig")]
+use lease_proto::access::{KubeconfigError, NothingConfigured};
+
+/// Why there is no client, or no answer.
+///
+/// The message of each says what would be right. Those of its sources say more; none of them shows a secret.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Credentials, or what checks the server's, are missing or cannot be used.
+    Credentials(CredentialsError),
+    /// This is no pod, or not one that is told where the API server is.
+    InCluster(InClusterError),
+    /// The kubeconfig does not say where the API server is or how to be let in.
+    #[cfg(feature = "kubeconfig")]
+    Kubeconfig(KubeconfigError),
+    /// Nothing says where the API server is.
+    #[cfg(feature = "kubeconfig")]
+    NothingConfigured(NothingConfigured),
+    /// The address of the server cannot be used.
+    ServerUrl(ServerUrlError),
+    /// No answer came.
+    Transport(TransportError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Credentials(error) => error.fmt(f),
+            Self::InCluster(error) => error.fmt(f),
+            #[cfg(feature = "kubeconfig")]
+            Self::Kubeconfig(error) => error.fmt(f),
+            #[cfg(feature = "kubeconfig")]
+            Self::NothingConfigured(error) => error.fmt(f),
+            Self::ServerUrl(error) => error.fmt(f),
+            Self::Transport(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Credentials(error) => error.source(),
+            Self::InCluster(error) => error.source(),
+            #[cfg(feature = "kubeconfig")]
+            Self::Kubeconfig(error) => error.source(),
+            #[cfg(feature = "kubeconfig")]
+            Self::NothingConfigured(error) => error.source(),
+            Self::ServerUrl(error) => error.source(),
+            Self::Transport(error) => error.source(),
+        }
+    }
+}
+
+impl From<CredentialsError> for Error {
+    fn from(error: CredentialsError) -> Self {
+        Self::Credentials(error)
+    }
+}
+
+impl From<InClusterError> for Error {
+    fn from(error: InClusterError) -> Self {
+        Self::InCluster(error)
+    }
+}
+
+#[cfg(feature = "kubeconfig")]
+impl From<KubeconfigError> for Error {
+    fn from(error: KubeconfigError) -> Self {
+        Self::Kubeconfig(error)
+    }
+}
+
+#[cfg(feature = "kubeconfig")]
+impl From<NothingConfigured> for Error {
+    fn from(error: NothingConfigured) -> Self {
+        Self::NothingConfigured(error)
+    }
+}
+
+impl From<ServerUrlError> for Error {
+    fn from(error: ServerUrlError) -> Self {
+        Self::ServerUrl(error)
+    }
+}
+
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(error)
+    }
+}

@@ -1,0 +1,203 @@
+//! The built-in transport: HTTP/1.1 or HTTP/2, as the server prefers, by hyper.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lease_proto::access::{
+    Access, CredentialsError, TlsProblem, TransportError, rustls as settings,
+};
+
+use crate::connector::{Connector, Labelled, Phase, connector};
+use crate::transport::{BoxFuture, Transport};
+
+/// Speaks HTTP to one server, over connections that are kept and used again.
+pub(crate) struct HttpTransport {
+    connector: Connector,
+    pool: Mutex<Pool>,
+    server: String,
+}
+
+/// The connections, and how often they have been replaced by none.
+struct Pool {
+    client: Client,
+    generation: u64,
+}
+
+type Client = legacy::Client<Connector, Full<Bytes>>;
+
+impl HttpTransport {
+    /// Connects to nothing yet.
+    pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
+        let connector = connector(access)?;
+        Ok(Self {
+            pool: Mutex::new(Pool {
+                client: client(&connector),
+                generation: 0,
+            }),
+            connector,
+            server: access.server.to_string(),
+        })
+    }
+
+    async fn exchange(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let (client, mut abandoned) = {
+            let pool = self.pool();
+            let abandoned = Abandoned {
+                transport: self,
+                generation: pool.generation,
+                answered: false,
+            };
+            (pool.client.clone(), abandoned)
+        };
+        let answer = self.answer(&client, request).await;
+        abandoned.answered = true;
+        answer
+    }
+
+    async fn answer(
+        &self,
+        client: &Client,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let request = request.map(|body| Full::new(Bytes::from(body)));
+        let response = client
+            .request(request)
+            .await
+            .map_err(|error| self.explain(error))?;
+        let (parts, body) = response.into_parts();
+        match Limited::new(body, MAX_BODY).collect().await {
+            Ok(body) => Ok(http::Response::from_parts(parts, body.to_bytes().to_vec())),
+            Err(error) if error.is::<LengthLimitError>() => Err(TransportError::BodyTooLarge {
+                server: self.server.clone(),
+                limit: MAX_BODY,
+            }),
+            Err(source) => Err(TransportError::Interrupted {
+                server: self.server.clone(),
+                source,
+            }),
+        }
+    }
+
+    fn explain(&self, error: legacy::Error) -> TransportError {
+        let server = self.server.clone();
+        if let Some(problem) = settings::problem(&error) {
+            return TransportError::Tls {
+                server,
+                problem,
+                source: error.into(),
+            };
+        }
+        match find::<Labelled>(&error).map(|labelled| labelled.phase) {
+            Some(Phase::Dns) => TransportError::Dns {
+                server,
+                source: io_error(error),
+            },
+            Some(Phase::Connect) => TransportError::Connect {
+                server,
+                source: io_error(error),
+            },
+            // Of the ways to a connection only TLS has no label.
+            None if error.is_connect() => TransportError::Tls {
+                server,
+                problem: TlsProblem::Other,
+                source: error.into(),
+            },
+            None => TransportError::Interrupted {
+                server,
+                source: error.into(),
+            },
+        }
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<http::Response<Vec<u8>>, TransportError>> {
+        Box::pin(self.exchange(request))
+    }
+}
+
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransport")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Notes that a request was given up before its answer: its connection, which HTTP/2 shares, may be dead, so the next
+/// request makes a new one. Requests that are under way keep theirs.
+struct Abandoned<'a> {
+    transport: &'a HttpTransport,
+    generation: u64,
+    answered: bool,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let mut pool = self.transport.pool();
+        // Of many that are given up at once only the first has anything to replace.
+        if pool.generation == self.generation {
+            pool.client = client(&self.transport.connector);
+            pool.generation += 1;
+        }
+    }
+}
+
+fn client(connector: &Connector) -> Client {
+    legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http1_max_buf_size(MAX_HEADERS)
+        .http2_max_header_list_size(MAX_HEADERS_H2)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .build(connector.clone())
+}
+
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Keeps what kind of error the system reported, and the chain that led to it.
+fn io_error(error: legacy::Error) -> io::Error {
+    let kind = find::<io::Error>(&error).map_or(io::ErrorKind::Other, io::Error::kind);
+    io::Error::new(kind, error)
+}
+
+/// Longer than any pause between renewals that is of use.
+const IDLE: Duration = Duration::from_secs(90);
+const MAX_BODY: usize = 2 * 1024 * 1024;
+const MAX_HEADERS: usize = 64 * 1024;
+const MAX_HEADERS_H2: u32 = 64 * 1024;
+/// Sent only while a request is under way.
+const PING_INTERVAL: Duration = Duration::from_secs(3);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);

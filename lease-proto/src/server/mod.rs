@@ -33,6 +33,7 @@ mod builder;
 mod changes;
 mod decode;
 mod discovery;
+mod faults;
 mod go_time;
 mod managed_fields;
 mod namespaces;
@@ -70,6 +71,7 @@ use self::{
 };
 pub use self::{
     builder::{ApiServerBuilder, Version},
+    faults::{Fault, Faults, Reply},
     rbac::Rule,
     route::Verb,
     snapshot::SnapshotError,
@@ -122,7 +124,6 @@ impl ApiServer {
     }
 
     /// Starts a server with namespaces, users, rules or a version of its own.
-    #[must_use]
     pub fn builder() -> ApiServerBuilder {
         ApiServerBuilder::default()
     }

@@ -190,7 +190,7 @@ impl<'a> Query<'a> {
 
 /// Takes percent signs out of a text; `+` is a space in a query.
 fn decoded(text: &str, plus: bool) -> Cow<'_, str> {
-    if !text.contains('%') && !(plus && text.contains('+')) {
+    if !(text.contains('%') || plus && text.contains('+')) {
         return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();

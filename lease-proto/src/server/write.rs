@@ -213,7 +213,10 @@ impl ApiServer {
             }
             return Deletion::Gone(uid);
         }
-        lease.metadata.deletion_timestamp.get_or_insert(now.whole());
+        lease
+            .metadata
+            .deletion_timestamp
+            .get_or_insert_with(|| now.whole());
         lease.metadata.deletion_grace_period_seconds = Some(0);
         Deletion::Pending(self.commit(lease, Some(live), is_dry_run))
     }

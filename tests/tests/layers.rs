@@ -196,7 +196,7 @@ fn module(root: &Path, file: &Path) -> String {
         .with_extension("");
     let path = path.to_string_lossy().replace('\\', "/");
     path.strip_suffix("/mod")
-        .map_or(path.clone(), str::to_owned)
+        .map_or_else(|| path.clone(), str::to_owned)
 }
 
 #[test]

@@ -176,15 +176,15 @@ fn client(connector: &Connector) -> Client {
         .build(connector.clone())
 }
 
+/// The innermost error of a type: what TCP reports of a name look-up has both labels.
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut found = None;
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
+        found = error.downcast_ref::<T>().or(found);
         next = error.source();
     }
-    None
+    found
 }
 
 /// Keeps what kind of error the system reported, and the chain that led to it.

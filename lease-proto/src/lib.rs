@@ -1,3 +1,97 @@
 //! Holding a Kubernetes Lease, without the I/O.
+//!
+//! A Lease (`coordination.k8s.io/v1`) is a record in the API server that names its holder, when the holder last renewed
+//! it, and for how long after that nobody else may take it. This crate decides everything about it: when to write what,
+//! what an answer proves, until when a holder may act as the holder, and when somebody else's lease is over. It opens no
+//! socket, starts no thread and reads no clock. `lease-tokio` and `lease-blocking` do that for it, and so can any event
+//! loop.
+//!
+//! # The protocol
+//!
+//! A [`Claim`] is one claimant's side of one Lease:
+//!
+//! ```text
+//!            404 → POST, free → PUT                     200/201 that echoes what was written
+//!  Campaign ────────────────────────► (in flight) ───────────────────────────────────────► Held ──► Renewed
+//!     ▲  ▲                              │                                                  │  ▲        │
+//!     │  └── 409, no answer: look again ┘                               renewal: 409, 5xx, │  └────────┘
+//!     │                                                                 no answer          ▼
+//!     │ acquire                                                                    look at the record
+//!     │                            Lost                 not ours any more, deleted         │
+//!   Idle ◄──────────────────────────────────────────────────────────────────────┬──────────┘ ours: renew
+//!     ▲                                                                         │
+//!     └───── Released ── clear the holder, delete ◄── Lost(Released) ── release ┘ or the grant ends
+//! ```
+//!
+//! What a holder may believe. A [`Grant`] ends [`Config::grant_length`] after the moment just before the write that
+//! earned it was handed to the driver, whenever the answer came. Only an answer that repeats what was written, for the same incarnation of the
+//! object and with a later version, lengthens it. A record is ours if we wrote it, not if it bears our name. A write
+//! without an answer is looked up, and never assumed. Once the grant has ended, no answer brings it back.
+//!
+//! What a claimant may take. A record that names nobody, or one that stayed the same for the time it names, counted on
+//! this claimant's own clock. The wall clock decides nothing. Every write names the version that was judged, so of
+//! several that judge alike one succeeds.
+//!
+//! # The loop
+//!
+//! > After every input and every command, call [`Claim::poll_output`] until it says `Wait` or `Done`.
+//!
+//! 1. Read the clock, then the wall clock, and call [`poll_output`](Claim::poll_output).
+//! 2. [`Output::Request`]: send it. Add the server's address and the credentials; do not follow redirects.
+//! 3. [`Output::Cancel`]: stop waiting for that request, and close its connection.
+//! 4. [`Output::Event`]: tell the application.
+//! 5. [`Output::Wait`]: wait for that instant, for the outcome of a request, or for a command, whichever is first.
+//!    [`Output::Done`]: wait for a command.
+//! 6. Hand the outcome to [`handle_response`](Claim::handle_response) or [`handle_failure`](Claim::handle_failure), and go
+//!    on with 1.
+//!
+//! ```
+//! use std::time::{Duration, Instant, SystemTime};
+//!
+//! use lease_proto::{Claim, Config, Event, Output, Patience};
+//!
+//! # fn exchange(_: &http::Request<Vec<u8>>) -> Option<http::Response<Vec<u8>>> { None }
+//! # fn sleep_until(_: Instant) {}
+//! let config = Config::builder("default", "leader", "me").build()?;
+//! let mut claim = Claim::new(config, 0x5eed, Instant::now());
+//! claim.acquire(Patience::Once, Instant::now());
+//! loop {
+//!     match claim.poll_output(Instant::now(), SystemTime::now()) {          // 1
+//!         Output::Request(request) => match exchange(&request.http) {       // 2
+//!             Some(response) => claim.handle_response(request.id, &response, Instant::now()), // 6
+//!             None => claim.handle_failure(request.id, Instant::now()),     // 6
+//!         },
+//!         Output::Cancel(_) => {}                                           // 3: this loop never has one in flight
+//!         Output::Event(Event::Acquired(grant)) => {                        // 4
+//!             println!("ours until {:?}", grant.valid_until);
+//!         }
+//!         Output::Event(_) => {}
+//!         Output::Wait(until) => sleep_until(until),                        // 5
+//!         Output::Done => break,
+//!     }
+//! }
+//! # Ok::<(), lease_proto::ConfigError>(())
+//! ```
+//!
+//! # What it does not cover
+//!
+//! No lock with a deadline can stop a process that was paused between looking at the clock and acting. For that there is
+//! the [`FencingToken`]: a resource that refuses lower tokens than it has seen is safe even then.
 
 pub mod access;
+mod call;
+mod claim;
+mod config;
+mod refusal;
+#[cfg(feature = "server")]
+pub mod server;
+pub mod wire;
+
+pub use call::{MAX_BODY, Request, RequestId};
+pub use claim::{
+    Claim, Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Patience, Released, Trouble,
+    Waiting,
+};
+pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
+pub use refusal::{Refusal, Verb};
+pub use wire::{Identity, LeaseName, NameError, Namespace};

@@ -1,1 +1,10 @@
-//! The harness that the tests of all crates share.
+//! The harness that the tests of all crates share: a world in simulated time, and an oracle that watches it.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "tests pick out the variants that they are about"
+)]
+
+pub mod oracle;
+pub mod random;
+pub mod world;

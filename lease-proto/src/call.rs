@@ -1,0 +1,267 @@
+//! One exchange with the API server: what is asked, and what the answer means.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use http::{
+    Method, Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+};
+use serde_json::json;
+
+use crate::{
+    config::{Config, FIELD_MANAGER, WriteMethod},
+    refusal::{Refusal, Verb},
+    wire::{Lease, Status},
+};
+
+/// The longest body that is read; a longer one counts as no answer.
+pub const MAX_BODY: usize = 2 * 1024 * 1024;
+
+/// Names a request within its claim.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RequestId(pub(crate) u64);
+
+/// A request for the API server.
+#[derive(Clone, Debug)]
+#[must_use]
+#[expect(clippy::exhaustive_structs, reason = "drivers take it apart")]
+pub struct Request {
+    /// Names this request in the report of its outcome.
+    pub id: RequestId,
+    /// When to stop waiting for the whole answer.
+    ///
+    /// The claim gives up by itself at this instant; a driver that bounds the exchange by it frees its connection.
+    pub deadline: Instant,
+    /// Whether the credentials must be read again before this is sent: the server did not know the last ones.
+    pub reload_credentials: bool,
+    /// Method, path and query, headers and body. The driver adds the server's address and the credentials.
+    pub http: http::Request<Vec<u8>>,
+}
+
+/// What a request asks for, as far as its answer must be read accordingly.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Call {
+    Read,
+    Create,
+    Replace,
+    Patch,
+    Delete,
+}
+
+impl Call {
+    fn verb(self) -> Verb {
+        match self {
+            Self::Read => Verb::Get,
+            Self::Create => Verb::Create,
+            Self::Replace => Verb::Update,
+            Self::Patch => Verb::Patch,
+            Self::Delete => Verb::Delete,
+        }
+    }
+}
+
+/// What an answer says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Answer {
+    /// The record as it is now; `created` if it was not there before.
+    Record { lease: Box<Lease>, created: bool },
+    /// There is no such record (or, for a write, no longer).
+    Absent,
+    /// The record has been deleted.
+    Deleted,
+    /// Somebody else was faster; nothing was written.
+    Conflict,
+    /// The server does not know the credentials; nothing was written.
+    Unauthorized(Refusal),
+    /// The server is overloaded; nothing was written.
+    Busy(Option<Duration>),
+    /// The request cannot succeed as it is; nothing was written.
+    Refused(Refusal),
+    /// It cannot be told whether the request was carried out.
+    Unclear,
+}
+
+/// Renders a read of the record.
+pub(crate) fn read(config: &Config, timeout: Duration) -> http::Request<Vec<u8>> {
+    let path = format!("{}?{}", object(config), timeout_query(timeout));
+    render(Method::GET, &path, None, Vec::new())
+}
+
+/// Renders a write of `lease`, which is a compare-and-swap on the uid and version that it carries.
+pub(crate) fn write(
+    config: &Config,
+    lease: &Lease,
+    timeout: Duration,
+) -> (Call, http::Request<Vec<u8>>) {
+    let query = format!("fieldManager={FIELD_MANAGER}&{}", timeout_query(timeout));
+    let whole = || serde_json::to_vec(lease).expect("a Lease has a form in JSON");
+    const JSON: &str = "application/json";
+    if lease.metadata.resource_version.is_none() {
+        let path = format!("{}?{query}", collection(config));
+        return (
+            Call::Create,
+            render(Method::POST, &path, Some(JSON), whole()),
+        );
+    }
+    let path = format!("{}?{query}", object(config));
+    match config.write_method {
+        WriteMethod::Put => (
+            Call::Replace,
+            render(Method::PUT, &path, Some(JSON), whole()),
+        ),
+        WriteMethod::Patch => {
+            let patch = json!({
+                "metadata": { "resourceVersion": &lease.metadata.resource_version },
+                "spec": {
+                    "holderIdentity": &lease.spec.holder_identity,
+                    "leaseDurationSeconds": &lease.spec.lease_duration_seconds,
+                    "acquireTime": &lease.spec.acquire_time,
+                    "renewTime": &lease.spec.renew_time,
+                    "leaseTransitions": &lease.spec.lease_transitions,
+                },
+            });
+            const MERGE: &str = "application/merge-patch+json";
+            let body = patch.to_string().into_bytes();
+            (Call::Patch, render(Method::PATCH, &path, Some(MERGE), body))
+        }
+    }
+}
+
+/// Renders the deletion of exactly the version and incarnation that `lease` carries.
+pub(crate) fn delete(config: &Config, lease: &Lease, timeout: Duration) -> http::Request<Vec<u8>> {
+    let options = json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {
+            "uid": &lease.metadata.uid,
+            "resourceVersion": &lease.metadata.resource_version,
+        },
+    });
+    let path = format!("{}?{}", object(config), timeout_query(timeout));
+    render(
+        Method::DELETE,
+        &path,
+        Some("application/json"),
+        options.to_string().into_bytes(),
+    )
+}
+
+/// Reads an answer: the status code decides, the body only says more.
+pub(crate) fn classify(config: &Config, call: Call, response: &Response<Vec<u8>>) -> Answer {
+    if response.body().len() > MAX_BODY {
+        return Answer::Unclear;
+    }
+    let status = response.status();
+    let said = || Status::read(response.body());
+    match (call, status) {
+        (Call::Delete, StatusCode::OK | StatusCode::ACCEPTED) => Answer::Deleted,
+        (Call::Read, StatusCode::OK) => record(config, response, false),
+        (Call::Create, StatusCode::CREATED) => record(config, response, true),
+        // A 201 to a rewrite means that the record had been deleted and now exists again.
+        (Call::Replace | Call::Patch, StatusCode::OK | StatusCode::CREATED) => {
+            record(config, response, status == StatusCode::CREATED)
+        }
+        (Call::Create, StatusCode::NOT_FOUND) => {
+            Answer::Refused(refusal(config, call, response, said()))
+        }
+        (_, StatusCode::NOT_FOUND) => Answer::Absent,
+        (Call::Read, StatusCode::CONFLICT) => Answer::Unclear,
+        (_, StatusCode::CONFLICT) => Answer::Conflict,
+        (_, StatusCode::UNAUTHORIZED) => {
+            Answer::Unauthorized(refusal(config, call, response, said()))
+        }
+        (_, StatusCode::TOO_MANY_REQUESTS) => Answer::Busy(retry_after(response, &said())),
+        (_, StatusCode::REQUEST_TIMEOUT) => Answer::Unclear,
+        _ if status.is_client_error() => Answer::Refused(refusal(config, call, response, said())),
+        _ => Answer::Unclear,
+    }
+}
+
+/// Reads `Retry-After` from an answer that is not clear in itself, such as a 503.
+pub(crate) fn pause_asked_for(response: &Response<Vec<u8>>) -> Option<Duration> {
+    retry_after(response, &Status::default())
+}
+
+fn record(config: &Config, response: &Response<Vec<u8>>, created: bool) -> Answer {
+    let Ok(lease) = serde_json::from_slice::<Lease>(response.body()) else {
+        return Answer::Unclear;
+    };
+    let meta = &lease.metadata;
+    let is_whole = meta.name == config.name.as_str()
+        && meta.namespace == config.namespace.as_str()
+        && meta.uid.is_some()
+        && meta.resource_version.is_some();
+    if is_whole {
+        Answer::Record {
+            lease: Box::new(lease),
+            created,
+        }
+    } else {
+        Answer::Unclear
+    }
+}
+
+fn refusal(config: &Config, call: Call, response: &Response<Vec<u8>>, said: Status) -> Refusal {
+    let (namespace, name) = (config.namespace.as_str(), config.name.as_str());
+    Refusal::new(
+        call.verb(),
+        response.status(),
+        said,
+        response.body(),
+        namespace,
+        name,
+    )
+}
+
+fn retry_after(response: &Response<Vec<u8>>, said: &Status) -> Option<Duration> {
+    let header = response.headers().get(RETRY_AFTER);
+    let seconds = header.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let said = Some(said.details.retry_after_seconds).filter(|seconds| *seconds > 0);
+    // More than a day is nobody's intention, and would overflow instants.
+    seconds
+        .or(said)
+        .map(|seconds: u64| Duration::from_secs(seconds.min(86_400)))
+}
+
+fn collection(config: &Config) -> String {
+    format!(
+        "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
+        config.namespace
+    )
+}
+
+fn object(config: &Config) -> String {
+    format!("{}/{}", collection(config), config.name)
+}
+
+/// Asks the server to give up when we do, so that a write cannot be carried out long after.
+fn timeout_query(timeout: Duration) -> String {
+    format!("timeout={}ms", timeout.as_millis().max(1))
+}
+
+fn render(
+    method: Method,
+    path: &str,
+    content_type: Option<&'static str>,
+    body: Vec<u8>,
+) -> http::Request<Vec<u8>> {
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header(ACCEPT, "application/json");
+    if let Some(content_type) = content_type {
+        request = request.header(CONTENT_TYPE, content_type);
+    }
+    request
+        .body(body)
+        .expect("names are checked, and contain nothing that a path may not")
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}

@@ -1,0 +1,375 @@
+//! Trying to acquire: looking at the record, judging it, taking it by compare-and-swap.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Ask, Claim, Want,
+    event::{Event, Failure, FencingToken, GaveUp, Grant, Trouble},
+    is_echo,
+    observed::Verdict,
+    retry::Backoff,
+    state::{Campaign, CampaignStep, InFlight, Patience, Phase, Tenure, TenureStep},
+    writes::Sent,
+};
+use crate::{
+    call::{Answer, Call},
+    wire::{Lease, MicroTime},
+};
+
+impl Claim {
+    pub(super) fn begin_campaign(&mut self, patience: Patience, resume: bool) {
+        self.campaigns += 1;
+        self.phase = Phase::Campaign(Campaign {
+            number: self.campaigns,
+            patience,
+            resume,
+            step: CampaignStep::Read,
+            at: self.now,
+            backoff: Backoff::default(),
+            retries_left: self.config.acquire_retries,
+            reloaded: false,
+            told_holder: None,
+            told_failure: None,
+            told_collision: false,
+        });
+    }
+
+    pub(super) fn want_of_campaign(&mut self, wall: MicroTime) -> Want {
+        if let Some(flight) = &self.in_flight {
+            return Want::Wait(flight.deadline);
+        }
+        let Phase::Campaign(campaign) = &mut self.phase else {
+            return Want::Again;
+        };
+        if self.now < campaign.at {
+            return Want::Wait(campaign.at);
+        }
+        let deadline = self.now + self.config.request_timeout;
+        let deadline = match campaign.patience {
+            Patience::Until(until) => deadline.min(until),
+            Patience::Once | Patience::Forever => deadline,
+        };
+        match campaign.step {
+            CampaignStep::Read => Want::Send(Ask::Read, deadline),
+            CampaignStep::Write => {
+                let number = campaign.number;
+                if !self.may_take() {
+                    campaign_of(&mut self.phase).step = CampaignStep::Read;
+                    return Want::Again;
+                }
+                let (lease, write) = self.taking(number, wall);
+                Want::Send(Ask::Write(Box::new(lease), Some(write)), deadline)
+            }
+        }
+    }
+
+    pub(super) fn settle_campaign(
+        &mut self,
+        flight: InFlight,
+        answer: Answer,
+        trouble: Trouble,
+        pause: Option<Duration>,
+    ) {
+        let not_carried_out = matches!(
+            answer,
+            Answer::Conflict | Answer::Unauthorized(_) | Answer::Busy(_) | Answer::Refused(_)
+        );
+        if let Some(write) = flight.write.as_ref().filter(|_| not_carried_out) {
+            self.writes.withdraw(write);
+        }
+        match (answer, flight.write) {
+            (Answer::Record { lease, .. }, None) => self.read_in_campaign(lease),
+            (Answer::Absent, None) => self.absent_in_campaign(),
+            (Answer::Record { lease, created }, Some(write)) => {
+                let is_create = flight.call == Call::Create;
+                let base = self.observed.lease().filter(|_| !is_create);
+                if created == is_create && is_echo(&lease, &write, self, base) {
+                    self.observed.note_own(lease);
+                    self.hold(write);
+                } else {
+                    self.look_again(trouble, pause);
+                }
+            }
+            (Answer::Conflict | Answer::Absent, Some(_)) => self.lose_race(),
+            (Answer::Unauthorized(refusal), _) => {
+                let campaign = campaign_of(&mut self.phase);
+                if campaign.reloaded {
+                    self.fail(Failure::Refused(refusal));
+                } else {
+                    campaign.reloaded = true;
+                    self.reload_credentials = true;
+                }
+            }
+            (Answer::Refused(refusal), _) => self.fail(Failure::Refused(refusal)),
+            (Answer::Busy(pause), _) => self.retry(Trouble::Busy, pause),
+            (Answer::Conflict | Answer::Unclear | Answer::Deleted, _) => {
+                self.look_again(trouble, pause);
+            }
+        }
+    }
+
+    /// Ends the campaign without success.
+    pub(super) fn give_up(&mut self, why: GaveUp) {
+        let Phase::Campaign(campaign) = &self.phase else {
+            return;
+        };
+        let number = campaign.number;
+        self.cancel();
+        self.events.push_back(Event::GaveUp(why));
+        self.phase = Phase::Idle;
+        if self.writes.has_unanswered(number) {
+            self.undo();
+        }
+    }
+
+    fn read_in_campaign(&mut self, lease: Box<Lease>) {
+        let campaign = campaign_of(&mut self.phase);
+        campaign.reloaded = false;
+        let (number, resume) = (campaign.number, campaign.resume);
+        let is_named = lease.spec.holder() == Some(self.identity.as_str());
+        if let Some(write) = self.own_write(&lease) {
+            let regressed = self.observed.note_own(lease);
+            self.tell_regression(regressed);
+            // The record of a tenure that is over is ours, and still no grant: what it says was for that tenure.
+            if write.campaign == number && !write.confirmed {
+                self.hold(write);
+            } else {
+                self.step_to_write(self.now);
+            }
+        } else if is_named && self.config.reclaim_own_identity {
+            let regressed = self.observed.note_own(lease);
+            self.tell_regression(regressed);
+            self.step_to_write(self.now);
+        } else if resume {
+            let holder = lease.spec.holder().map(str::to_owned);
+            self.observed.note(lease, &self.config, self.now);
+            self.give_up(GaveUp::NotHeld { holder });
+        } else {
+            let regressed = self.observed.note(lease, &self.config, self.now);
+            self.tell_regression(regressed);
+            let campaign = campaign_of(&mut self.phase);
+            if is_named && !campaign.told_collision {
+                campaign.told_collision = true;
+                self.events.push_back(Event::IdentityCollision);
+            }
+            self.act_on_verdict();
+        }
+    }
+
+    fn absent_in_campaign(&mut self) {
+        let campaign = campaign_of(&mut self.phase);
+        campaign.reloaded = false;
+        self.observed.note_absent();
+        if campaign.resume {
+            self.give_up(GaveUp::NotHeld { holder: None });
+        } else {
+            self.act_on_verdict();
+        }
+    }
+
+    fn act_on_verdict(&mut self) {
+        match self.observed.verdict(self.now) {
+            Verdict::Free => self.step_to_write(self.now),
+            Verdict::Controlled(strategy) => self.fail(Failure::Controlled { strategy }),
+            Verdict::Held(waiting) => {
+                let campaign = campaign_of(&mut self.phase);
+                if campaign.patience == Patience::Once {
+                    self.give_up(GaveUp::Held(waiting));
+                    return;
+                }
+                campaign.backoff.reset();
+                campaign.told_failure = None;
+                let until = waiting.until;
+                match &campaign.told_holder {
+                    None => {
+                        campaign.told_holder = Some(waiting.holder.clone());
+                        self.events.push_back(Event::Waiting(waiting));
+                    }
+                    Some(holder) if *holder != waiting.holder => {
+                        campaign.told_holder = Some(waiting.holder.clone());
+                        self.events.push_back(Event::HolderChanged(waiting));
+                    }
+                    Some(_) => {}
+                }
+                let look = self.now + self.random.around(self.config.retry_period);
+                if until <= look {
+                    self.step_to_write(until);
+                } else {
+                    let campaign = campaign_of(&mut self.phase);
+                    (campaign.step, campaign.at) = (CampaignStep::Read, look);
+                }
+            }
+        }
+    }
+
+    fn step_to_write(&mut self, at: Instant) {
+        let campaign = campaign_of(&mut self.phase);
+        (campaign.step, campaign.at) = (CampaignStep::Write, at);
+    }
+
+    /// Returns whether the record as last seen may be rewritten now.
+    fn may_take(&self) -> bool {
+        let is_own = self.observed.lease().is_some_and(|lease| {
+            self.own_write(lease).is_some()
+                || (self.config.reclaim_own_identity
+                    && lease.spec.holder() == Some(self.identity.as_str()))
+        });
+        is_own || self.observed.verdict(self.now) == Verdict::Free
+    }
+
+    /// Makes the record that says that we hold the Lease.
+    fn taking(&mut self, campaign: u64, wall: MicroTime) -> (Lease, Sent) {
+        let (namespace, name) = (self.config.namespace.as_str(), self.config.name.as_str());
+        let seen = self.observed.lease();
+        let creates = seen.is_none();
+        let mut lease = seen.cloned().unwrap_or_else(|| Lease::new(namespace, name));
+        let is_named = lease.spec.holder() == Some(self.identity.as_str());
+        let is_reclaimed =
+            is_named && self.config.reclaim_own_identity && self.own_write(&lease).is_none();
+        let is_same_holder = is_reclaimed || self.own_write(&lease).is_some();
+        let counted = lease.spec.lease_transitions.unwrap_or(0).max(0);
+        let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+        let transitions = match (creates, is_same_holder) {
+            (true, _) => 0,
+            (false, true) => counted,
+            (false, false) => counted.saturating_add(1).min(i32::MAX.unsigned_abs()),
+        };
+        let time = |time: &Option<crate::wire::RawTime>| time.as_ref().and_then(|time| time.time());
+        let last_renewal = time(&lease.spec.renew_time).filter(|_| is_reclaimed);
+        let renew_time = match last_renewal {
+            Some(last) => wall.max(last.saturating_add(Duration::from_micros(1))),
+            None => wall,
+        };
+        let renew_time = self.writes.unused(renew_time);
+        let acquire_time = time(&lease.spec.acquire_time).filter(|_| is_reclaimed);
+        // Another process wrote the last renewal. If that was in this same second, observers that see whole seconds may
+        // have counted since its beginning.
+        let is_same_second = last_renewal.is_some_and(|last| last.second() == renew_time.second());
+        let earlier = Duration::from_secs(u64::from(
+            is_same_second && self.config.whole_second_observers,
+        ));
+        let write = Sent {
+            acquire_time: acquire_time.unwrap_or(renew_time),
+            renew_time,
+            at: self.now,
+            counts_from: self.now.checked_sub(earlier).unwrap_or(self.now),
+            campaign,
+            creates,
+            confirmed: false,
+        };
+        let write = self.sign(&mut lease, write, transitions);
+        (lease, write)
+    }
+
+    /// Begins a tenure with a write that is known to have made the record what it was last seen to be.
+    fn hold(&mut self, write: Sent) {
+        let Some(lease) = self.observed.lease() else {
+            return;
+        };
+        let meta = &lease.metadata;
+        let valid_until = write.counts_from + self.config.grant_length();
+        if valid_until <= self.now {
+            self.look_again(Trouble::NoAnswer, None);
+            return;
+        }
+        let version = meta
+            .resource_version
+            .as_ref()
+            .and_then(|version| version.number());
+        let counted = lease.spec.lease_transitions.unwrap_or(0).max(0);
+        let grant = Grant {
+            valid_until,
+            token: version
+                .filter(|_| !self.observed.has_regressed())
+                .map(FencingToken::new),
+            transitions: u32::try_from(counted).unwrap_or(u32::MAX),
+        };
+        let uid = meta.uid.clone().unwrap_or_default();
+        self.writes.confirm(&write);
+        self.phase = Phase::Held(Tenure {
+            grant,
+            uid,
+            at: self.renew_at(&write),
+            last: write,
+            step: TenureStep::Renew,
+            backoff: Backoff::default(),
+            conflicts: 0,
+            told_trouble: None,
+            reloaded: false,
+            verify: None,
+            last_try_made: false,
+        });
+        self.events.push_back(Event::Acquired(grant));
+    }
+
+    fn lose_race(&mut self) {
+        let campaign = campaign_of(&mut self.phase);
+        campaign.step = CampaignStep::Read;
+        if campaign.patience == Patience::Once {
+            if campaign.retries_left == 0 {
+                self.give_up(GaveUp::Outrun);
+                return;
+            }
+            campaign.retries_left -= 1;
+        }
+        let delay = self.config.acquire_retry_delay;
+        campaign.at = self.now + self.random.between(delay / 2, delay * 3 / 2);
+    }
+
+    /// Tries again after a failure that leaves open whether something was written.
+    fn look_again(&mut self, trouble: Trouble, pause: Option<Duration>) {
+        campaign_of(&mut self.phase).step = CampaignStep::Read;
+        self.retry(trouble, pause);
+    }
+
+    /// Tries the same step again after a failure.
+    fn retry(&mut self, trouble: Trouble, pause: Option<Duration>) {
+        let campaign = campaign_of(&mut self.phase);
+        let asked = pause.unwrap_or_default();
+        if campaign.patience == Patience::Once {
+            if campaign.retries_left == 0 || asked > self.config.retry_period {
+                self.give_up(GaveUp::Trouble(trouble));
+                return;
+            }
+            campaign.retries_left -= 1;
+        }
+        let own = campaign
+            .backoff
+            .pause(self.config.retry_period, &mut self.random);
+        campaign.at = self.now + own.max(asked);
+        let at = campaign.at;
+        self.events.push_back(Event::Retrying { trouble, at });
+    }
+
+    /// Takes note that trying again will not help, and tries again all the same unless it was to be once.
+    fn fail(&mut self, failure: Failure) {
+        let campaign = campaign_of(&mut self.phase);
+        if campaign.patience == Patience::Once {
+            self.give_up(GaveUp::Failed(failure));
+            return;
+        }
+        campaign.step = CampaignStep::Read;
+        let longest = self.config.retry_period * 4;
+        campaign.at = self.now + campaign.backoff.pause(longest, &mut self.random);
+        if campaign.told_failure.as_ref() != Some(&failure) {
+            campaign.told_failure = Some(failure.clone());
+            self.events.push_back(Event::Failed(failure));
+        }
+    }
+
+    fn tell_regression(&mut self, regressed: bool) {
+        if regressed {
+            self.events.push_back(Event::StoreRegressed);
+        }
+    }
+}
+
+/// The campaign that the caller knows is under way.
+fn campaign_of(phase: &mut Phase) -> &mut Campaign {
+    match phase {
+        Phase::Campaign(campaign) => campaign,
+        Phase::Idle | Phase::Held(_) | Phase::Release(_) => {
+            unreachable!("only called while the Lease is wanted")
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What a claim says: to its driver what to do, to the application what happened.
+
+use std::{fmt, time::Instant};
+
+use http::StatusCode;
+
+use crate::{
+    call::{Request, RequestId},
+    refusal::Refusal,
+};
+
+/// What the driver must do next.
+#[derive(Clone, Debug)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "a driver must handle every output")]
+pub enum Output {
+    /// Send a request, and report its outcome.
+    Request(Request),
+    /// Give a request up and close its connection; its outcome no longer matters.
+    Cancel(RequestId),
+    /// Tell the application.
+    Event(Event),
+    /// Do nothing before this instant, the outcome of a request, or a command. Always later than `now`.
+    Wait(Instant),
+    /// Do nothing before a command: the claim is at rest.
+    Done,
+}
+
+/// What happened.
+///
+/// While the Lease is held events follow the grammar
+/// `(Acquired (Renewed | AtRisk | Recovered | Verified)* Lost)*`; all others come outside.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Event {
+    /// The Lease is held.
+    Acquired(Grant),
+    /// It is held for longer.
+    Renewed(Grant),
+    /// Renewals fail; it is still held until the given instant. Said once, until `Recovered`.
+    AtRisk {
+        /// When the grant ends.
+        until: Instant,
+        /// What went wrong.
+        trouble: Trouble,
+    },
+    /// A renewal has succeeded again.
+    Recovered,
+    /// The record was read, and it is ours: the answer to [`Claim::verify`](crate::Claim::verify).
+    Verified(Grant),
+    /// The Lease is not held any more.
+    Lost(Loss),
+
+    /// Somebody else holds the Lease. Said once for each campaign, and `HolderChanged` from then on.
+    Waiting(Waiting),
+    /// Another one of the others holds it.
+    HolderChanged(Waiting),
+    /// An attempt to acquire came to nothing; for logs and metrics, never for decisions.
+    Retrying {
+        /// What went wrong.
+        trouble: Trouble,
+        /// When it is tried again.
+        at: Instant,
+    },
+    /// Acquiring cannot succeed as things are. It is tried again from time to time all the same.
+    Failed(Failure),
+    /// Acquiring has ended without success.
+    GaveUp(GaveUp),
+    /// The record names our identity, and we did not write it: somebody else uses the same one.
+    IdentityCollision,
+    /// The server's store went back in time, as after a restore from a backup.
+    ///
+    /// Versions repeat from here on, so grants carry no fencing token until they have passed the highest one seen.
+    StoreRegressed,
+    /// A release has ended; [`Lost`](Event::Lost) came before it was begun.
+    Released(Released),
+}
+
+/// The right to act as the holder, for a limited time.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Grant {
+    /// When the right ends, on the clock that the driver reads.
+    pub valid_until: Instant,
+    /// What a resource can compare to refuse an earlier holder; `None` where the server's versions are not numbers, or
+    /// went back in time.
+    pub token: Option<FencingToken>,
+    /// How often the holder has changed, as the record says.
+    pub transitions: u32,
+}
+
+/// A number that is higher for every later tenure of the same Lease, also across deletions.
+///
+/// It is the version that the acquiring write was given. A resource that refuses lower tokens than it has seen is safe
+/// even from a holder that was stopped in the middle of a step, and does not know that its grant has ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FencingToken(u128);
+
+impl FencingToken {
+    pub(crate) fn new(version: u128) -> Self {
+        Self(version)
+    }
+
+    /// Returns the number.
+    pub fn get(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a Lease is not held any more.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Loss {
+    /// The object was deleted.
+    Deleted,
+    /// No renewal succeeded in time.
+    Expired,
+    /// The record was rewritten by somebody else with our identity.
+    IdentityCollision,
+    /// It was given up.
+    Released,
+    /// The server's store went back in time, as after a restore from a backup.
+    StoreRegressed,
+    /// Somebody else holds it.
+    TakenOver {
+        /// Who.
+        by: String,
+    },
+    /// The controller that runs this Lease wants somebody else to hold it.
+    Yielded {
+        /// Who.
+        to: String,
+    },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deleted => f.write_str("the lease object was deleted"),
+            Self::Expired => f.write_str("no renewal succeeded in time"),
+            Self::IdentityCollision => {
+                f.write_str("another process with the same identity took it")
+            }
+            Self::Released => f.write_str("it was released"),
+            Self::StoreRegressed => f.write_str("the API server's store went back in time"),
+            Self::TakenOver { by } => write!(f, "{by:?} took it over"),
+            Self::Yielded { to } => write!(f, "it was yielded to {to:?}"),
+        }
+    }
+}
+
+/// Whom a claimant waits for.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Waiting {
+    /// The holder; `None` where the record was deleted before its holder's time was over.
+    pub holder: Option<String>,
+    /// When the Lease can be taken if its holder does not renew it.
+    pub until: Instant,
+}
+
+/// What went wrong with a request.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Trouble {
+    /// The server is overloaded (429).
+    Busy,
+    /// No answer came in time; the driver knows more.
+    NoAnswer,
+    /// The server refused.
+    Refused(Refusal),
+    /// The answer does not tell whether the request was carried out.
+    Unclear(StatusCode),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy => f.write_str("the API server is overloaded (429)"),
+            Self::NoAnswer => f.write_str("no answer from the API server"),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Unclear(status) => write!(f, "the API server gave no usable answer ({status})"),
+        }
+    }
+}
+
+/// Why acquiring cannot succeed as things are.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Failure {
+    /// A controller in the API server chooses the holder of this Lease, so it is not contested.
+    Controlled {
+        /// How it chooses.
+        strategy: String,
+    },
+    /// The server refused, and would again.
+    Refused(Refusal),
+}
+
+impl Failure {
+    /// Returns what to do about it, in one or several lines.
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Controlled { .. } => {
+                "claim a Lease of another name, or take part in the coordinated election with a LeaseCandidate"
+                    .to_owned()
+            }
+            Self::Refused(refusal) => refusal.advice(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Controlled { strategy } => {
+                write!(
+                    f,
+                    "a controller chooses the holder of this lease (spec.strategy is {strategy:?})"
+                )
+            }
+            Self::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+/// Why acquiring has ended without success.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum GaveUp {
+    /// It cannot succeed as things are.
+    Failed(Failure),
+    /// Somebody else holds the Lease, and waiting was not asked for.
+    Held(Waiting),
+    /// The identity does not hold the Lease, so there is nothing to resume.
+    NotHeld {
+        /// Who does hold it.
+        holder: Option<String>,
+    },
+    /// Others were faster each time.
+    Outrun,
+    /// It was told to stop.
+    Stopped,
+    /// The time given was over.
+    TimedOut {
+        /// Who holds it, as far as is known.
+        holder: Option<String>,
+    },
+    /// Requests failed each time.
+    Trouble(Trouble),
+}
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => failure.fmt(f),
+            Self::Held(Waiting {
+                holder: Some(holder),
+                ..
+            }) => write!(f, "it is held by {holder:?}"),
+            Self::Held(Waiting { holder: None, .. }) => {
+                f.write_str("it was deleted before its holder's time was over")
+            }
+            Self::NotHeld {
+                holder: Some(holder),
+            } => write!(f, "it is held by {holder:?}"),
+            Self::NotHeld { holder: None } => f.write_str("nobody holds it"),
+            Self::Outrun => f.write_str("others were faster each time"),
+            Self::Stopped => f.write_str("told to stop"),
+            Self::TimedOut {
+                holder: Some(holder),
+            } => {
+                write!(f, "timed out while {holder:?} held it")
+            }
+            Self::TimedOut { holder: None } => f.write_str("timed out"),
+            Self::Trouble(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+/// How a release has ended.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Released {
+    /// The record names no holder.
+    Cleared,
+    /// The record is deleted.
+    Deleted,
+    /// Nothing was written, as configured: others wait until the Lease has expired.
+    LeftToExpire,
+    /// The record was not ours any more, and was left alone.
+    NotOurs,
+    /// It could not be learnt; at the latest the Lease expires.
+    Unconfirmed,
+}

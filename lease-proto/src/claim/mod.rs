@@ -1,0 +1,394 @@
+//! One claimant's side of one Lease: what goes in, what comes out, and the loop between them.
+
+mod campaign;
+mod event;
+mod observed;
+mod release;
+mod retry;
+mod state;
+mod tenure;
+#[cfg(test)]
+mod tests;
+mod writes;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::Response;
+
+pub use self::event::{
+    Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Released, Trouble, Waiting,
+};
+pub use self::state::Patience;
+use self::{
+    observed::Observed,
+    retry::Random,
+    state::{Campaign, InFlight, Phase, Release},
+    writes::{Sent, Writes},
+};
+use crate::{
+    call::{self, Answer, Call, Request, RequestId},
+    config::Config,
+    wire::{Identity, Lease, MicroTime, RawTime},
+};
+
+/// One claimant's side of one Lease.
+///
+/// Methods come in four kinds. There is one output, [`poll_output`](Self::poll_output), to be called after everything else
+/// until it says [`Wait`](Output::Wait) or [`Done`](Output::Done). Inputs report the outcome of requests:
+/// [`handle_response`](Self::handle_response) and [`handle_failure`](Self::handle_failure). Commands are verbs:
+/// [`acquire`](Self::acquire), [`resume`](Self::resume), [`verify`](Self::verify), [`release`](Self::release). Getters read.
+///
+/// The clock behind every `now` must never go back and must count the time for which the machine sleeps
+/// (`CLOCK_BOOTTIME` on Linux); it must be read before `wall` is. The same inputs give the same outputs, byte for byte.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Claim {
+    config: Config,
+    identity: Identity,
+    random: Random,
+    /// The latest instant heard of: time does not go back even if a driver's clock does.
+    now: Instant,
+    next_request: u64,
+    campaigns: u64,
+    events: VecDeque<Event>,
+    cancelled: Option<RequestId>,
+    in_flight: Option<InFlight>,
+    reload_credentials: bool,
+    observed: Observed,
+    writes: Writes,
+    phase: Phase,
+}
+
+/// What a state wants next.
+enum Want {
+    /// Send this request, which must be over by then.
+    Send(Ask, Instant),
+    /// Look again at this instant, or earlier if something happens.
+    Wait(Instant),
+    /// Look at the state again: it has changed.
+    Again,
+    /// Nothing.
+    Nothing,
+}
+
+/// A request to be rendered.
+enum Ask {
+    Read,
+    /// Write this record; it names us as the holder if the second part is there.
+    Write(Box<Lease>, Option<Sent>),
+    Delete(Box<Lease>),
+}
+
+impl Claim {
+    /// Makes a claim at rest.
+    ///
+    /// `seed` spreads the pauses of claimants that start together, and makes the identity unique where that is
+    /// configured: take it from the operating system's source of randomness.
+    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        let mut random = Random::new(seed);
+        let identity = if config.unique_identity {
+            config.identity.with_suffix(random.next())
+        } else {
+            config.identity.clone()
+        };
+        Self {
+            config,
+            identity,
+            random,
+            now,
+            next_request: 0,
+            campaigns: 0,
+            events: VecDeque::new(),
+            cancelled: None,
+            in_flight: None,
+            reload_credentials: false,
+            observed: Observed::default(),
+            writes: Writes::default(),
+            phase: Phase::Idle,
+        }
+    }
+
+    /// Advances to `now` and says what to do next.
+    ///
+    /// Timers that are due come first, so that `Lost` precedes everything that follows from it. `wall` is written into
+    /// records for other clients to see, and decides nothing.
+    pub fn poll_output(&mut self, now: Instant, wall: SystemTime) -> Output {
+        self.advance(now);
+        if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= self.now) {
+            self.cancelled = Some(flight.id);
+            self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
+        }
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Output::Event(event);
+            }
+            if let Some(id) = self.cancelled.take() {
+                return Output::Cancel(id);
+            }
+            match self.want(MicroTime::from(wall)) {
+                Want::Send(ask, deadline) => return Output::Request(self.send(ask, deadline)),
+                Want::Wait(until) => return Output::Wait(until),
+                Want::Again => {}
+                Want::Nothing => return Output::Done,
+            }
+        }
+    }
+
+    /// Takes the answer to a request. One whose request is over is ignored.
+    pub fn handle_response(&mut self, id: RequestId, response: &Response<Vec<u8>>, now: Instant) {
+        self.advance(now);
+        let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) else {
+            return;
+        };
+        let answer = call::classify(&self.config, flight.call, response);
+        let trouble = Trouble::Unclear(response.status());
+        self.settle(flight, answer, trouble, call::pause_asked_for(response));
+    }
+
+    /// Takes note that no usable answer will come. Whether the server carried the request out is unknown.
+    pub fn handle_failure(&mut self, id: RequestId, now: Instant) {
+        self.advance(now);
+        if let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) {
+            self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
+        }
+    }
+
+    /// Begins to acquire the Lease.
+    ///
+    /// Ends with [`Acquired`](Event::Acquired) or [`GaveUp`](Event::GaveUp). While the Lease is held it does nothing; while
+    /// it is being acquired it changes the patience; while it is being released it begins afterwards.
+    pub fn acquire(&mut self, patience: Patience, now: Instant) {
+        self.advance(now);
+        match &mut self.phase {
+            Phase::Idle => self.begin_campaign(patience, false),
+            Phase::Campaign(campaign) => {
+                campaign.patience = patience;
+                campaign.resume = false;
+            }
+            Phase::Held(_) => {}
+            Phase::Release(release) => release.then = Some(patience),
+        }
+    }
+
+    /// Begins to renew a Lease that the record says our identity holds, and takes no other.
+    ///
+    /// For commands that acquire and renew in separate processes, with
+    /// [`reclaim_own_identity`](crate::ConfigBuilder::reclaim_own_identity). Ends with [`Acquired`](Event::Acquired) or
+    /// [`GaveUp`](Event::GaveUp). Does nothing unless the claim is at rest.
+    pub fn resume(&mut self, now: Instant) {
+        self.advance(now);
+        if matches!(self.phase, Phase::Idle) {
+            self.begin_campaign(Patience::Once, true);
+        }
+    }
+
+    /// Reads the record while the Lease is held, before something critical.
+    ///
+    /// Ends with [`Verified`](Event::Verified) or [`Lost`](Event::Lost). Does nothing unless the Lease is held.
+    pub fn verify(&mut self, now: Instant) {
+        self.advance(now);
+        if let Phase::Held(tenure) = &mut self.phase {
+            tenure.verify = Some(self.now);
+        }
+    }
+
+    /// Gives the Lease up: `Lost` at once, then the requests that free it, then [`Released`](Event::Released).
+    ///
+    /// While the Lease is being acquired it stops that, and undoes a write whose outcome is not known. At rest it frees
+    /// a record that this claim wrote earlier, or that names our identity if that is to be reclaimed.
+    pub fn release(&mut self, now: Instant) {
+        self.advance(now);
+        self.begin_release();
+    }
+
+    /// Returns whether the Lease is held at `now`, whether or not a timer has fired.
+    pub fn is_held(&self, now: Instant) -> bool {
+        self.grant(now).is_some()
+    }
+
+    /// Returns the grant, if the Lease is held at `now`.
+    pub fn grant(&self, now: Instant) -> Option<&Grant> {
+        match &self.phase {
+            Phase::Held(tenure) if now.max(self.now) < tenure.grant.valid_until => {
+                Some(&tenure.grant)
+            }
+            Phase::Idle | Phase::Campaign(_) | Phase::Held(_) | Phase::Release(_) => None,
+        }
+    }
+
+    /// Returns the record as last seen; `None` if there was none, or none was looked at.
+    pub fn observed(&self) -> Option<&Lease> {
+        self.observed.lease()
+    }
+
+    /// Returns the identity that stands in the record when this claim holds the Lease.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Moves time on, and ends what has ended by that.
+    ///
+    /// Every input passes here first, so that an answer that comes after the grant has ended meets a claim that holds
+    /// nothing.
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        match &self.phase {
+            Phase::Held(tenure) if tenure.grant.valid_until <= self.now => {
+                self.lose(Loss::Expired);
+            }
+            Phase::Campaign(campaign) => match campaign.patience {
+                Patience::Until(until) if until <= self.now => {
+                    let holder = self.observed.holder().map(str::to_owned);
+                    self.give_up(GaveUp::TimedOut { holder });
+                }
+                Patience::Until(_) | Patience::Once | Patience::Forever => {}
+            },
+            Phase::Release(release) if release.until <= self.now => {
+                self.cancel();
+                self.finish_release(Released::Unconfirmed);
+            }
+            Phase::Idle | Phase::Held(_) | Phase::Release(_) => {}
+        }
+    }
+
+    fn want(&mut self, wall: MicroTime) -> Want {
+        let want = match self.phase {
+            Phase::Idle => Want::Nothing,
+            Phase::Campaign(_) => self.want_of_campaign(wall),
+            Phase::Held(_) => self.want_of_tenure(wall),
+            Phase::Release(_) => self.want_of_release(wall),
+        };
+        match (want, self.end_of_phase()) {
+            (Want::Wait(until), Some(end)) => Want::Wait(until.min(end)),
+            (want, _) => want,
+        }
+    }
+
+    /// The instant at which `advance` will end the present state by itself.
+    fn end_of_phase(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Held(tenure) => Some(tenure.grant.valid_until),
+            Phase::Campaign(Campaign {
+                patience: Patience::Until(until),
+                ..
+            })
+            | Phase::Release(Release { until, .. }) => Some(*until),
+            Phase::Idle | Phase::Campaign(_) => None,
+        }
+    }
+
+    fn send(&mut self, ask: Ask, deadline: Instant) -> Request {
+        let timeout = deadline.saturating_duration_since(self.now);
+        let (call, http, write) = match ask {
+            Ask::Read => (Call::Read, call::read(&self.config, timeout), None),
+            Ask::Write(lease, write) => {
+                let (call, http) = call::write(&self.config, &lease, timeout);
+                (call, http, write)
+            }
+            Ask::Delete(lease) => (
+                Call::Delete,
+                call::delete(&self.config, &lease, timeout),
+                None,
+            ),
+        };
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.in_flight = Some(InFlight {
+            id,
+            call,
+            deadline,
+            write,
+        });
+        Request {
+            id,
+            deadline,
+            reload_credentials: std::mem::take(&mut self.reload_credentials),
+            http,
+        }
+    }
+
+    /// Brings the outcome of a request to the state that it concerns.
+    ///
+    /// `trouble` says what an unclear answer was, and `pause` what it asked for.
+    fn settle(
+        &mut self,
+        flight: InFlight,
+        answer: Answer,
+        trouble: Trouble,
+        pause: Option<Duration>,
+    ) {
+        match self.phase {
+            Phase::Idle => {}
+            Phase::Campaign(_) => self.settle_campaign(flight, answer, trouble, pause),
+            Phase::Held(_) => self.settle_tenure(flight, answer, trouble, pause),
+            Phase::Release(_) => self.settle_release(flight, answer),
+        }
+    }
+
+    /// Gives up the request in flight: its outcome concerns a state that is over.
+    fn cancel(&mut self) {
+        if let Some(flight) = self.in_flight.take() {
+            self.cancelled = Some(flight.id);
+        }
+    }
+
+    /// Returns the write that made `lease` what it is, if the record names us and was written by this claim.
+    fn own_write(&self, lease: &Lease) -> Option<Sent> {
+        let is_ours = lease.spec.holder() == Some(self.identity.as_str());
+        is_ours
+            .then(|| self.writes.find(&lease.spec).cloned())
+            .flatten()
+    }
+
+    /// Fills in what a write says when it names us as the holder, and remembers it.
+    fn sign(&mut self, lease: &mut Lease, mut write: Sent, transitions: u32) -> Sent {
+        let spec = &mut lease.spec;
+        spec.holder_identity = Some(self.identity.as_str().to_owned());
+        spec.lease_duration_seconds = Some(self.config.published_seconds());
+        spec.acquire_time = Some(write.acquire_time.into());
+        spec.renew_time = Some(write.renew_time.into());
+        spec.lease_transitions = Some(transitions.into());
+        write = self
+            .writes
+            .hand_out(write, self.config.whole_second_observers);
+        write
+    }
+}
+
+/// Returns whether `lease`, an answer to a write, shows that the write was carried out on top of `base`.
+///
+/// A 2xx proves nothing by itself: a proxy may have made it up, a write that changes nothing is answered like one that
+/// does, and a webhook may have changed what was written.
+fn is_echo(lease: &Lease, write: &Sent, claim: &Claim, base: Option<&Lease>) -> bool {
+    let spec = &lease.spec;
+    let time = |time: &Option<RawTime>| time.as_ref().and_then(RawTime::time);
+    let published = claim.config.published_seconds();
+    spec.holder() == Some(claim.identity.as_str())
+        && time(&spec.acquire_time) == Some(write.acquire_time)
+        && time(&spec.renew_time) == Some(write.renew_time)
+        && spec
+            .lease_duration_seconds
+            .is_some_and(|named| named >= published)
+        && base.is_none_or(|base| base.metadata.uid == lease.metadata.uid && is_newer(lease, base))
+}
+
+/// Returns whether `lease` is a later version of the record than `base`.
+fn is_newer(lease: &Lease, base: &Lease) -> bool {
+    match (
+        &lease.metadata.resource_version,
+        &base.metadata.resource_version,
+    ) {
+        (Some(new), Some(old)) => match (new.number(), old.number()) {
+            (Some(new), Some(old)) => new > old,
+            _ => new != old,
+        },
+        _ => false,
+    }
+}

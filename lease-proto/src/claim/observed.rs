@@ -1,0 +1,163 @@
+//! The record as last seen, and what may be concluded from it about somebody else's lease.
+
+use std::time::{Duration, Instant};
+
+use super::event::Waiting;
+use crate::{
+    config::{CLOCK_DRIFT_PPM, Config},
+    wire::{Lease, RawTime},
+};
+
+/// The record as last seen.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Observed {
+    /// The record, or `None` if it did not exist.
+    lease: Option<Box<Lease>>,
+    /// The lease of somebody else that has been watched last, whether or not its record still exists.
+    foreign: Option<Foreign>,
+    /// The highest version seen, where versions are numbers.
+    highest: Option<u128>,
+    /// Whether the last version seen was lower than that.
+    regressed: bool,
+}
+
+/// Somebody else's tenure, as far as it has been seen.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Foreign {
+    uid: Option<String>,
+    holder: String,
+    acquire_time: Option<RawTime>,
+    renew_time: Option<RawTime>,
+    /// When this was first received: a record is at least as old as that.
+    since: Instant,
+    /// The longest duration that a record of this holder with these times has named.
+    duration: Duration,
+}
+
+/// What may be done about a record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    /// It may be taken by a compare-and-swap on what was seen.
+    Free,
+    /// It may not, until then.
+    Held(Waiting),
+    /// It may not at all.
+    Controlled(String),
+}
+
+impl Observed {
+    /// Takes note of a record that somebody else wrote.
+    ///
+    /// Returns whether the store was found to have gone back in time.
+    pub(crate) fn note(&mut self, lease: Box<Lease>, config: &Config, now: Instant) -> bool {
+        let regressed = self.note_version(&lease);
+        match lease.spec.holder() {
+            Some(holder) => {
+                let duration = named_duration(&lease, config);
+                match &mut self.foreign {
+                    // Annotations and labels change the version and not these, and a holder that is dead must not
+                    // live on because somebody annotates its record.
+                    Some(seen) if !regressed && seen.is(&lease, holder) => {
+                        seen.duration = seen.duration.max(duration);
+                    }
+                    seen => {
+                        *seen = Some(Foreign {
+                            uid: lease.metadata.uid.clone(),
+                            holder: holder.to_owned(),
+                            acquire_time: lease.spec.acquire_time.clone(),
+                            renew_time: lease.spec.renew_time.clone(),
+                            since: now,
+                            duration,
+                        });
+                    }
+                }
+            }
+            None => self.foreign = None,
+        }
+        self.lease = Some(lease);
+        regressed
+    }
+
+    /// Takes note of a record that this claim wrote.
+    ///
+    /// Returns whether the store was found to have gone back in time.
+    pub(crate) fn note_own(&mut self, lease: Box<Lease>) -> bool {
+        let regressed = self.note_version(&lease);
+        self.foreign = None;
+        self.lease = Some(lease);
+        regressed
+    }
+
+    /// Takes note that there is no record.
+    pub(crate) fn note_absent(&mut self) {
+        self.lease = None;
+    }
+
+    /// Returns the record, if it existed when it was last looked at.
+    pub(crate) fn lease(&self) -> Option<&Lease> {
+        self.lease.as_deref()
+    }
+
+    /// Returns who held the Lease when it was last looked at.
+    pub(crate) fn holder(&self) -> Option<&str> {
+        self.lease()?.spec.holder()
+    }
+
+    /// Judges the record, as it is known now.
+    pub(crate) fn verdict(&self, now: Instant) -> Verdict {
+        if let Some(lease) = self.lease() {
+            if let Some(strategy) = lease.spec.strategy.as_ref().filter(|text| !text.is_empty()) {
+                return Verdict::Controlled(strategy.clone());
+            }
+            if lease.spec.holder().is_none() {
+                return Verdict::Free;
+            }
+        }
+        match &self.foreign {
+            Some(foreign) if now < foreign.until() => Verdict::Held(Waiting {
+                holder: self.lease.is_some().then(|| foreign.holder.clone()),
+                until: foreign.until(),
+            }),
+            _ => Verdict::Free,
+        }
+    }
+
+    /// Returns whether versions have not yet passed the highest one seen.
+    pub(crate) fn has_regressed(&self) -> bool {
+        self.regressed
+    }
+
+    /// Returns whether the store is found to have gone back in time, and was not before.
+    fn note_version(&mut self, lease: &Lease) -> bool {
+        let version = lease.metadata.resource_version.as_ref();
+        let Some(number) = version.and_then(|version| version.number()) else {
+            return false;
+        };
+        let was = self.regressed;
+        self.regressed = self.highest.is_some_and(|highest| number < highest);
+        self.highest = self.highest.max(Some(number));
+        self.regressed && !was
+    }
+}
+
+impl Foreign {
+    fn is(&self, lease: &Lease, holder: &str) -> bool {
+        self.uid == lease.metadata.uid
+            && self.holder == holder
+            && self.acquire_time == lease.spec.acquire_time
+            && self.renew_time == lease.spec.renew_time
+    }
+
+    /// When it has certainly expired: its duration is its writer's, counted on a clock that may be slower than ours.
+    fn until(&self) -> Instant {
+        let drift = self.duration.saturating_mul(CLOCK_DRIFT_PPM) / 1_000_000;
+        self.since + self.duration.saturating_add(drift)
+    }
+}
+
+/// The duration that the record names, or ours where it names none.
+fn named_duration(lease: &Lease, config: &Config) -> Duration {
+    let named = lease.spec.lease_duration_seconds.filter(|named| *named > 0);
+    let named = named.map(|named| named.min(i64::from(i32::MAX)).unsigned_abs());
+    named.map_or(config.lease_duration, Duration::from_secs)
+}

@@ -1,0 +1,257 @@
+//! Giving back: clearing or deleting a record, and only ever our own.
+
+use super::{
+    Ask, Claim, Want,
+    event::{Event, Failure, GaveUp, Loss, Released},
+    is_echo,
+    retry::Backoff,
+    state::{InFlight, Phase, Release, ReleaseStep, TenureStep},
+};
+use crate::{
+    call::{Answer, Call},
+    config::OnRelease,
+    wire::{Lease, MicroTime},
+};
+
+impl Claim {
+    pub(super) fn begin_release(&mut self) {
+        match &mut self.phase {
+            Phase::Held(_) => self.give_back(Loss::Released),
+            Phase::Campaign(_) => self.give_up(GaveUp::Stopped),
+            Phase::Release(release) => release.then = None,
+            Phase::Idle => {
+                let may_be_ours = self.config.reclaim_own_identity || !self.writes.is_empty();
+                if !may_be_ours {
+                    self.events.push_back(Event::Released(Released::NotOurs));
+                } else if self.config.on_release == OnRelease::Expire {
+                    self.events
+                        .push_back(Event::Released(Released::LeftToExpire));
+                } else {
+                    self.start(ReleaseStep::Read, false);
+                }
+            }
+        }
+    }
+
+    /// Ends the tenure at once, and then frees the record as configured.
+    ///
+    /// A renewal in flight stays so: its answer tells on which version the record can be cleared.
+    pub(super) fn give_back(&mut self, loss: Loss) {
+        let Phase::Held(tenure) = &self.phase else {
+            return;
+        };
+        let step = match tenure.step {
+            TenureStep::Renew => ReleaseStep::Clear,
+            TenureStep::Read => ReleaseStep::Read,
+        };
+        self.events.push_back(Event::Lost(loss));
+        if self.config.on_release == OnRelease::Expire {
+            self.cancel();
+            self.phase = Phase::Idle;
+            self.events
+                .push_back(Event::Released(Released::LeftToExpire));
+        } else {
+            self.start(step, false);
+        }
+    }
+
+    /// Clears the record if a write that was given up turns out to have been carried out.
+    pub(super) fn undo(&mut self) {
+        self.start(ReleaseStep::Read, true);
+    }
+
+    pub(super) fn want_of_release(&mut self, wall: MicroTime) -> Want {
+        if let Some(flight) = &self.in_flight {
+            return Want::Wait(flight.deadline);
+        }
+        let Phase::Release(release) = &mut self.phase else {
+            return Want::Again;
+        };
+        if self.now < release.at {
+            return Want::Wait(release.at);
+        }
+        let deadline = (self.now + self.config.request_timeout).min(release.until);
+        let ask = match (release.step, self.observed.lease()) {
+            (ReleaseStep::Clear, Some(lease)) => {
+                let (lease, time) = cleared(lease, wall);
+                release.cleared_at = Some(time);
+                Ask::Write(Box::new(lease), None)
+            }
+            (ReleaseStep::Delete, Some(lease)) => Ask::Delete(Box::new(lease.clone())),
+            (ReleaseStep::Read, _) | (_, None) => Ask::Read,
+        };
+        Want::Send(ask, deadline)
+    }
+
+    pub(super) fn settle_release(&mut self, flight: InFlight, answer: Answer) {
+        if let Some(write) = flight.write {
+            // A renewal that was under way when the release began.
+            match answer {
+                Answer::Record {
+                    lease,
+                    created: false,
+                } if is_echo(&lease, &write, self, self.observed.lease()) => {
+                    self.observed.note_own(lease);
+                    self.writes.confirm(&write);
+                }
+                Answer::Busy(_) | Answer::Unauthorized(_) | Answer::Refused(_) => {}
+                Answer::Record { .. }
+                | Answer::Absent
+                | Answer::Deleted
+                | Answer::Conflict
+                | Answer::Unclear => self.go_on(ReleaseStep::Read),
+            }
+            return;
+        }
+        match (flight.call, answer) {
+            (Call::Read, Answer::Record { lease, .. }) => self.read_in_release(lease),
+            (Call::Delete, Answer::Deleted) | (_, Answer::Absent) => {
+                self.observed.note_absent();
+                self.finish_release(Released::Deleted);
+            }
+            // Somebody has taken it meanwhile, or it may not be deleted: it is free all the same.
+            (Call::Delete, Answer::Conflict | Answer::Refused(_)) => {
+                self.finish_release(Released::Cleared);
+            }
+            (_, Answer::Record { lease, .. }) => {
+                let is_cleared = lease.spec.holder().is_none();
+                self.observed.note(lease, &self.config, self.now);
+                if is_cleared {
+                    self.after_clearing();
+                } else {
+                    self.go_on(ReleaseStep::Read);
+                }
+            }
+            (_, Answer::Unauthorized(refusal)) => {
+                let release = release_of(&mut self.phase);
+                if release.reloaded {
+                    self.fail_release(Failure::Refused(refusal));
+                } else {
+                    release.reloaded = true;
+                    self.reload_credentials = true;
+                }
+            }
+            (_, Answer::Refused(refusal)) => self.fail_release(Failure::Refused(refusal)),
+            (_, Answer::Busy(asked)) => {
+                let step = release_of(&mut self.phase).step;
+                self.go_on(step);
+                let release = release_of(&mut self.phase);
+                release.at = release.at.max(self.now + asked.unwrap_or_default());
+            }
+            (_, Answer::Conflict | Answer::Unclear | Answer::Deleted) => {
+                self.go_on(ReleaseStep::Read);
+            }
+        }
+    }
+
+    pub(super) fn finish_release(&mut self, how: Released) {
+        let Phase::Release(release) = &self.phase else {
+            return;
+        };
+        let then = release.then;
+        if !release.quiet {
+            self.events.push_back(Event::Released(how));
+        }
+        self.phase = Phase::Idle;
+        if let Some(patience) = then {
+            self.begin_campaign(patience, false);
+        }
+    }
+
+    fn start(&mut self, step: ReleaseStep, quiet: bool) {
+        let patience = if quiet {
+            self.config.request_timeout
+        } else {
+            self.config.renew_deadline
+        };
+        self.phase = Phase::Release(Release {
+            step,
+            at: self.now,
+            until: self.now + patience,
+            backoff: Backoff::default(),
+            reloaded: false,
+            quiet,
+            cleared_at: None,
+            then: None,
+        });
+    }
+
+    fn read_in_release(&mut self, lease: Box<Lease>) {
+        let release = release_of(&mut self.phase);
+        release.step = ReleaseStep::Read;
+        let is_named = lease.spec.holder() == Some(self.identity.as_str());
+        let is_reclaimed = is_named && self.config.reclaim_own_identity && !release.quiet;
+        let renewed_at = lease.spec.renew_time.as_ref().and_then(|time| time.time());
+        let was_cleared_by_us = lease.spec.holder().is_none()
+            && renewed_at.is_some()
+            && renewed_at == release.cleared_at;
+        if is_reclaimed || self.own_write(&lease).is_some() {
+            self.observed.note_own(lease);
+            self.go_on(ReleaseStep::Clear);
+        } else {
+            self.observed.note(lease, &self.config, self.now);
+            if was_cleared_by_us {
+                self.after_clearing();
+            } else {
+                self.finish_release(Released::NotOurs);
+            }
+        }
+    }
+
+    fn after_clearing(&mut self) {
+        if self.config.on_release == OnRelease::Delete {
+            self.go_on(ReleaseStep::Delete);
+        } else {
+            self.finish_release(Released::Cleared);
+        }
+    }
+
+    /// Goes on with `step`: at once after progress, after a pause when it is the same again or a look back.
+    fn go_on(&mut self, step: ReleaseStep) {
+        let release = release_of(&mut self.phase);
+        let is_progress = matches!(
+            (release.step, step),
+            (ReleaseStep::Read, ReleaseStep::Clear)
+                | (ReleaseStep::Clear | ReleaseStep::Read, ReleaseStep::Delete)
+        );
+        release.step = step;
+        release.at = self.now;
+        if !is_progress {
+            let longest = self.config.retry_period;
+            release.at += release.backoff.pause(longest, &mut self.random);
+        }
+    }
+
+    fn fail_release(&mut self, failure: Failure) {
+        let release = release_of(&mut self.phase);
+        if !release.quiet {
+            self.events.push_back(Event::Failed(failure));
+        }
+        self.finish_release(Released::Unconfirmed);
+    }
+}
+
+/// Makes the record that names no holder, in the form that every other client understands.
+fn cleared(lease: &Lease, wall: MicroTime) -> (Lease, MicroTime) {
+    let mut lease = lease.clone();
+    let spec = &mut lease.spec;
+    // Later than what stands there, so that the record changes even if the wall clock was set back.
+    let last = spec.renew_time.as_ref().and_then(|time| time.time());
+    let just_later = |last: MicroTime| last.saturating_add(std::time::Duration::from_micros(1));
+    let time = last.map_or(wall, |last| wall.max(just_later(last)));
+    spec.holder_identity = Some(String::new());
+    spec.lease_duration_seconds = Some(1);
+    spec.acquire_time = Some(time.into());
+    spec.renew_time = Some(time.into());
+    (lease, time)
+}
+
+/// The release that the caller knows is under way.
+fn release_of(phase: &mut Phase) -> &mut Release {
+    match phase {
+        Phase::Release(release) => release,
+        Phase::Idle | Phase::Campaign(_) | Phase::Held(_) => {
+            unreachable!("only called while the Lease is given back")
+        }
+    }
+}

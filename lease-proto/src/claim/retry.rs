@@ -1,0 +1,75 @@
+//! How long to pause before the next attempt.
+
+use std::time::Duration;
+
+/// A small generator (SplitMix64): spreads pauses, and needs to be repeatable, not unpredictable.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Draws a duration from `least` to `most`.
+    pub(crate) fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        let span = most.saturating_sub(least);
+        let span = u64::try_from(span.as_micros()).unwrap_or(u64::MAX - 1);
+        least + Duration::from_micros(self.next() % (span + 1))
+    }
+
+    /// Draws a duration within a fifth of `mean`.
+    pub(crate) fn around(&mut self, mean: Duration) -> Duration {
+        self.between(mean * 4 / 5, mean * 6 / 5)
+    }
+}
+
+/// Pauses that double with each failure in a row.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Backoff(u32);
+
+impl Backoff {
+    /// Draws the next pause: from an eighth of `longest` doubling up to it, the upper half of each at random.
+    pub(crate) fn pause(&mut self, longest: Duration, random: &mut Random) -> Duration {
+        let most = (longest / 8 * (1 << self.0)).min(longest);
+        self.0 = (self.0 + 1).min(3);
+        random.between(most / 2, most)
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_begin_again_after_a_success() {
+        let second = Duration::from_secs(1);
+        let mut random = Random::new(7);
+        let mut backoff = Backoff::default();
+        for most in [second / 8, second / 4, second / 2, second, second, second] {
+            let pause = backoff.pause(second, &mut random);
+            assert!((most / 2..=most).contains(&pause), "{pause:?} of {most:?}");
+        }
+        backoff.reset();
+        assert!(backoff.pause(second, &mut random) <= second / 8);
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_pauses() {
+        let draw = |seed| Random::new(seed).around(Duration::from_secs(1));
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+}

@@ -1,0 +1,138 @@
+//! Where a claim stands: one struct for each state, with its deadlines.
+
+use std::time::Instant;
+
+use super::{
+    event::{Failure, Grant, Trouble},
+    retry::Backoff,
+    writes::Sent,
+};
+use crate::{
+    call::{Call, RequestId},
+    wire::MicroTime,
+};
+
+/// How long to go on trying to acquire.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Patience {
+    /// One try: what somebody else holds is left alone. Lost races and failures are tried again
+    /// [`acquire_retries`](crate::ConfigBuilder::acquire_retries) times.
+    Once,
+    /// Until this instant.
+    Until(Instant),
+    /// For ever.
+    Forever,
+}
+
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) enum Phase {
+    /// Nothing is wanted.
+    #[default]
+    Idle,
+    /// The Lease is wanted.
+    Campaign(Campaign),
+    /// The Lease is held.
+    Held(Tenure),
+    /// The Lease is being given back.
+    Release(Release),
+}
+
+/// Trying to acquire.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Campaign {
+    /// Tells the writes of this campaign from those of earlier ones.
+    pub(crate) number: u64,
+    pub(crate) patience: Patience,
+    /// Whether only a tenure that is our identity's already is wanted.
+    pub(crate) resume: bool,
+    pub(crate) step: CampaignStep,
+    /// Not before this instant.
+    pub(crate) at: Instant,
+    pub(crate) backoff: Backoff,
+    /// How many lost races and failures are still allowed when acquiring once.
+    pub(crate) retries_left: u32,
+    /// Whether the last request was refused with a 401, so that the credentials were read again for this one.
+    pub(crate) reloaded: bool,
+    /// Whom the application knows that it waits for; the inner `None` stands for a record that was deleted.
+    pub(crate) told_holder: Option<Option<String>>,
+    pub(crate) told_failure: Option<Failure>,
+    pub(crate) told_collision: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum CampaignStep {
+    /// Look at the record.
+    Read,
+    /// Take it, if what was seen still allows that.
+    Write,
+}
+
+/// Holding.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Tenure {
+    pub(crate) grant: Grant,
+    /// The incarnation of the record that is held.
+    pub(crate) uid: String,
+    /// The last write that is known to have been carried out.
+    pub(crate) last: Sent,
+    pub(crate) step: TenureStep,
+    /// Not before this instant; of no meaning after `grant.valid_until`.
+    pub(crate) at: Instant,
+    pub(crate) backoff: Backoff,
+    /// Renewals in a row that met another version of the record.
+    pub(crate) conflicts: u32,
+    /// What the application knows of failing renewals.
+    pub(crate) told_trouble: Option<Trouble>,
+    pub(crate) reloaded: bool,
+    /// If the application asked for a look at the record: not before this instant.
+    pub(crate) verify: Option<Instant>,
+    /// Whether the last try that a pause asked for by the server was cut short for has been made.
+    pub(crate) last_try_made: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum TenureStep {
+    /// Write a new `renewTime`.
+    Renew,
+    /// Look at the record before anything else is written: it is not known how it stands.
+    Read,
+}
+
+/// Giving back.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Release {
+    pub(crate) step: ReleaseStep,
+    /// Not before this instant.
+    pub(crate) at: Instant,
+    /// Not after this instant.
+    pub(crate) until: Instant,
+    pub(crate) backoff: Backoff,
+    pub(crate) reloaded: bool,
+    /// Whether only a write that may or may not have been carried out is undone, of which nobody was told.
+    pub(crate) quiet: bool,
+    /// The `renewTime` of the write that cleared the record, once it was sent.
+    pub(crate) cleared_at: Option<MicroTime>,
+    /// What is wanted afterwards.
+    pub(crate) then: Option<Patience>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum ReleaseStep {
+    /// Look whether the record is ours.
+    Read,
+    /// Clear the holder.
+    Clear,
+    /// Delete the cleared record.
+    Delete,
+}
+
+/// The request whose outcome is awaited.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct InFlight {
+    pub(crate) id: RequestId,
+    pub(crate) call: Call,
+    pub(crate) deadline: Instant,
+    /// What it writes, if it names us as the holder.
+    pub(crate) write: Option<Sent>,
+}

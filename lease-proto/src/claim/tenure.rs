@@ -1,0 +1,327 @@
+//! Holding: renewing in time, and knowing when it is over.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Ask, Claim, Want,
+    event::{Event, Loss, Trouble},
+    is_echo, is_newer,
+    state::{InFlight, Phase, Tenure, TenureStep},
+    writes::{Sent, Writes},
+};
+use crate::{
+    call::Answer,
+    wire::{Lease, MicroTime},
+};
+
+/// How many renewals in a row may meet another version of the record before there is a pause.
+const CONFLICTS_WITHOUT_PAUSE: u32 = 2;
+
+impl Claim {
+    pub(super) fn want_of_tenure(&mut self, wall: MicroTime) -> Want {
+        if let Some(flight) = &self.in_flight {
+            return Want::Wait(flight.deadline);
+        }
+        let Phase::Held(tenure) = &self.phase else {
+            return Want::Again;
+        };
+        let deadline = self.now + self.timeout(tenure);
+        match tenure.verify {
+            Some(at) if tenure.step == TenureStep::Renew && at <= self.now => {
+                return Want::Send(Ask::Read, deadline);
+            }
+            Some(at) if self.now < tenure.at => return Want::Wait(at.min(tenure.at)),
+            _ if self.now < tenure.at => return Want::Wait(tenure.at),
+            _ => {}
+        }
+        match tenure.step {
+            TenureStep::Read => Want::Send(Ask::Read, deadline),
+            TenureStep::Renew => match self.renewal(wall) {
+                Some((lease, write)) => {
+                    Want::Send(Ask::Write(Box::new(lease), Some(write)), deadline)
+                }
+                None => {
+                    tenure_of(&mut self.phase).step = TenureStep::Read;
+                    Want::Again
+                }
+            },
+        }
+    }
+
+    pub(super) fn settle_tenure(
+        &mut self,
+        flight: InFlight,
+        answer: Answer,
+        trouble: Trouble,
+        pause: Option<Duration>,
+    ) {
+        let not_carried_out = matches!(
+            answer,
+            Answer::Conflict | Answer::Unauthorized(_) | Answer::Busy(_) | Answer::Refused(_)
+        );
+        if let Some(write) = flight.write.as_ref().filter(|_| not_carried_out) {
+            self.writes.withdraw(write);
+        }
+        let tenure = tenure_of(&mut self.phase);
+        match (answer, flight.write) {
+            (Answer::Record { lease, .. }, None) => self.read_in_tenure(lease),
+            (Answer::Absent, None) => self.lose(Loss::Deleted),
+            (Answer::Record { lease, created }, Some(write)) => {
+                let base = self.observed.lease();
+                // A 201 means that the record had been deleted: whatever was made is another one.
+                if !created && base.is_some() && is_echo(&lease, &write, self, base) {
+                    self.observed.note_own(lease);
+                    self.extend(write);
+                } else {
+                    self.doubt(trouble, pause);
+                }
+            }
+            (Answer::Conflict, Some(_)) => {
+                tenure.step = TenureStep::Read;
+                tenure.conflicts += 1;
+                tenure.at = self.now;
+                if tenure.conflicts > CONFLICTS_WITHOUT_PAUSE {
+                    let longest = self.config.retry_period;
+                    tenure.at += tenure.backoff.pause(longest, &mut self.random);
+                }
+            }
+            (Answer::Absent, Some(_)) => {
+                (tenure.step, tenure.at) = (TenureStep::Read, self.now);
+            }
+            (Answer::Unauthorized(refusal), _) => {
+                if tenure.reloaded {
+                    self.retry_in_tenure(Trouble::Refused(refusal), None);
+                } else {
+                    tenure.reloaded = true;
+                    self.reload_credentials = true;
+                }
+            }
+            (Answer::Refused(refusal), _) => {
+                self.retry_in_tenure(Trouble::Refused(refusal), None);
+            }
+            (Answer::Busy(pause), _) => self.retry_in_tenure(Trouble::Busy, pause),
+            // Nothing was written by a read, so a renewal that is due does not wait for another one.
+            (_, None) => self.retry_in_tenure(trouble, pause),
+            (_, Some(_)) => self.doubt(trouble, pause),
+        }
+    }
+
+    /// Ends the tenure.
+    pub(super) fn lose(&mut self, loss: Loss) {
+        self.cancel();
+        self.events.push_back(Event::Lost(loss));
+        self.phase = Phase::Idle;
+    }
+
+    /// When to renew what `write` earned.
+    pub(super) fn renew_at(&self, write: &Sent) -> Instant {
+        let length = self.config.grant_length();
+        let latest = write.counts_from + length - length / 3;
+        let at = (write.at + self.config.renew_interval).min(latest);
+        if !self.config.whole_second_observers {
+            return at;
+        }
+        // A renewal within the same second would earn nothing.
+        let into_second = write
+            .renew_time
+            .as_micros()
+            .rem_euclid(1_000_000)
+            .unsigned_abs();
+        at.max(write.at + Duration::from_micros(1_000_000 - into_second))
+    }
+
+    /// How long a request may take now: half of what is left, so that another one is possible after it, until that
+    /// would be too short to be of use.
+    fn timeout(&self, tenure: &Tenure) -> Duration {
+        let left = tenure.grant.valid_until.saturating_duration_since(self.now);
+        let half = left / 2;
+        if half < self.reserve() {
+            left
+        } else {
+            half.min(self.config.request_timeout)
+        }
+    }
+
+    /// What must be left of a grant for an attempt to be of use.
+    fn reserve(&self) -> Duration {
+        (self.config.grant_length() / 20).min(Duration::from_secs(1))
+    }
+
+    fn renewal(&mut self, wall: MicroTime) -> Option<(Lease, Sent)> {
+        let mut lease = self.observed.lease()?.clone();
+        let tenure = tenure_of(&mut self.phase);
+        let transitions = tenure.grant.transitions;
+        let renew_time = Writes::next_time(&tenure.last, wall, self.now);
+        let write = Sent {
+            acquire_time: tenure.last.acquire_time,
+            renew_time: self.writes.unused(renew_time),
+            at: self.now,
+            counts_from: self.now,
+            campaign: tenure.last.campaign,
+            creates: false,
+            confirmed: false,
+        };
+        let write = self.sign(&mut lease, write, transitions);
+        Some((lease, write))
+    }
+
+    fn read_in_tenure(&mut self, lease: Box<Lease>) {
+        let tenure = tenure_of(&mut self.phase);
+        let is_read_due = tenure.step == TenureStep::Read;
+        let last_known = tenure.last.renew_time;
+        if lease.metadata.uid.as_ref() != Some(&tenure.uid) {
+            self.observed.note(lease, &self.config, self.now);
+            self.lose(Loss::Deleted);
+            return;
+        }
+        let base = self.observed.lease();
+        if base.is_some_and(|base| is_newer(base, &lease)) && has_numbers(&lease) {
+            self.observed.note(lease, &self.config, self.now);
+            self.lose(Loss::StoreRegressed);
+            return;
+        }
+        if let Some(write) = self.own_write(&lease) {
+            let is_known = write.renew_time == last_known;
+            self.observed.note_own(lease);
+            if is_known {
+                self.confirm_tenure(is_read_due);
+            } else {
+                self.extend(write);
+                self.tell_verified();
+            }
+            return;
+        }
+        let is_ours = match lease.spec.holder() {
+            // A late release by somebody else, who did not look whose Lease it was: nobody holds it now, so we may,
+            // by compare-and-swap, while our grant lasts.
+            None => true,
+            Some(holder) => holder == self.identity.as_str() && self.config.reclaim_own_identity,
+        };
+        if is_ours {
+            self.observed.note_own(lease);
+            let tenure = tenure_of(&mut self.phase);
+            (tenure.step, tenure.at) = (TenureStep::Renew, self.now);
+            tenure.verify = tenure
+                .verify
+                .map(|at| at.max(self.now + Duration::from_millis(1)));
+            return;
+        }
+        let by = lease.spec.holder().unwrap_or_default().to_owned();
+        self.observed.note(lease, &self.config, self.now);
+        self.lose(if by == self.identity.as_str() {
+            Loss::IdentityCollision
+        } else {
+            Loss::TakenOver { by }
+        });
+    }
+
+    /// Takes note that the record is still as we last knew it to be.
+    fn confirm_tenure(&mut self, is_read_due: bool) {
+        if self.yields() {
+            return;
+        }
+        let tenure = tenure_of(&mut self.phase);
+        tenure.reloaded = false;
+        if is_read_due {
+            tenure.step = TenureStep::Renew;
+            tenure.at = self.now;
+        }
+        self.tell_verified();
+    }
+
+    /// Lengthens the grant by a write that is known to have been carried out.
+    fn extend(&mut self, write: Sent) {
+        self.writes.confirm(&write);
+        let valid_until = write.counts_from + self.config.grant_length();
+        let at = self.renew_at(&write);
+        let tenure = tenure_of(&mut self.phase);
+        tenure.last = write;
+        (tenure.step, tenure.at) = (TenureStep::Renew, at);
+        tenure.backoff.reset();
+        tenure.conflicts = 0;
+        tenure.reloaded = false;
+        tenure.last_try_made = false;
+        if tenure.told_trouble.take().is_some() {
+            self.events.push_back(Event::Recovered);
+        }
+        if tenure.grant.valid_until < valid_until {
+            tenure.grant.valid_until = valid_until;
+            self.events.push_back(Event::Renewed(tenure.grant));
+        }
+        self.yields();
+    }
+
+    /// Steps down if the controller that runs this Lease wants somebody else to hold it.
+    fn yields(&mut self) -> bool {
+        let preferred = self
+            .observed
+            .lease()
+            .and_then(|lease| lease.spec.preferred_holder.as_ref());
+        let preferred = preferred.filter(|to| !to.is_empty() && *to != self.identity.as_str());
+        let Some(to) = preferred.cloned() else {
+            return false;
+        };
+        self.give_back(Loss::Yielded { to });
+        true
+    }
+
+    fn tell_verified(&mut self) {
+        if let Phase::Held(tenure) = &mut self.phase
+            && tenure.verify.take().is_some()
+        {
+            self.events.push_back(Event::Verified(tenure.grant));
+        }
+    }
+
+    /// Looks at the record before anything else is written, since it is not known how it stands.
+    fn doubt(&mut self, trouble: Trouble, pause: Option<Duration>) {
+        tenure_of(&mut self.phase).step = TenureStep::Read;
+        self.retry_in_tenure(trouble, pause);
+    }
+
+    /// Tries the same step again after a pause, not before the server asked for, and not too late to be of use.
+    fn retry_in_tenure(&mut self, trouble: Trouble, asked: Option<Duration>) {
+        let reserve = self.reserve();
+        let tenure = tenure_of(&mut self.phase);
+        let until = tenure.grant.valid_until;
+        if tenure.told_trouble.is_none() {
+            tenure.told_trouble = Some(trouble.clone());
+            self.events.push_back(Event::AtRisk { until, trouble });
+        }
+        let own = tenure
+            .backoff
+            .pause(self.config.retry_period, &mut self.random);
+        let at = self.now + own.max(asked.unwrap_or_default());
+        let last_useful = until - reserve;
+        let at = if at <= last_useful {
+            at
+        } else if !tenure.last_try_made && self.now < last_useful {
+            tenure.last_try_made = true;
+            last_useful
+        } else {
+            until
+        };
+        if tenure.verify.is_some() && tenure.step == TenureStep::Renew && self.now < tenure.at {
+            // It was the look that failed, and no renewal is due yet.
+            tenure.verify = Some(at);
+        } else {
+            tenure.verify = tenure.verify.map(|_| at);
+            tenure.at = at;
+        }
+    }
+}
+
+/// The tenure that the caller knows is under way.
+fn tenure_of(phase: &mut Phase) -> &mut Tenure {
+    match phase {
+        Phase::Held(tenure) => tenure,
+        Phase::Idle | Phase::Campaign(_) | Phase::Release(_) => {
+            unreachable!("only called while the Lease is held")
+        }
+    }
+}
+
+fn has_numbers(lease: &Lease) -> bool {
+    let version = lease.metadata.resource_version.as_ref();
+    version.is_some_and(|version| version.number().is_some())
+}

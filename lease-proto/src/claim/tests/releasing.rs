@@ -1,0 +1,240 @@
+//! How a Lease is given up.
+
+use super::*;
+
+#[test]
+fn the_loss_is_said_before_the_record_is_cleared() {
+    let mut t = Timeline::held(|c| c);
+    let now = t.at(1_000).now();
+    t.claim.release(now);
+    assert!(!t.holds());
+    t.says(Event::Lost(Loss::Released)).asks("PUT");
+    let body = t.asked().body.clone();
+    assert_eq!(body["metadata"]["uid"], "u1");
+    assert_eq!(body["metadata"]["resourceVersion"], "10");
+    assert_eq!(
+        body["spec"],
+        json!({
+            "holderIdentity": "",
+            "leaseDurationSeconds": 1,
+            "acquireTime": "2026-11-20T19:31:58.250000Z",
+            "renewTime": "2026-11-20T19:31:58.250000Z",
+            "leaseTransitions": 0,
+        })
+    );
+    t.echo(200, 11)
+        .says(Event::Released(Released::Cleared))
+        .is_done();
+}
+
+#[test]
+fn a_successors_record_is_left_alone() {
+    let mut t = Timeline::held(|c| c);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released))
+        .asks("PUT")
+        .answer(409, status(409, "Conflict", ""));
+    t.sleep().asks("GET").answer(200, foreign(12, "next", 0));
+    t.says(Event::Released(Released::NotOurs)).is_done();
+}
+
+#[test]
+fn an_annotated_record_is_cleared_on_its_new_version() {
+    let mut t = Timeline::held(|c| c);
+    let annotated = t.written(11);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released))
+        .asks("PUT")
+        .answer(409, json!({}));
+    t.sleep().asks("GET").answer(200, annotated).asks("PUT");
+    assert_eq!(t.asked().body["metadata"]["resourceVersion"], "11");
+    t.echo(200, 12)
+        .says(Event::Released(Released::Cleared))
+        .is_done();
+}
+
+#[test]
+fn a_renewal_in_flight_tells_which_version_to_clear() {
+    let mut t = Timeline::held(|c| c);
+    t.at(5_000).asks("PUT");
+    let now = t.now();
+    t.claim.release(now);
+    t.says(Event::Lost(Loss::Released)).waits();
+    t.echo(200, 11).asks("PUT");
+    assert_eq!(t.asked().body["metadata"]["resourceVersion"], "11");
+    assert_eq!(t.asked().body["spec"]["holderIdentity"], "");
+    t.echo(200, 12)
+        .says(Event::Released(Released::Cleared))
+        .is_done();
+}
+
+#[test]
+fn a_renewal_in_flight_that_fails_is_looked_up_first() {
+    let mut t = Timeline::held(|c| c);
+    t.at(5_000).asks("PUT");
+    let applied = t.written(11);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released))
+        .fails()
+        .sleep()
+        .asks("GET")
+        .answer(200, applied)
+        .asks("PUT");
+    assert_eq!(t.asked().body["metadata"]["resourceVersion"], "11");
+}
+
+#[test]
+fn deleting_clears_first_and_names_what_it_deletes() {
+    let mut t = Timeline::held(|c| c.on_release(crate::OnRelease::Delete));
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released)).asks("PUT");
+    assert_eq!(t.asked().body["spec"]["holderIdentity"], "");
+    t.echo(200, 11).asks("DELETE");
+    assert_eq!(
+        t.asked().body["preconditions"],
+        json!({"uid": "u1", "resourceVersion": "11"})
+    );
+    t.answer(200, json!({"kind": "Status", "status": "Success"}));
+    t.says(Event::Released(Released::Deleted)).is_done();
+}
+
+#[test]
+fn a_record_that_was_taken_or_may_not_be_deleted_stays_cleared() {
+    for code in [403, 409] {
+        let mut t = Timeline::held(|c| c.on_release(crate::OnRelease::Delete));
+        t.claim.release(t.now());
+        t.says(Event::Lost(Loss::Released))
+            .asks("PUT")
+            .echo(200, 11);
+        t.asks("DELETE").answer(code, json!({}));
+        t.says(Event::Released(Released::Cleared)).is_done();
+    }
+}
+
+#[test]
+fn a_deletion_without_an_answer_is_looked_up() {
+    let mut t = Timeline::held(|c| c.on_release(crate::OnRelease::Delete));
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released)).asks("PUT");
+    let cleared = t.written(11);
+    t.echo(200, 11)
+        .asks("DELETE")
+        .fails()
+        .sleep()
+        .asks("GET")
+        .answer(200, cleared);
+    t.asks("DELETE")
+        .fails()
+        .sleep()
+        .asks("GET")
+        .answer(404, json!({}));
+    t.says(Event::Released(Released::Deleted)).is_done();
+}
+
+#[test]
+fn a_lease_left_to_expire_costs_no_request() {
+    let mut t = Timeline::held(|c| c.on_release(crate::OnRelease::Expire));
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released))
+        .says(Event::Released(Released::LeftToExpire))
+        .is_done();
+}
+
+#[test]
+fn a_release_without_an_answer_ends_some_time() {
+    let mut t = Timeline::held(|c| c);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released));
+    let mut requests = 0;
+    loop {
+        match t.poll() {
+            Output::Request(request) => {
+                requests += 1;
+                t.claim.handle_failure(request.id, t.now());
+            }
+            Output::Wait(until) => {
+                let millis = until.duration_since(t.start).as_millis();
+                t.at(u64::try_from(millis).unwrap() + 1);
+            }
+            Output::Event(event) => {
+                assert_eq!(event, Event::Released(Released::Unconfirmed));
+                break;
+            }
+            output @ (Output::Cancel(_) | Output::Done) => panic!("{output:?}"),
+        }
+    }
+    assert!((10_000..10_010).contains(&t.millis), "{}", t.millis);
+    assert!((4..=15).contains(&requests), "{requests}");
+    t.is_done();
+}
+
+#[test]
+fn a_release_that_is_refused_says_why() {
+    let mut t = Timeline::held(|c| c);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released))
+        .asks("PUT")
+        .answer(403, status(403, "Forbidden", "no"));
+    assert!(matches!(t.event(), Event::Failed(Failure::Refused(_))));
+    t.says(Event::Released(Released::Unconfirmed)).is_done();
+}
+
+#[test]
+fn another_process_with_the_identity_can_release() {
+    let mut t = Timeline::new(|c| c.reclaim_own_identity(true));
+    t.claim.release(t.start);
+    t.asks("GET").answer(200, foreign(7, "me", 0)).asks("PUT");
+    assert_eq!(t.asked().body["spec"]["holderIdentity"], "");
+    assert_eq!(t.asked().body["spec"]["leaseTransitions"], 4);
+    t.echo(200, 8)
+        .says(Event::Released(Released::Cleared))
+        .is_done();
+
+    let mut t = Timeline::new(|c| c.reclaim_own_identity(true));
+    t.claim.release(t.start);
+    t.asks("GET")
+        .answer(200, foreign(7, "other", 0))
+        .says(Event::Released(Released::NotOurs))
+        .is_done();
+}
+
+#[test]
+fn stopping_a_campaign_undoes_a_write_that_may_have_been_carried_out() {
+    let mut t = Timeline::new(|c| c);
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET").answer(404, json!({})).asks("POST");
+    let written = t.written(10);
+    t.claim.release(t.now());
+    t.says(Event::GaveUp(GaveUp::Stopped))
+        .cancels()
+        .asks("GET")
+        .answer(200, written)
+        .asks("PUT");
+    assert_eq!(t.asked().body["spec"]["holderIdentity"], "");
+    t.echo(200, 11).is_done();
+}
+
+#[test]
+fn stopping_a_campaign_that_wrote_nothing_asks_for_nothing() {
+    let mut t = Timeline::new(|c| c);
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    t.claim.release(t.now());
+    t.says(Event::GaveUp(GaveUp::Stopped)).is_done();
+}
+
+#[test]
+fn acquiring_during_a_release_begins_when_that_is_over() {
+    let mut t = Timeline::held(|c| c);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released)).asks("PUT");
+    t.claim.acquire(Patience::Once, t.now());
+    let mut free = t.written(11);
+    t.echo(200, 11)
+        .says(Event::Released(Released::Cleared))
+        .asks("GET");
+    free["spec"]["holderIdentity"] = json!("");
+    t.answer(200, free).asks("PUT").echo(200, 12);
+    assert!(matches!(t.event(), Event::Acquired(_)));
+}

@@ -1,0 +1,236 @@
+//! What a claimant may take.
+
+use super::*;
+
+pub(super) fn campaign() -> Timeline {
+    let mut t = Timeline::new(|c| c);
+    t.claim.acquire(Patience::Forever, t.start);
+    t
+}
+
+/// Twenty seconds and what they are lengthened by for drift.
+pub(super) const EXPIRY: u64 = 20_020;
+
+#[test]
+fn a_lease_that_does_not_exist_is_made() {
+    let mut t = campaign();
+    t.asks("GET");
+    assert_eq!(
+        t.asked().path,
+        "/apis/coordination.k8s.io/v1/namespaces/default/leases/leader?timeout=5000ms"
+    );
+    t.answer(404, status(404, "NotFound", "")).asks("POST");
+    assert_eq!(
+        t.asked().path,
+        "/apis/coordination.k8s.io/v1/namespaces/default/leases?fieldManager=lease-proto&timeout=5000ms"
+    );
+    assert_eq!(
+        t.asked().body,
+        json!({
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "leader", "namespace": "default"},
+            "spec": {
+                "holderIdentity": "me",
+                "leaseDurationSeconds": 15,
+                "acquireTime": "2026-11-20T19:31:57.250000Z",
+                "renewTime": "2026-11-20T19:31:57.250000Z",
+                "leaseTransitions": 0,
+            },
+        })
+    );
+    t.at(300).echo(201, 10);
+    let Event::Acquired(grant) = t.event() else {
+        panic!("not acquired");
+    };
+    assert_eq!(grant.valid_until, t.instant(10_000));
+    assert_eq!(grant.token.unwrap().get(), 10);
+}
+
+#[test]
+fn a_released_lease_is_taken_at_once_in_each_form_that_a_release_leaves() {
+    let forms: [fn(&mut Value); 4] = [
+        |spec| spec["holderIdentity"] = json!(""),
+        |spec| *spec = json!({"holderIdentity": null, "acquireTime": null, "renewTime": null, "leaseDurationSeconds": null}),
+        |spec| *spec = json!({"holderIdentity": "", "leaseDurationSeconds": 300}),
+        |spec| *spec = json!({}),
+    ];
+    for form in forms {
+        let mut t = campaign();
+        let mut free = foreign(7, "x", 0);
+        free["metadata"]["managedFields"] = json!([{"manager": "m"}]);
+        free["metadata"]["labels"] = json!({"app": "a"});
+        form(&mut free["spec"]);
+        let transitions = free["spec"]["leaseTransitions"].as_i64().unwrap_or(0);
+        t.asks("GET").answer(200, free).asks("PUT");
+        let body = &t.asked().body;
+        assert_eq!(body["metadata"]["uid"], "u1");
+        assert_eq!(body["metadata"]["resourceVersion"], "7");
+        assert_eq!(body["metadata"]["labels"]["app"], "a");
+        assert!(body["metadata"].get("managedFields").is_none());
+        assert_eq!(body["spec"]["leaseTransitions"], transitions + 1);
+        t.echo(200, 8);
+        assert!(matches!(t.event(), Event::Acquired(_)));
+    }
+}
+
+#[test]
+fn a_held_lease_is_taken_when_it_stayed_the_same_for_the_time_it_names() {
+    let mut t = campaign();
+    t.asks("GET").at(40).answer(200, foreign(7, "other", 0));
+    let until = t.instant(EXPIRY + 40);
+    t.says(Event::Waiting(Waiting {
+        holder: Some("other".to_owned()),
+        until,
+    }));
+    let mut looks = 0;
+    loop {
+        let wait = t.waits();
+        assert!(wait <= EXPIRY + 40, "{wait}");
+        t.at(wait);
+        if wait == EXPIRY + 40 {
+            break;
+        }
+        looks += 1;
+        t.asks("GET").answer(200, foreign(7, "other", 0));
+    }
+    assert!((8..=13).contains(&looks), "{looks}");
+    // Without another look: the write itself is refused if the record has changed.
+    t.asks("PUT").echo(200, 8);
+    assert!(matches!(t.event(), Event::Acquired(_)));
+}
+
+#[test]
+fn a_renewal_starts_the_wait_again_and_an_annotation_does_not() {
+    let mut t = campaign();
+    t.asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    let mut annotated = foreign(8, "other", 0);
+    annotated["metadata"]["annotations"] = json!({"a": "b"});
+    t.sleep().asks("GET").answer(200, annotated);
+    assert_eq!(
+        t.claim.observed.verdict(t.instant(EXPIRY)),
+        observed::Verdict::Free
+    );
+    t.sleep().asks("GET").answer(200, foreign(9, "other", 1));
+    let renewed = t.millis;
+    assert_ne!(
+        t.claim.observed.verdict(t.instant(renewed + EXPIRY - 1)),
+        observed::Verdict::Free
+    );
+    assert_eq!(
+        t.claim.observed.verdict(t.instant(renewed + EXPIRY)),
+        observed::Verdict::Free
+    );
+}
+
+#[test]
+fn a_duration_that_a_third_party_shortened_does_not_count_against_the_holder() {
+    let mut t = campaign();
+    t.asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    let mut shortened = foreign(8, "other", 0);
+    shortened["spec"]["leaseDurationSeconds"] = json!(1);
+    t.sleep().asks("GET").answer(200, shortened);
+    assert_ne!(
+        t.claim.observed.verdict(t.instant(EXPIRY - 1)),
+        observed::Verdict::Free
+    );
+}
+
+#[test]
+fn odd_records_are_held_for_our_own_duration() {
+    let odd: [fn(&mut Value); 4] = [
+        |spec| spec["leaseDurationSeconds"] = json!(null),
+        |spec| spec["leaseDurationSeconds"] = json!(0),
+        |spec| spec["leaseDurationSeconds"] = json!(-5),
+        |spec| *spec = json!({"holderIdentity": "other", "renewTime": "long ago"}),
+    ];
+    for change in odd {
+        let mut t = campaign();
+        let mut record = foreign(7, "other", 0);
+        change(&mut record["spec"]);
+        t.asks("GET").answer(200, record.clone());
+        let Event::Waiting(waiting) = t.event() else {
+            panic!("taken: {record}");
+        };
+        assert_eq!(waiting.until, t.instant(15_015), "{record}");
+    }
+}
+
+#[test]
+fn a_lease_deleted_before_its_holders_time_is_over_is_waited_out() {
+    let mut t = campaign();
+    t.asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    t.sleep().asks("GET").answer(404, json!({}));
+    let until = t.instant(EXPIRY);
+    t.says(Event::HolderChanged(Waiting {
+        holder: None,
+        until,
+    }));
+    while t.sleep().millis < EXPIRY {
+        t.asks("GET").answer(404, json!({}));
+    }
+    t.asks("POST");
+}
+
+#[test]
+fn a_lost_race_is_looked_at_and_tried_again() {
+    let mut t = campaign();
+    t.asks("GET")
+        .answer(404, json!({}))
+        .asks("POST")
+        .answer(409, status(409, "AlreadyExists", ""));
+    t.sleep().asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    assert!(t.millis <= 150, "{}", t.millis);
+}
+
+#[test]
+fn an_acquiring_write_whose_answer_was_lost_is_found_again() {
+    let mut t = campaign();
+    t.asks("GET").answer(404, json!({})).asks("POST");
+    let written = t.written(10);
+    t.fails();
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    t.sleep().asks("GET").answer(200, written);
+    let Event::Acquired(grant) = t.event() else {
+        panic!("not acquired");
+    };
+    assert_eq!(grant.valid_until, t.instant(10_000));
+}
+
+#[test]
+fn a_write_found_after_its_grant_would_have_ended_is_made_again() {
+    let mut t = campaign();
+    t.asks("GET").answer(404, json!({})).asks("POST");
+    let written = t.written(10);
+    t.fails();
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    t.at(10_000).asks("GET").answer(200, written);
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    t.sleep().asks("GET");
+    let mut again = foreign(10, "me", 0);
+    again["spec"]["acquireTime"] = json!("2026-11-20T19:31:57.250000Z");
+    again["spec"]["renewTime"] = json!("2026-11-20T19:31:57.250000Z");
+    t.answer(200, again);
+    assert!(!t.holds());
+}
+
+#[test]
+fn a_creation_answered_with_200_and_a_rewrite_answered_with_201_prove_nothing() {
+    let mut t = campaign();
+    t.asks("GET")
+        .answer(404, json!({}))
+        .asks("POST")
+        .echo(200, 10);
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    let mut t = campaign();
+    t.asks("GET")
+        .answer(200, foreign(7, "", 0))
+        .asks("PUT")
+        .echo(201, 10);
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    assert!(!t.holds());
+}

@@ -1,0 +1,111 @@
+//! What this claim has written: the only proof that a record is its own.
+
+use std::time::{Duration, Instant};
+
+use crate::wire::{LeaseSpec, MicroTime};
+
+/// How many writes are remembered; older ones become somebody else's, which costs time and never safety.
+const LIMIT: usize = 16;
+
+/// The writes whose fate may still be met in a record.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Writes {
+    sent: Vec<Sent>,
+    /// The whole second of the last `renewTime`, and when the first write in it was handed out.
+    second: Option<(i64, Instant)>,
+}
+
+/// One write that named this claim as the holder.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) acquire_time: MicroTime,
+    pub(crate) renew_time: MicroTime,
+    /// When it was handed to the driver.
+    pub(crate) at: Instant,
+    /// From when a grant that it earns counts: earlier than `at` where observers that see whole seconds may have begun
+    /// to count at an earlier write.
+    pub(crate) counts_from: Instant,
+    /// The campaign that it belongs to.
+    pub(crate) campaign: u64,
+    /// Whether it made the record anew. Such a write is not bound to a version, and can be carried out late.
+    pub(crate) creates: bool,
+    pub(crate) confirmed: bool,
+}
+
+impl Writes {
+    /// Remembers a write that is handed out.
+    pub(crate) fn hand_out(&mut self, mut write: Sent, whole_seconds: bool) -> Sent {
+        let second = write.renew_time.second();
+        match self.second {
+            Some((last, first_at)) if whole_seconds && last == second => {
+                write.counts_from = write.counts_from.min(first_at);
+            }
+            _ => self.second = Some((second, write.counts_from)),
+        }
+        if self.sent.len() >= LIMIT {
+            self.sent.remove(0);
+        }
+        self.sent.push(write.clone());
+        write
+    }
+
+    /// Returns the write that made `spec` what it is, if it was one of these.
+    pub(crate) fn find(&self, spec: &LeaseSpec) -> Option<&Sent> {
+        let acquire_time = spec.acquire_time.as_ref()?.time()?;
+        let renew_time = spec.renew_time.as_ref()?.time()?;
+        self.sent
+            .iter()
+            .find(|sent| sent.acquire_time == acquire_time && sent.renew_time == renew_time)
+    }
+
+    /// Takes note that `write` was carried out: all others were bound to versions that are past, or made the record.
+    pub(crate) fn confirm(&mut self, write: &Sent) {
+        let same = |sent: &Sent| {
+            sent.acquire_time == write.acquire_time && sent.renew_time == write.renew_time
+        };
+        self.sent.retain(|sent| same(sent) || sent.creates);
+        if let Some(sent) = self.sent.iter_mut().find(|sent| same(sent)) {
+            sent.confirmed = true;
+        }
+    }
+
+    /// Forgets a write that was refused.
+    pub(crate) fn withdraw(&mut self, write: &Sent) {
+        self.sent.retain(|sent| sent.renew_time != write.renew_time);
+    }
+
+    /// Returns the first time from `time` on that no write has used, so that each can be told from the others.
+    pub(crate) fn unused(&self, time: MicroTime) -> MicroTime {
+        let mut time = time;
+        while self.sent.iter().any(|sent| sent.renew_time == time) {
+            time = time.saturating_add(Duration::from_micros(1));
+        }
+        time
+    }
+
+    /// Returns whether nothing is remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    /// Returns whether a write of `campaign` may have been carried out without our knowing.
+    pub(crate) fn has_unanswered(&self, campaign: u64) -> bool {
+        self.sent
+            .iter()
+            .any(|sent| sent.campaign == campaign && !sent.confirmed)
+    }
+
+    /// Chooses a `renewTime`: the wall clock's, or later where that would not move on from `last`.
+    ///
+    /// A record that does not change looks dead to its observers, so a frozen wall clock, or one that was set back, is
+    /// overtaken: by all that passed for the first second, so that whole seconds change, and by half of it after that,
+    /// so that a clock that was ahead by mistake is met again.
+    pub(crate) fn next_time(last: &Sent, wall: MicroTime, now: Instant) -> MicroTime {
+        let passed = now.saturating_duration_since(last.at);
+        let passed = passed
+            .min(Duration::from_secs(1))
+            .max(passed / 2)
+            .max(Duration::from_micros(1));
+        wall.max(last.renew_time.saturating_add(passed))
+    }
+}

@@ -1,0 +1,204 @@
+//! How a configuration is said, with a default for everything that need not be.
+
+use std::time::Duration;
+
+use super::{
+    Config, ConfigError, OnRelease, SHORTEST_WITH_FOREIGN_OBSERVERS, WriteMethod, whole_seconds,
+};
+use crate::wire::{Identity, LeaseName, Namespace};
+
+/// Builds a [`Config`].
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct ConfigBuilder {
+    namespace: String,
+    name: String,
+    identity: String,
+    unique_identity: Option<bool>,
+    reclaim_own_identity: bool,
+    whole_second_observers: bool,
+    lease_duration: Duration,
+    renew_deadline: Option<Duration>,
+    renew_interval: Option<Duration>,
+    retry_period: Option<Duration>,
+    request_timeout: Option<Duration>,
+    max_clock_skew: Duration,
+    acquire_retries: u32,
+    acquire_retry_delay: Duration,
+    write_method: WriteMethod,
+    on_release: OnRelease,
+}
+
+impl ConfigBuilder {
+    pub(super) fn new(namespace: String, name: String, identity: String) -> Self {
+        Self {
+            namespace,
+            name,
+            identity,
+            unique_identity: None,
+            reclaim_own_identity: false,
+            whole_second_observers: true,
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: None,
+            renew_interval: None,
+            retry_period: None,
+            request_timeout: None,
+            max_clock_skew: Duration::ZERO,
+            acquire_retries: 3,
+            acquire_retry_delay: Duration::from_millis(100),
+            write_method: WriteMethod::Put,
+            on_release: OnRelease::Clear,
+        }
+    }
+
+    /// Sets for how long after a renewal nobody else may take the Lease. Defaults to 15 s.
+    ///
+    /// The record names it in whole seconds, rounded up.
+    pub fn lease_duration(mut self, value: Duration) -> Self {
+        self.lease_duration = value;
+        self
+    }
+
+    /// Sets for how long after a renewal the holder may act as the holder. Defaults to two thirds of the lease duration.
+    ///
+    /// What is left of the lease duration is the application's time to stop before anyone else may start. It may be as
+    /// long as the lease duration where nothing needs that time, such as a command that is killed at the deadline.
+    pub fn renew_deadline(mut self, value: Duration) -> Self {
+        self.renew_deadline = Some(value);
+        self
+    }
+
+    /// Sets the time from one renewal to the next. Defaults to one third of the lease duration.
+    pub fn renew_interval(mut self, value: Duration) -> Self {
+        self.renew_interval = Some(value);
+        self
+    }
+
+    /// Sets the time between two looks of a waiting claimant, which is also the longest pause after a failure.
+    /// Defaults to two fifteenths of the lease duration: 2 s of 15 s.
+    pub fn retry_period(mut self, value: Duration) -> Self {
+        self.retry_period = Some(value);
+        self
+    }
+
+    /// Sets the longest that one request may take. Defaults to half the renew deadline.
+    ///
+    /// While the Lease is held a request gets at most half of what is left of the grant, so that a hanging one leaves
+    /// time for another.
+    pub fn request_timeout(mut self, value: Duration) -> Self {
+        self.request_timeout = Some(value);
+        self
+    }
+
+    /// Sets how far the wall clocks of claimants that judge by them may disagree. Defaults to zero.
+    ///
+    /// Claimants of this library and of client-go do not; kubert, kube-leader-election, kube-lease-manager and fabric8
+    /// do. Where they contend for the same Lease, a grant of ours ends this much earlier.
+    pub fn max_clock_skew(mut self, value: Duration) -> Self {
+        self.max_clock_skew = value;
+        self
+    }
+
+    /// Sets whether a random suffix is put behind the identity. Defaults to true, or to false with
+    /// [`reclaim_own_identity`](Self::reclaim_own_identity).
+    ///
+    /// Without it two processes that were given the same identity are told apart only by what they wrote.
+    pub fn unique_identity(mut self, value: bool) -> Self {
+        self.unique_identity = Some(value);
+        self
+    }
+
+    /// Sets whether a record that names this identity is this claimant's own, whoever wrote it. Defaults to false.
+    ///
+    /// For commands that acquire, renew and release in separate processes. Whoever sets it promises that no two
+    /// processes use the identity at once: they would both hold the Lease.
+    pub fn reclaim_own_identity(mut self, value: bool) -> Self {
+        self.reclaim_own_identity = value;
+        self
+    }
+
+    /// Sets whether claimants built on client-go may contend for the Lease. Defaults to true.
+    ///
+    /// They see times cut to whole seconds, so that two renewals within one second are one to them. A grant then counts
+    /// from the first write of its second, no two renewals are made in the same one, and a lease duration under 3 s is
+    /// refused, since it could not be kept. Set it to false for shorter ones, where only this library contends.
+    pub fn whole_second_observers(mut self, value: bool) -> Self {
+        self.whole_second_observers = value;
+        self
+    }
+
+    /// Sets how often a lost race or a failure is tried again when acquiring once. Defaults to 3.
+    ///
+    /// Whoever acquires until an instant or for ever tries until then.
+    pub fn acquire_retries(mut self, value: u32) -> Self {
+        self.acquire_retries = value;
+        self
+    }
+
+    /// Sets the pause after a lost race. Defaults to 100 ms.
+    pub fn acquire_retry_delay(mut self, value: Duration) -> Self {
+        self.acquire_retry_delay = value;
+        self
+    }
+
+    /// Sets with which kind of request the record is rewritten. Defaults to [`WriteMethod::Put`].
+    pub fn write_method(mut self, value: WriteMethod) -> Self {
+        self.write_method = value;
+        self
+    }
+
+    /// Sets what becomes of the record on release. Defaults to [`OnRelease::Clear`].
+    pub fn on_release(mut self, value: OnRelease) -> Self {
+        self.on_release = value;
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    ///
+    /// Says which setting cannot work, with its value and what would.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let lease_duration = self.lease_duration;
+        let reclaim_own_identity = self.reclaim_own_identity;
+        let unique_identity = self.unique_identity.unwrap_or(!reclaim_own_identity);
+        if lease_duration < Duration::from_secs(1)
+            || whole_seconds(lease_duration) > i64::from(i32::MAX)
+        {
+            return Err(ConfigError::LeaseDurationOutOfRange { lease_duration });
+        }
+        if self.whole_second_observers && lease_duration < SHORTEST_WITH_FOREIGN_OBSERVERS {
+            return Err(ConfigError::LeaseDurationTooShort { lease_duration });
+        }
+        if unique_identity && reclaim_own_identity {
+            return Err(ConfigError::UniqueIdentityReclaimed);
+        }
+        let renew_deadline = self.renew_deadline.unwrap_or(lease_duration * 2 / 3);
+        if renew_deadline > lease_duration {
+            return Err(ConfigError::RenewDeadlineTooLong {
+                renew_deadline,
+                lease_duration,
+            });
+        }
+        let config = Config {
+            namespace: Namespace::new(self.namespace)?,
+            name: LeaseName::new(self.name)?,
+            identity: Identity::new(self.identity)?,
+            unique_identity,
+            reclaim_own_identity,
+            whole_second_observers: self.whole_second_observers,
+            lease_duration,
+            renew_deadline,
+            renew_interval: self.renew_interval.unwrap_or(lease_duration / 3),
+            retry_period: self.retry_period.unwrap_or(lease_duration * 2 / 15),
+            request_timeout: self.request_timeout.unwrap_or(renew_deadline / 2),
+            max_clock_skew: self.max_clock_skew,
+            acquire_retries: self.acquire_retries,
+            acquire_retry_delay: self.acquire_retry_delay,
+            write_method: self.write_method,
+            on_release: self.on_release,
+        };
+        config.check_timings()?;
+        Ok(config)
+    }
+}

@@ -1,0 +1,104 @@
+//! Settings that cannot work, and what would.
+
+use std::{fmt, time::Duration};
+
+use super::SHORTEST_WITH_FOREIGN_OBSERVERS;
+use crate::wire::NameError;
+
+/// A setting that cannot work.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ConfigError {
+    /// The record could not name the duration.
+    LeaseDurationOutOfRange {
+        /// What was configured.
+        lease_duration: Duration,
+    },
+    /// Claimants built on client-go could take the Lease from its holder.
+    LeaseDurationTooShort {
+        /// What was configured.
+        lease_duration: Duration,
+    },
+    /// A name that the API server would refuse.
+    Name(NameError),
+    /// The holder would go on after the Lease has expired.
+    RenewDeadlineTooLong {
+        /// What was configured.
+        renew_deadline: Duration,
+        /// What it must not exceed.
+        lease_duration: Duration,
+    },
+    /// The grant would end before it is renewed.
+    RenewIntervalOutOfRange {
+        /// What was configured.
+        renew_interval: Duration,
+        /// What it must be shorter than: the renew deadline or the lease duration, less the margins for clocks.
+        grant_length: Duration,
+    },
+    /// One request could outlast a grant.
+    RequestTimeoutOutOfRange {
+        /// What was configured.
+        request_timeout: Duration,
+        /// What it must be shorter than.
+        renew_deadline: Duration,
+    },
+    /// The pause after a failure could outlast a grant.
+    RetryPeriodOutOfRange {
+        /// What was configured.
+        retry_period: Duration,
+        /// What it must be shorter than.
+        renew_deadline: Duration,
+    },
+    /// An identity that differs in every process can never be met again.
+    UniqueIdentityReclaimed,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LeaseDurationOutOfRange { lease_duration } => write!(
+                f,
+                "the lease duration {lease_duration:?} is out of range: it must be at least 1s and at most {}s",
+                i32::MAX
+            ),
+            Self::LeaseDurationTooShort { lease_duration } => write!(
+                f,
+                "the lease duration {lease_duration:?} is too short: it must be at least {SHORTEST_WITH_FOREIGN_OBSERVERS:?}, \
+                 since claimants built on client-go see renewals in whole seconds; where none contend, say so with \
+                 whole_second_observers(false)"
+            ),
+            Self::Name(error) => error.fmt(f),
+            Self::RenewDeadlineTooLong { renew_deadline, lease_duration } => write!(
+                f,
+                "the renew deadline {renew_deadline:?} is too long: it must be at most the lease duration, {lease_duration:?}"
+            ),
+            Self::RenewIntervalOutOfRange { renew_interval, grant_length } => write!(
+                f,
+                "the renew interval {renew_interval:?} is out of range: it must be at least 1ms and shorter than a grant, \
+                 {grant_length:?}"
+            ),
+            Self::RequestTimeoutOutOfRange { request_timeout, renew_deadline } => write!(
+                f,
+                "the request timeout {request_timeout:?} is out of range: it must be at least 1ms and shorter than the \
+                 renew deadline, {renew_deadline:?}"
+            ),
+            Self::RetryPeriodOutOfRange { retry_period, renew_deadline } => write!(
+                f,
+                "the retry period {retry_period:?} is out of range: it must be at least 1ms and shorter than the renew \
+                 deadline, {renew_deadline:?}"
+            ),
+            Self::UniqueIdentityReclaimed => f.write_str(
+                "an identity made unique for each process cannot be reclaimed by another: set unique_identity(false) or \
+                 leave reclaim_own_identity out",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl From<NameError> for ConfigError {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}

@@ -1,0 +1,110 @@
+//! Which configurations are accepted.
+
+use super::*;
+
+fn builder() -> ConfigBuilder {
+    Config::builder("default", "leader", "me")
+}
+
+fn with_duration(millis: u64) -> ConfigBuilder {
+    builder().lease_duration(Duration::from_millis(millis))
+}
+
+#[test]
+fn the_defaults_are_those_of_client_go() {
+    let config = builder().build().unwrap();
+    assert_eq!(config.lease_duration(), Duration::from_secs(15));
+    assert_eq!(config.renew_deadline(), Duration::from_secs(10));
+    assert_eq!(config.retry_period(), Duration::from_secs(2));
+    assert_eq!(config.renew_interval(), Duration::from_secs(5));
+    assert_eq!(config.grant_length(), Duration::from_secs(10));
+}
+
+#[test]
+fn the_published_duration_is_never_shorter_than_the_real_one() {
+    assert_eq!(
+        with_duration(15_001).build().unwrap().published_seconds(),
+        16
+    );
+    assert_eq!(
+        with_duration(15_000).build().unwrap().published_seconds(),
+        15
+    );
+    let longest = Duration::from_secs(i32::MAX.unsigned_abs().into());
+    let config = builder().lease_duration(longest).build().unwrap();
+    assert_eq!(config.published_seconds(), i64::from(i32::MAX));
+}
+
+#[test]
+fn a_grant_ends_before_the_record_may_be_taken() {
+    let whole = builder()
+        .renew_deadline(Duration::from_secs(15))
+        .build()
+        .unwrap();
+    assert_eq!(whole.grant_length(), Duration::from_millis(14_970));
+    let skewed = builder()
+        .renew_deadline(Duration::from_secs(15))
+        .max_clock_skew(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    assert_eq!(skewed.grant_length(), Duration::from_millis(13_970));
+}
+
+#[test]
+fn durations_that_cannot_be_kept_are_refused() {
+    let range = |lease_duration| ConfigError::LeaseDurationOutOfRange { lease_duration };
+    for duration in [0, 500, 999] {
+        let error = with_duration(duration).build().unwrap_err();
+        assert_eq!(error, range(Duration::from_millis(duration)));
+    }
+    let too_long = Duration::from_secs(1 << 31);
+    assert_eq!(
+        builder().lease_duration(too_long).build(),
+        Err(range(too_long))
+    );
+    let too_long = Duration::new((1 << 31) - 1, 1);
+    assert_eq!(
+        builder().lease_duration(too_long).build(),
+        Err(range(too_long))
+    );
+    assert!(builder().lease_duration(Duration::MAX).build().is_err());
+    for duration in [1_000, 2_999] {
+        assert!(matches!(
+            with_duration(duration).build(),
+            Err(ConfigError::LeaseDurationTooShort { .. })
+        ));
+        assert!(
+            with_duration(duration)
+                .whole_second_observers(false)
+                .build()
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn timings_that_contradict_each_other_are_refused() {
+    let seconds = Duration::from_secs;
+    for bad in [
+        builder().renew_deadline(seconds(16)),
+        builder().renew_deadline(seconds(0)),
+        builder().renew_interval(seconds(10)),
+        builder().renew_interval(seconds(0)),
+        builder().retry_period(seconds(10)),
+        builder().retry_period(seconds(0)),
+        builder().request_timeout(seconds(10)),
+        builder().request_timeout(seconds(0)),
+        builder().max_clock_skew(seconds(10)),
+        builder().unique_identity(true).reclaim_own_identity(true),
+        Config::builder("Default", "leader", "me"),
+        Config::builder("default", "", "me"),
+        Config::builder("default", "leader", "m\ne"),
+    ] {
+        let error = bad
+            .clone()
+            .build()
+            .expect_err(&format!("{bad:?}"))
+            .to_string();
+        assert!(error.len() > 30 && !error.ends_with('.'), "{error}");
+    }
+}

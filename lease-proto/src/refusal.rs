@@ -1,0 +1,231 @@
+//! Why the API server refused a request, and what would make it agree.
+
+use std::fmt;
+
+use http::StatusCode;
+
+use crate::wire::Status;
+
+/// What was asked for, in the words of RBAC.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Verb {
+    /// To make a new object.
+    Create,
+    /// To remove an object.
+    Delete,
+    /// To read one object.
+    Get,
+    /// To read several objects.
+    List,
+    /// To change some fields of an object.
+    Patch,
+    /// To replace an object.
+    Update,
+    /// To be told of changes.
+    Watch,
+}
+
+impl Verb {
+    /// Returns the word as it stands in a Role.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Patch => "patch",
+            Self::Update => "update",
+            Self::Watch => "watch",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A refusal that trying again will not change.
+///
+/// `Display` says in one line what was refused and what the server said; [`advice`](Self::advice) what to do.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Refusal {
+    verb: Verb,
+    status: StatusCode,
+    reason: String,
+    message: String,
+    namespace_is_missing: bool,
+    namespace: String,
+    name: String,
+}
+
+impl Refusal {
+    /// Reads a refusal from an answer.
+    ///
+    /// `namespace` and `name` say what was asked for (`name` is empty for a whole namespace); `body` is quoted where
+    /// the server sent no `Status`.
+    pub fn new(
+        verb: Verb,
+        status: StatusCode,
+        said: Status,
+        body: &[u8],
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
+        let namespace_is_missing = status == StatusCode::NOT_FOUND && said.is_about_namespaces();
+        let message = if said.message.is_empty() {
+            one_line(&String::from_utf8_lossy(body.get(..1024).unwrap_or(body)))
+        } else {
+            one_line(&said.message)
+        };
+        Self {
+            verb,
+            status,
+            reason: said.reason,
+            message,
+            namespace_is_missing,
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    /// Returns what was asked for.
+    pub fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    /// Returns the status code of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the server's reason in one word, such as `Forbidden`; empty where it gave none.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Returns the server's own words, on one line; empty where it said nothing.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Returns whether the credentials are unknown or lack a permission.
+    pub fn is_permission_denied(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        )
+    }
+
+    /// Returns whether the namespace does not exist.
+    pub fn is_namespace_missing(&self) -> bool {
+        self.namespace_is_missing
+    }
+
+    /// Returns what would make the server agree, in one or several lines.
+    pub fn advice(&self) -> String {
+        let Self {
+            namespace, verb, ..
+        } = self;
+        match self.status {
+            StatusCode::FORBIDDEN => format!(
+                "the identity lacks the verb {verb:?} on leases in namespace {namespace:?}; this Role grants all that is \
+                 needed (bind it with a RoleBinding):\n{}",
+                self.role(),
+                verb = verb.as_str(),
+            ),
+            StatusCode::UNAUTHORIZED => {
+                "the server does not know the token or certificate: check that it is not expired and belongs to this cluster"
+                    .to_owned()
+            }
+            StatusCode::NOT_FOUND if self.namespace_is_missing => format!(
+                "create the namespace (kubectl create namespace {namespace}) or name another"
+            ),
+            StatusCode::NOT_FOUND => {
+                "check that the address is that of a Kubernetes API server, version 1.14 or later".to_owned()
+            }
+            _ => "the request cannot succeed as it is: check the settings against what the server says".to_owned(),
+        }
+    }
+
+    /// Returns a Role, as YAML, that grants the verb that was refused and those that every claimant needs.
+    pub fn role(&self) -> String {
+        let Self {
+            namespace,
+            name,
+            verb,
+            ..
+        } = self;
+        // PATCH stands in for PUT, so a Role for one needs no verb for the other.
+        let write = if *verb == Verb::Patch {
+            "patch"
+        } else {
+            "update"
+        };
+        let named = if name.is_empty() {
+            String::new()
+        } else {
+            format!("\n  resourceNames: [{name:?}]")
+        };
+        let more = match verb {
+            Verb::Delete | Verb::List | Verb::Watch => format!(", {:?}", verb.as_str()),
+            Verb::Create | Verb::Get | Verb::Patch | Verb::Update => String::new(),
+        };
+        format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\n\
+             kind: Role\n\
+             metadata:\n\
+             \x20 name: lease-holder\n\
+             \x20 namespace: {namespace}\n\
+             rules:\n\
+             - apiGroups: [\"coordination.k8s.io\"]\n\
+             \x20 resources: [\"leases\"]{named}\n\
+             \x20 verbs: [\"get\", \"{write}\"{more}]\n\
+             - apiGroups: [\"coordination.k8s.io\"]\n\
+             \x20 resources: [\"leases\"]\n\
+             \x20 verbs: [\"create\"]\n"
+        )
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            verb,
+            namespace,
+            name,
+            status,
+            message,
+            ..
+        } = self;
+        write!(f, "the API server refused to {verb} ")?;
+        if name.is_empty() {
+            write!(f, "leases in namespace {namespace}")?;
+        } else {
+            write!(f, "lease {namespace}/{name}")?;
+        }
+        write!(f, " ({status})")?;
+        if message.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {message}")
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+fn one_line(text: &str) -> String {
+    let mut line: String = text
+        .split(|c: char| c.is_control())
+        .filter(|part| !part.trim().is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    if let Some((cut, _)) = line.char_indices().nth(500) {
+        line.truncate(cut);
+        line.push_str("...");
+    }
+    line.trim().to_owned()
+}

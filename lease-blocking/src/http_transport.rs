@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use lease_proto::MAX_BODY;
 use lease_proto::access::{
     Access, CredentialsError, TlsProblem, TransportError, rustls as settings,
 };
@@ -213,7 +214,6 @@ impl Resolver for LabelledResolver {
     }
 }
 
-const MAX_BODY: usize = 2 * 1024 * 1024;
 const MAX_HEADERS: usize = 64 * 1024;
 /// Far beyond any request's deadline, and far from what instants cannot hold.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

@@ -26,7 +26,10 @@ crate::scenarios! {
 
 fn nothing_is_sent_where_nothing_is_given<D: Driver>() {
     let server = Server::start(|_| ok());
-    D::from_access(&access(&server)).unwrap().get("/").unwrap();
+    D::from_access(&access(&server))
+        .unwrap()
+        .fetch("/")
+        .unwrap();
     assert_eq!(server.last().header("authorization"), None);
 }
 
@@ -37,7 +40,7 @@ fn a_name_and_a_password_are_sent<D: Driver>() {
         username: "Aladdin".to_owned(),
         password: Secret::from("open sesame"),
     });
-    D::from_access(&access).unwrap().get("/").unwrap();
+    D::from_access(&access).unwrap().fetch("/").unwrap();
     assert_eq!(
         server.last().header("authorization"),
         Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
@@ -49,10 +52,10 @@ fn a_changed_token_file_is_read_again<D: Driver>() {
     let path = files.path().join("token");
     fs::write(&path, "one\n").unwrap();
     let client = with_token_file::<D>(&server, &path);
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
     assert_eq!(server.last().header("authorization"), Some("Bearer one"));
     fs::write(&path, "another\n").unwrap();
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
     assert_eq!(
         server.last().header("authorization"),
         Some("Bearer another")
@@ -64,7 +67,7 @@ fn a_refused_token_is_read_again_at_once<D: Driver>() {
     let path = files.path().join("token");
     fs::write(&path, "old").unwrap();
     let client = with_token_file::<D>(&server, &path);
-    assert_eq!(client.get("/").unwrap().status(), 401);
+    assert_eq!(client.fetch("/").unwrap().status(), 401);
     // Another token of the same length and time, as on a file system that tells no more.
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
     fs::write(&path, "new").unwrap();
@@ -75,7 +78,7 @@ fn a_refused_token_is_read_again_at_once<D: Driver>() {
         .set_modified(modified)
         .unwrap();
     assert_eq!(
-        client.get("/").unwrap().status(),
+        client.fetch("/").unwrap().status(),
         401,
         "nothing tells that it has changed"
     );
@@ -84,7 +87,7 @@ fn a_refused_token_is_read_again_at_once<D: Driver>() {
         200
     );
     assert_eq!(
-        client.get("/").unwrap().status(),
+        client.fetch("/").unwrap().status(),
         200,
         "what was read stays"
     );
@@ -96,7 +99,7 @@ fn a_token_file_that_is_away_for_a_moment_is_no_failure<D: Driver>() {
     fs::write(&path, "one").unwrap();
     let client = with_token_file::<D>(&server, &path);
     fs::remove_file(&path).unwrap();
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
     assert_eq!(server.last().header("authorization"), Some("Bearer one"));
     let error = client.exchange(get("/"), PATIENCE, true).unwrap_err();
     let TransportError::Credentials(CredentialsError::Unreadable { path: named, .. }) = &error
@@ -105,7 +108,7 @@ fn a_token_file_that_is_away_for_a_moment_is_no_failure<D: Driver>() {
     };
     assert_eq!(*named, path);
     fs::write(&path, "two").unwrap();
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
     assert_eq!(server.last().header("authorization"), Some("Bearer two"));
 }
 
@@ -166,7 +169,7 @@ fn a_pod_is_let_in_by_its_service_account<D: Driver>() {
     fs::write(root.path().join("namespace"), "team-a\n").unwrap();
     let client = D::in_cluster_under(root.path(), &env).unwrap();
     assert_eq!(client.namespace(), "team-a");
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
     assert_eq!(server.last().header("authorization"), Some("Bearer one"));
     let error = D::in_cluster_under(root.path(), &|_| None)
         .unwrap_err()
@@ -199,7 +202,7 @@ fn the_files_of_a_kubeconfig_are_used<D: Driver>() {
     fs::write(&path, kubeconfig(&cluster, "tokenFile: token")).unwrap();
     let client = D::from_kubeconfig(&options).unwrap();
     assert_eq!(client.namespace(), "team");
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
     assert_eq!(
         server.last().header("authorization"),
         Some("Bearer from-file")
@@ -247,7 +250,7 @@ fn no_secret_is_shown<D: Driver>() {
         D::from_kubeconfig(&plugin.kubeconfig(&server)).unwrap(),
     ];
     for client in clients {
-        let error = client.get("/").unwrap_err();
+        let error = client.fetch("/").unwrap_err();
         shown.push_str(&format!(
             "{client:?} {client:#?} {error:?} {error:#?} {}\n",
             chain(&error)

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use lease_proto::access::{Access, KubeconfigOptions, TransportError};
+use lease_proto::plain::{ApiError, Preconditions};
+use lease_proto::wire::Lease;
 use tokio::runtime::{Builder, Runtime};
 
 /// A client of one of the drivers.
@@ -21,12 +23,19 @@ pub(crate) trait Driver: std::fmt::Debug + Clone + Sized {
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError>;
+    fn lease(&self, name: &str) -> Result<Option<Lease>, Failure>;
+    fn create(&self, lease: &Lease) -> Result<Lease, Failure>;
+    fn update(&self, lease: &Lease) -> Result<Lease, Failure>;
+    fn delete(&self, name: &str, preconditions: &Preconditions) -> Result<bool, Failure>;
+    fn list(&self) -> Result<Vec<Lease>, Failure>;
+    /// What the server said, where it said something.
+    fn api_error(failure: &Failure) -> Option<&ApiError>;
     /// What stands before the version in `User-Agent`.
     const USER_AGENT: &str;
     /// Whether an alert that comes after the handshake is told; hyper says only that the connection ended.
     const TELLS_LATE_ALERTS: bool;
 
-    fn get(&self, path: &str) -> Result<http::Response<Vec<u8>>, TransportError> {
+    fn fetch(&self, path: &str) -> Result<http::Response<Vec<u8>>, TransportError> {
         self.exchange(get(path), PATIENCE, false)
     }
 }
@@ -66,6 +75,33 @@ impl Driver for Blocking {
         self.send(request, timeout, reload_credentials)
     }
 
+    fn lease(&self, name: &str) -> Result<Option<Lease>, Failure> {
+        Ok(self.get(name)?)
+    }
+
+    fn create(&self, lease: &Lease) -> Result<Lease, Failure> {
+        Ok(self.create(lease)?)
+    }
+
+    fn update(&self, lease: &Lease) -> Result<Lease, Failure> {
+        Ok(self.update(lease)?)
+    }
+
+    fn delete(&self, name: &str, preconditions: &Preconditions) -> Result<bool, Failure> {
+        Ok(self.delete(name, preconditions)?)
+    }
+
+    fn list(&self) -> Result<Vec<Lease>, Failure> {
+        Ok(self.list()?)
+    }
+
+    fn api_error(failure: &Failure) -> Option<&ApiError> {
+        match failure.downcast_ref()? {
+            lease_blocking::Error::Api(error) => Some(error),
+            _ => None,
+        }
+    }
+
     const USER_AGENT: &str = "lease-blocking";
     const TELLS_LATE_ALERTS: bool = true;
 }
@@ -97,6 +133,33 @@ impl Driver for Tokio {
         reload_credentials: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         runtime().block_on(self.send(request, timeout, reload_credentials))
+    }
+
+    fn lease(&self, name: &str) -> Result<Option<Lease>, Failure> {
+        Ok(runtime().block_on(self.get(name))?)
+    }
+
+    fn create(&self, lease: &Lease) -> Result<Lease, Failure> {
+        Ok(runtime().block_on(self.create(lease))?)
+    }
+
+    fn update(&self, lease: &Lease) -> Result<Lease, Failure> {
+        Ok(runtime().block_on(self.update(lease))?)
+    }
+
+    fn delete(&self, name: &str, preconditions: &Preconditions) -> Result<bool, Failure> {
+        Ok(runtime().block_on(self.delete(name, preconditions))?)
+    }
+
+    fn list(&self) -> Result<Vec<Lease>, Failure> {
+        Ok(runtime().block_on(self.list())?)
+    }
+
+    fn api_error(failure: &Failure) -> Option<&ApiError> {
+        match failure.downcast_ref()? {
+            lease_tokio::Error::Api(error) => Some(error),
+            _ => None,
+        }
     }
 
     const USER_AGENT: &str = "lease-tokio";

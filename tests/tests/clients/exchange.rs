@@ -35,7 +35,7 @@ fn a_request_gets_address_credentials_and_user_agent_and_nothing_else<D: Driver>
     let mut access = access(&format!("{}/k8s/c-1/", server.url()));
     access.auth.token = Some(Secret::from("abc").into());
     let client = D::from_access(&access).unwrap();
-    let answer = client.get("/apis/x?watch=true&a=b%2Fc").unwrap();
+    let answer = client.fetch("/apis/x?watch=true&a=b%2Fc").unwrap();
     assert_eq!(
         (answer.status().as_u16(), &answer.body()[..]),
         (200, &b"{}"[..])
@@ -77,7 +77,7 @@ fn status_codes_are_answers<D: Driver>() {
     });
     let client = D::from_access(&access(&server.url())).unwrap();
     for status in [200, 201, 401, 403, 404, 409, 410, 422, 429, 500, 503, 504] {
-        let answer = client.get(&format!("/{status}")).unwrap();
+        let answer = client.fetch(&format!("/{status}")).unwrap();
         assert_eq!(
             (answer.status().as_u16(), &answer.body()[..]),
             (status, &b"text"[..])
@@ -97,7 +97,7 @@ fn a_redirect_is_an_answer<D: Driver>() {
     let mut access = access(&server.url());
     access.auth.token = Some(Secret::from("abc").into());
     let client = D::from_access(&access).unwrap();
-    assert_eq!(client.get("/").unwrap().status(), 302);
+    assert_eq!(client.fetch("/").unwrap().status(), 302);
     let request = http::Request::post("/").body(b"x".to_vec()).unwrap();
     assert_eq!(
         client.exchange(request, PATIENCE, false).unwrap().status(),
@@ -113,7 +113,7 @@ fn interim_answers_are_passed_over<D: Driver>() {
         Answer::Keep(bytes)
     });
     let client = D::from_access(&access(&server.url())).unwrap();
-    let answer = client.get("/").unwrap();
+    let answer = client.fetch("/").unwrap();
     assert_eq!(
         (answer.status().as_u16(), &answer.body()[..]),
         (200, &b"end"[..])
@@ -124,7 +124,7 @@ fn connections_are_used_again<D: Driver>() {
     let server = Server::start(|_| ok());
     let client = D::from_access(&access(&server.url())).unwrap();
     for client in [&client, &client.clone(), &client, &client] {
-        client.get("/").unwrap();
+        client.fetch("/").unwrap();
     }
     assert_eq!((server.seen().len(), server.connections()), (4, 1));
 }
@@ -133,7 +133,7 @@ fn a_server_that_closes_after_every_answer_is_connected_to_again<D: Driver>() {
     let server = Server::start(|_| Answer::Close(answer("200 OK", "{}")));
     let client = D::from_access(&access(&server.url())).unwrap();
     for _ in 0..4 {
-        client.get("/").unwrap();
+        client.fetch("/").unwrap();
         // The server says nothing of closing, so the client learns of it from the connection.
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -146,9 +146,9 @@ fn a_hanging_server_is_given_up_in_time_and_the_next_request_is_answered<D: Driv
         false => ok(),
     });
     let client = D::from_access(&access(&server.url())).unwrap();
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
     gives_up(&client, "/hang");
-    assert_eq!(client.get("/").unwrap().status(), 200);
+    assert_eq!(client.fetch("/").unwrap().status(), 200);
 }
 
 fn a_dripping_body_is_given_up_in_time<D: Driver>() {
@@ -173,7 +173,7 @@ fn a_head_without_end_is_given_up<D: Driver>() {
         Answer::Hang(bytes)
     });
     let client = D::from_access(&access(&server.url())).unwrap();
-    let error = client.get("/").unwrap_err();
+    let error = client.fetch("/").unwrap_err();
     assert!(
         matches!(error, TransportError::Interrupted { .. }),
         "{error:?}"
@@ -191,8 +191,8 @@ fn a_body_over_the_cap_is_an_error_of_its_own<D: Driver>() {
         Answer::Keep(answer("200 OK", &"x".repeat(length)))
     });
     let client = D::from_access(&access(&server.url())).unwrap();
-    assert_eq!(client.get("/").unwrap().body().len(), CAP);
-    let error = client.get("/over").unwrap_err();
+    assert_eq!(client.fetch("/").unwrap().body().len(), CAP);
+    let error = client.fetch("/over").unwrap_err();
     assert!(
         matches!(error, TransportError::BodyTooLarge { limit: CAP, .. }),
         "{error:?}"
@@ -207,7 +207,7 @@ fn a_body_over_the_cap_is_an_error_of_its_own<D: Driver>() {
     });
     let error = D::from_access(&access(&endless.url()))
         .unwrap()
-        .get("/")
+        .fetch("/")
         .unwrap_err();
     assert!(
         matches!(error, TransportError::BodyTooLarge { .. }),
@@ -225,7 +225,7 @@ fn an_answer_cut_short_is_no_answer<D: Driver>() {
         let server = Server::start(|_| Answer::Close(bytes.to_vec()));
         let error = D::from_access(&access(&server.url()))
             .unwrap()
-            .get("/")
+            .fetch("/")
             .unwrap_err();
         assert!(
             matches!(error, TransportError::Interrupted { .. }),
@@ -239,7 +239,7 @@ fn a_server_that_answers_no_http_is_an_interruption<D: Driver>() {
     let server = Server::start(|_| Answer::Close(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()));
     let error = D::from_access(&access(&server.url()))
         .unwrap()
-        .get("/")
+        .fetch("/")
         .unwrap_err();
     assert!(
         matches!(error, TransportError::Interrupted { .. }),
@@ -249,7 +249,10 @@ fn a_server_that_answers_no_http_is_an_interruption<D: Driver>() {
 
 fn a_refused_connection_names_the_server<D: Driver>() {
     let url = format!("http://{}", nobody());
-    let error = D::from_access(&access(&url)).unwrap().get("/").unwrap_err();
+    let error = D::from_access(&access(&url))
+        .unwrap()
+        .fetch("/")
+        .unwrap_err();
     let TransportError::Connect { source, .. } = &error else {
         panic!("{error:?}")
     };
@@ -262,7 +265,10 @@ fn a_refused_connection_names_the_server<D: Driver>() {
 fn a_name_that_is_not_found_says_so<D: Driver>() {
     // A label is at most 63 bytes, so the resolver refuses this one without asking anybody.
     let url = format!("http://{}.example:1", "a".repeat(64));
-    let error = D::from_access(&access(&url)).unwrap().get("/").unwrap_err();
+    let error = D::from_access(&access(&url))
+        .unwrap()
+        .fetch("/")
+        .unwrap_err();
     assert!(
         matches!(error, TransportError::Dns { .. }),
         "{}",
@@ -283,7 +289,7 @@ fn an_ipv6_address_is_connected_to<D: Driver>() {
     };
     D::from_access(&access(&server.url()))
         .unwrap()
-        .get("/")
+        .fetch("/")
         .unwrap();
     assert_eq!(
         server.last().header("host"),

@@ -23,7 +23,7 @@ fn requests_share_a_connection() {
     let server = Server::start(&authority);
     let client = client(&server, &authority);
     for _ in 0..3 {
-        assert_eq!(client.get("/").unwrap().version(), http::Version::HTTP_2);
+        assert_eq!(client.fetch("/").unwrap().version(), http::Version::HTTP_2);
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
 }
@@ -66,7 +66,7 @@ fn requests_under_way_survive_that_another_is_given_up() {
     let authority = Authority::new("h2");
     let server = Server::start(&authority);
     let client = client(&server, &authority);
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
     runtime().block_on(async {
         let slow = client.send(get("/slow"), PATIENCE, false);
         let silent = client.send(get("/unanswered"), Duration::from_millis(100), false);

@@ -41,14 +41,14 @@ fn a_plugin_runs_once_until_its_token_is_refused<D: Driver>() {
     );
     let client = D::from_kubeconfig(&plugin.kubeconfig(&server)).unwrap();
     assert_eq!(plugin.runs(), 0, "nothing is run before it is needed");
-    assert_eq!(client.get("/").unwrap().status(), 401);
-    assert_eq!(client.get("/").unwrap().status(), 401);
+    assert_eq!(client.fetch("/").unwrap().status(), 401);
+    assert_eq!(client.fetch("/").unwrap().status(), 401);
     assert_eq!(plugin.runs(), 1);
     assert_eq!(
         client.exchange(get("/"), PATIENCE, true).unwrap().status(),
         200
     );
-    assert_eq!(client.get("/").unwrap().status(), 200);
+    assert_eq!(client.fetch("/").unwrap().status(), 200);
     assert_eq!(plugin.runs(), 2);
     let log = fs::read_to_string(files.path().join("runs")).unwrap();
     assert!(log.starts_with("hello $(no-shell) {"), "{log}");
@@ -66,10 +66,10 @@ fn a_plugin_runs_again_when_its_token_is_over<D: Driver>() {
     );
     fs::write(files.path().join("expires"), "2020-01-01T00:00:00Z").unwrap();
     let client = D::from_kubeconfig(&plugin.kubeconfig(&server)).unwrap();
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
     fs::write(files.path().join("expires"), "2199-01-01T00:00:00Z").unwrap();
-    client.get("/").unwrap();
-    client.get("/").unwrap();
+    client.fetch("/").unwrap();
+    client.fetch("/").unwrap();
     assert_eq!(plugin.runs(), 2);
 }
 
@@ -124,7 +124,7 @@ fn a_plugin_that_fails_is_named_and_not_quoted<D: Driver>() {
     fs::remove_file(files.path().join("plugin")).unwrap();
     let error = D::from_kubeconfig(&plugin.kubeconfig(&server))
         .unwrap()
-        .get("/")
+        .fetch("/")
         .unwrap_err();
     let text = chain(&error);
     assert!(

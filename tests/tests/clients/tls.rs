@@ -27,8 +27,8 @@ fn a_good_authority_is_accepted<D: Driver>() {
     let authority = Authority::new("good");
     let server = serve(&authority.server(&["localhost"]));
     let client = D::from_access(&access(&server, &authority)).unwrap();
-    assert_eq!(client.get("/").unwrap().status(), 200);
-    assert_eq!(client.get("/").unwrap().status(), 200);
+    assert_eq!(client.fetch("/").unwrap().status(), 200);
+    assert_eq!(client.fetch("/").unwrap().status(), 200);
     assert_eq!(server.connections(), 1);
 }
 
@@ -60,7 +60,7 @@ fn without_an_authority_the_platform_decides<D: Driver>() {
     access.tls.ca = None;
     match D::from_access(&access) {
         Ok(client) => {
-            let error = client.get("/").unwrap_err();
+            let error = client.fetch("/").unwrap_err();
             let TransportError::Tls { problem, .. } = &error else {
                 panic!("{error:?}")
             };
@@ -79,7 +79,7 @@ fn a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for<D: Dr
     let server = serve(&authority.server(&["kubernetes", "kubernetes.default"]));
     let mut access = access(&server, &authority);
     let config = D::from_access(&access).unwrap();
-    let error = config.get("/").unwrap_err();
+    let error = config.fetch("/").unwrap_err();
     let TransportError::Tls {
         problem: TlsProblem::NameMismatch { presented },
         ..
@@ -95,7 +95,11 @@ fn a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for<D: Dr
     );
     access.tls.server_name = Some("kubernetes.default".to_owned());
     assert_eq!(
-        D::from_access(&access).unwrap().get("/").unwrap().status(),
+        D::from_access(&access)
+            .unwrap()
+            .fetch("/")
+            .unwrap()
+            .status(),
         200
     );
     let host = format!("localhost:{}", server.address.port());
@@ -127,11 +131,15 @@ fn an_expired_certificate_is_refused<D: Driver>() {
 fn an_unverified_server_is_accepted_only_where_that_is_asked_for<D: Driver>() {
     let server = serve(&Authority::new("good").expired_server(&["elsewhere"]));
     let mut access = access(&server, &Authority::new("other"));
-    assert!(D::from_access(&access).unwrap().get("/").is_err());
+    assert!(D::from_access(&access).unwrap().fetch("/").is_err());
     access.tls.ca = None;
     access.tls.insecure_skip_verify = true;
     assert_eq!(
-        D::from_access(&access).unwrap().get("/").unwrap().status(),
+        D::from_access(&access)
+            .unwrap()
+            .fetch("/")
+            .unwrap()
+            .status(),
         200
     );
 }
@@ -143,7 +151,11 @@ fn a_client_certificate_lets_in<D: Driver>() {
     let mut access = access(&server, &servers);
     access.auth.client_certificate = Some(inline(&clients.client()));
     assert_eq!(
-        D::from_access(&access).unwrap().get("/").unwrap().status(),
+        D::from_access(&access)
+            .unwrap()
+            .fetch("/")
+            .unwrap()
+            .status(),
         200
     );
     let files = tempfile::tempdir().unwrap();
@@ -155,7 +167,11 @@ fn a_client_certificate_lets_in<D: Driver>() {
         key: Material::File(files.path().join("key")),
     });
     assert_eq!(
-        D::from_access(&access).unwrap().get("/").unwrap().status(),
+        D::from_access(&access)
+            .unwrap()
+            .fetch("/")
+            .unwrap()
+            .status(),
         200
     );
 }
@@ -167,7 +183,7 @@ fn a_client_without_its_certificate_is_told_so<D: Driver>() {
     let mut access = access(&server, &servers);
     for own in [None, Some(inline(&servers.client()))] {
         access.auth.client_certificate = own;
-        let error = D::from_access(&access).unwrap().get("/").unwrap_err();
+        let error = D::from_access(&access).unwrap().fetch("/").unwrap_err();
         if let TransportError::Tls { problem, .. } = &error {
             assert_eq!(*problem, TlsProblem::ClientCertificateRefused, "{error:?}");
             assert!(
@@ -256,7 +272,7 @@ fn a_plain_http_server_behind_https_is_no_tls<D: Driver>() {
 }
 
 fn refused<D: Driver>(access: &Access, expected: &TlsProblem) -> TransportError {
-    let error = D::from_access(access).unwrap().get("/").unwrap_err();
+    let error = D::from_access(access).unwrap().fetch("/").unwrap_err();
     let TransportError::Tls { problem, .. } = &error else {
         panic!("{}", chain(&error))
     };

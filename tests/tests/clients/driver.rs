@@ -96,10 +96,10 @@ impl Driver for Blocking {
     }
 
     fn api_error(failure: &Failure) -> Option<&ApiError> {
-        match failure.downcast_ref()? {
-            lease_blocking::Error::Api(error) => Some(error),
-            _ => None,
-        }
+        let lease_blocking::Error::Api(error) = failure.downcast_ref()? else {
+            return None;
+        };
+        Some(error)
     }
 
     const USER_AGENT: &str = "lease-blocking";
@@ -156,10 +156,10 @@ impl Driver for Tokio {
     }
 
     fn api_error(failure: &Failure) -> Option<&ApiError> {
-        match failure.downcast_ref()? {
-            lease_tokio::Error::Api(error) => Some(error),
-            _ => None,
-        }
+        let lease_tokio::Error::Api(error) = failure.downcast_ref()? else {
+            return None;
+        };
+        Some(error)
     }
 
     const USER_AGENT: &str = "lease-tokio";

@@ -94,8 +94,8 @@ fn a_plugin_that_fails_is_named_and_not_quoted<D: Driver>() {
             "no token, which is not",
         ),
         ("yes canary", PATIENCE, "wrote more than 1048576 bytes"),
-        ("sleep 600", short, ""),
-        ("exec >&-; sleep 600", short, ""),
+        ("echo $$ > pid; exec sleep 600", short, ""),
+        ("echo $$ > pid; exec sleep 600 >&-", short, ""),
     ] {
         let plugin = Plugin::new(&files, script);
         let client = D::from_kubeconfig(&plugin.kubeconfig(&server)).unwrap();
@@ -113,6 +113,7 @@ fn a_plugin_that_fails_is_named_and_not_quoted<D: Driver>() {
                     })
             );
             assert!(in_time, "{script}: {error:?}");
+            plugin.is_stopped();
         }
         assert!(text.contains(expected), "{script}: {text}");
         assert!(
@@ -173,5 +174,17 @@ impl<'a> Plugin<'a> {
 
     pub(crate) fn runs(&self) -> usize {
         fs::read_to_string(self.files.path().join("runs")).map_or(0, |log| log.lines().count())
+    }
+
+    /// Waits until the program that wrote its number is gone.
+    fn is_stopped(&self) {
+        let number = fs::read_to_string(self.files.path().join("pid")).unwrap();
+        let status = format!("/proc/{}/status", number.trim());
+        let started = Instant::now();
+        // Gone, or waiting only to be noticed; where there is no /proc there is nothing to see.
+        while fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tZ")) {
+            assert!(started.elapsed() < PATIENCE, "{number} goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

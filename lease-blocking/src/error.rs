@@ -5,6 +5,7 @@ use std::fmt;
 use lease_proto::access::{CredentialsError, InClusterError, ServerUrlError, TransportError};
 #[cfg(feature = "kubeconfig")]
 use lease_proto::access::{KubeconfigError, NothingConfigured};
+use lease_proto::{NameError, plain::ApiError};
 
 /// Why there is no client, or no answer.
 ///
@@ -12,6 +13,8 @@ use lease_proto::access::{KubeconfigError, NothingConfigured};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
+    /// The API server answered, and not with what was asked for.
+    Api(ApiError),
     /// Credentials, or what checks the server's, are missing or cannot be used.
     Credentials(CredentialsError),
     /// This is no pod, or not one that is told where the API server is.
@@ -19,6 +22,8 @@ pub enum Error {
     /// The kubeconfig does not say where the API server is or how to be let in.
     #[cfg(feature = "kubeconfig")]
     Kubeconfig(KubeconfigError),
+    /// A name or a namespace cannot be one.
+    Name(NameError),
     /// Nothing says where the API server is.
     #[cfg(feature = "kubeconfig")]
     NothingConfigured(NothingConfigured),
@@ -31,10 +36,12 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Api(error) => error.fmt(f),
             Self::Credentials(error) => error.fmt(f),
             Self::InCluster(error) => error.fmt(f),
             #[cfg(feature = "kubeconfig")]
             Self::Kubeconfig(error) => error.fmt(f),
+            Self::Name(error) => error.fmt(f),
             #[cfg(feature = "kubeconfig")]
             Self::NothingConfigured(error) => error.fmt(f),
             Self::ServerUrl(error) => error.fmt(f),
@@ -46,15 +53,23 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Api(error) => error.source(),
             Self::Credentials(error) => error.source(),
             Self::InCluster(error) => error.source(),
             #[cfg(feature = "kubeconfig")]
             Self::Kubeconfig(error) => error.source(),
+            Self::Name(error) => error.source(),
             #[cfg(feature = "kubeconfig")]
             Self::NothingConfigured(error) => error.source(),
             Self::ServerUrl(error) => error.source(),
             Self::Transport(error) => error.source(),
         }
+    }
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
     }
 }
 
@@ -74,6 +89,12 @@ impl From<InClusterError> for Error {
 impl From<KubeconfigError> for Error {
     fn from(error: KubeconfigError) -> Self {
         Self::Kubeconfig(error)
+    }
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
     }
 }
 

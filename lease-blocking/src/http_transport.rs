@@ -5,14 +5,15 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use lease_proto::MAX_BODY;
 use lease_proto::access::{
     Access, CredentialsError, TlsProblem, TransportError, rustls as settings,
 };
-use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, TcpConnector};
+use ureq::{Agent, AsSendBody};
 
 use crate::tls::TlsConnector;
 use crate::transport::Transport;
@@ -42,6 +43,25 @@ impl HttpTransport {
             agent: Agent::with_parts(config, connector, LabelledResolver::default()),
             server: access.server.to_string(),
         })
+    }
+
+    fn run(
+        &self,
+        request: http::Request<impl AsSendBody>,
+        timeout: Duration,
+    ) -> Result<http::Response<Vec<u8>>, ureq::Error> {
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(Some(timeout.min(LONGEST)))
+            .build();
+        let (parts, body) = self.agent.run(request)?.into_parts();
+        // ureq calls a body too large that is as long as the limit.
+        let body = body
+            .into_with_config()
+            .limit(MAX_BODY as u64 + 1)
+            .read_to_vec()?;
+        Ok(http::Response::from_parts(parts, body))
     }
 
     fn explain(&self, error: ureq::Error, timeout: Duration) -> TransportError {
@@ -93,19 +113,12 @@ impl Transport for HttpTransport {
         request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let request = self
-            .agent
-            .configure_request(request)
-            .timeout_global(Some(timeout.min(LONGEST)))
-            .build();
-        let answer = self.agent.run(request).and_then(|response| {
-            let (parts, body) = response.into_parts();
-            let body = body
-                .into_with_config()
-                .limit(MAX_BODY as u64)
-                .read_to_vec()?;
-            Ok(http::Response::from_parts(parts, body))
-        });
+        // An empty body that ureq is given it announces, even where the method has none.
+        let answer = if request.body().is_empty() {
+            self.run(request.map(drop), timeout)
+        } else {
+            self.run(request, timeout)
+        };
         answer.map_err(|error| self.explain(error, timeout))
     }
 }
@@ -201,7 +214,6 @@ impl Resolver for LabelledResolver {
     }
 }
 
-const MAX_BODY: usize = 2 * 1024 * 1024;
 const MAX_HEADERS: usize = 64 * 1024;
 /// Far beyond any request's deadline, and far from what instants cannot hold.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

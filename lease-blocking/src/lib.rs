@@ -1,5 +1,6 @@
 //! Holding a Kubernetes Lease from ordinary threads. The twin of `lease-tokio`: the same names, without a runtime.
 
+mod calls;
 mod client;
 mod clock;
 mod credentials;
@@ -16,4 +17,5 @@ pub use lease_proto as proto;
 #[cfg(feature = "kubeconfig")]
 pub use lease_proto::access::KubeconfigOptions;
 pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
+pub use lease_proto::plain::{ApiError, Preconditions};
 pub use transport::Transport;

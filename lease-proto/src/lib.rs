@@ -82,6 +82,7 @@ pub mod access;
 mod call;
 mod claim;
 mod config;
+pub mod plain;
 mod refusal;
 #[cfg(feature = "server")]
 pub mod server;

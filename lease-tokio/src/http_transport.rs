@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lease_proto::MAX_BODY;
 use lease_proto::access::{
     Access, CredentialsError, TlsProblem, TransportError, rustls as settings,
 };
@@ -176,15 +177,15 @@ fn client(connector: &Connector) -> Client {
         .build(connector.clone())
 }
 
+/// The innermost error of a type: what TCP reports of a name look-up has both labels.
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut found = None;
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
+        found = error.downcast_ref::<T>().or(found);
         next = error.source();
     }
-    None
+    found
 }
 
 /// Keeps what kind of error the system reported, and the chain that led to it.
@@ -195,7 +196,6 @@ fn io_error(error: legacy::Error) -> io::Error {
 
 /// Longer than any pause between renewals that is of use.
 const IDLE: Duration = Duration::from_secs(90);
-const MAX_BODY: usize = 2 * 1024 * 1024;
 const MAX_HEADERS: usize = 64 * 1024;
 const MAX_HEADERS_H2: u32 = 64 * 1024;
 /// Sent only while a request is under way.

@@ -1,5 +1,6 @@
 //! Holding a Kubernetes Lease from tasks on tokio. The twin of `lease-blocking`: the same names, awaited.
 
+mod calls;
 mod client;
 mod clock;
 mod connector;
@@ -16,4 +17,5 @@ pub use lease_proto as proto;
 #[cfg(feature = "kubeconfig")]
 pub use lease_proto::access::KubeconfigOptions;
 pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
+pub use lease_proto::plain::{ApiError, Preconditions};
 pub use transport::{BoxFuture, Transport};

@@ -36,13 +36,14 @@ const PROTO: Table = &[
             "claim/writes",
         ],
     ),
+    ("plain", &["wire", "refusal"]),
     ("access", &[]),
     // The tests' world: it must not share an idea of paths and codes with what it tests.
     ("server", &[]),
     (
         "lib",
         &[
-            "wire", "config", "refusal", "call", "claim", "access", "server",
+            "wire", "config", "refusal", "call", "claim", "plain", "access", "server",
         ],
     ),
 ];

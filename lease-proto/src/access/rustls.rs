@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ::rustls::client::WantsClientCert;
@@ -23,7 +24,7 @@ use super::{Access, CredentialsError, Material, Origin, Secret, TlsProblem};
 /// Puts together the TLS settings: ring, TLS 1.2 and 1.3, the authority that was given or the platform's, the client's certificate.
 ///
 /// `read` gives the content of a file, and `platform` the certificates that this machine believes, asked for only where no
-/// authority was given. ALPN is left to the caller.
+/// authority was given. ALPN is left to the caller. Over plain http there is no TLS: nothing is read, and nobody believed.
 ///
 /// # Errors
 ///
@@ -33,6 +34,11 @@ pub fn client_config(
     read: &dyn Fn(&std::path::Path) -> io::Result<Vec<u8>>,
     platform: &dyn Fn() -> Vec<CertificateDer<'static>>,
 ) -> Result<ClientConfig, CredentialsError> {
+    if !access.server.is_https() {
+        return Ok(both_versions(ring::default_provider())
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth());
+    }
     let builder = verification(access, read, platform, ring::default_provider())?;
     let Some(client) = &access.auth.client_certificate else {
         return Ok(builder.with_no_client_auth());
@@ -53,12 +59,16 @@ pub fn client_config(
         })
 }
 
-/// The name that the server's certificate must bear.
+/// The name that the server's certificate must bear. Over plain http there is none, and what comes back stands in no
+/// certificate.
 ///
 /// # Errors
 ///
 /// The name that was given, or the host of the address, is neither a DNS name nor an address.
 pub fn server_name(access: &Access) -> Result<ServerName<'static>, CredentialsError> {
+    if !access.server.is_https() {
+        return Ok(ServerName::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    }
     let name = access
         .tls
         .server_name

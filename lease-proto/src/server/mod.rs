@@ -51,6 +51,7 @@ mod uids;
 mod validate;
 mod watch;
 mod write;
+mod yaml;
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 

@@ -108,9 +108,10 @@ fn ask_at(
         "path": path,
         "headers": {"User-Agent": "recorder/1", "Content-Type": media_type},
     });
-    let body = match body {
-        Value::Null => Vec::new(),
-        body => body.to_string().into_bytes(),
+    let body = if body.is_null() {
+        Vec::new()
+    } else {
+        body.to_string().into_bytes()
     };
     match server.handle(&request(&asked, "admin", body), now) {
         Answer::Whole(answer) => answer,

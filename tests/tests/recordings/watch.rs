@@ -227,6 +227,7 @@ fn recorded(wire: &Value) -> Recorded {
         }
         match recorded.events.last_mut() {
             Some(last) if last.0 == piece[0] => last.1.extend(events),
+            _ if events.is_empty() => {}
             _ => recorded.events.push((piece[0].clone(), events)),
         }
     }

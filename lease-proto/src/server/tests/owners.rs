@@ -73,6 +73,21 @@ fn newer_servers_move_the_time_with_every_write() {
 }
 
 #[test]
+fn a_field_taken_from_another_leaves_the_time_of_ones_own_to_the_version() {
+    for (version, second) in [(Version::V1_20, "00"), (Version::V1_31, "01")] {
+        let mut world = World::with(ApiServer::builder().version(version));
+        world.post(&lease());
+        let path = format!("{A}?fieldManager=other");
+        world.patch(&path, &json!({"spec": {"leaseTransitions": 1}}));
+        world.pass(1);
+        let spec = json!({"holderIdentity": "y", "leaseTransitions": null});
+        let (_, object) = world.patch(A, &json!({"spec": spec}));
+        let expected = format!("tests {second} f:holderIdentity f:leaseDurationSeconds");
+        assert_eq!(owners(&object), [expected]);
+    }
+}
+
+#[test]
 fn the_query_names_the_manager_before_the_program_does() {
     let mut world = World::new();
     world.program = "";

@@ -1,14 +1,13 @@
 //! A Lease that is held: renewed in the background, released when dropped.
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
-use crate::{AcquireError, Claim, Client, Clock, Keeper};
+use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -116,7 +115,7 @@ impl Guard {
         if self.is_held() {
             Ok(())
         } else {
-            Err(Lost(self.loss()))
+            Err(Lost::new(self.loss()))
         }
     }
 
@@ -209,22 +208,3 @@ impl Guard {
             .unwrap_or(Loss::Expired)
     }
 }
-
-/// The Lease is not held any more.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Lost(Loss);
-
-impl Lost {
-    /// Returns why.
-    pub fn loss(&self) -> &Loss {
-        &self.0
-    }
-}
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the lease is lost: {}", self.0)
-    }
-}
-
-impl std::error::Error for Lost {}

@@ -1,6 +1,5 @@
 //! Holding a Kubernetes Lease from ordinary threads. The twin of `lease-tokio`: the same names, without a runtime.
 
-mod acquire_error;
 mod calls;
 mod claim;
 mod client;
@@ -15,16 +14,16 @@ mod shared;
 mod tls;
 mod transport;
 
-pub use acquire_error::AcquireError;
 pub use claim::Claim;
 pub use client::{Client, ClientBuilder, is_in_cluster};
 pub use clock::Clock;
 pub use error::Error;
-pub use guard::{Guard, Lost};
+pub use guard::Guard;
 pub use keeper::Keeper;
 pub use lease_proto as proto;
 #[cfg(feature = "kubeconfig")]
 pub use lease_proto::access::KubeconfigOptions;
 pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
 pub use lease_proto::plain::{ApiError, Preconditions};
+pub use lease_proto::{AcquireError, Lost};
 pub use transport::Transport;

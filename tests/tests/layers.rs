@@ -37,13 +37,14 @@ const PROTO: Table = &[
         ],
     ),
     ("plain", &["wire", "refusal"]),
+    ("outcome", &["claim", "access"]),
     ("access", &[]),
     // The tests' world: it must not share an idea of paths and codes with what it tests.
     ("server", &[]),
     (
         "lib",
         &[
-            "wire", "config", "refusal", "call", "claim", "plain", "access", "server",
+            "wire", "config", "refusal", "call", "claim", "plain", "outcome", "access", "server",
         ],
     ),
 ];

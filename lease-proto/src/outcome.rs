@@ -1,10 +1,11 @@
-//! Why a Lease was not acquired, and what to do about it.
+//! How it ends for an application: why a Lease was not acquired, or is not held any more. Both drivers say it alike.
 
 use std::{error::Error, fmt, io, sync::Arc};
 
-use lease_proto::{Failure, GaveUp, Trouble, Waiting};
-
-use crate::TransportError;
+use crate::{
+    access::TransportError,
+    claim::{Failure, GaveUp, Loss, Trouble, Waiting},
+};
 
 /// Why a Lease was not acquired.
 #[non_exhaustive]
@@ -35,7 +36,8 @@ pub enum AcquireError {
 }
 
 impl AcquireError {
-    pub(crate) fn new(why: GaveUp, source: Option<Arc<TransportError>>) -> Self {
+    /// Makes an error from the reason that a claim gave, and from what became of the last request that got no answer.
+    pub fn new(why: GaveUp, source: Option<Arc<TransportError>>) -> Self {
         match why {
             GaveUp::Failed(failure) => Self::Failed(failure),
             GaveUp::Held(waiting) => Self::Held(waiting),
@@ -48,9 +50,7 @@ impl AcquireError {
                 let source = source.filter(|_| trouble == Trouble::NoAnswer);
                 Self::Trouble { trouble, source }
             }
-            why @ (GaveUp::NotHeld { .. } | GaveUp::Outrun | GaveUp::Stopped | _) => {
-                Self::GaveUp(why)
-            }
+            why @ (GaveUp::NotHeld { .. } | GaveUp::Outrun | GaveUp::Stopped) => Self::GaveUp(why),
         }
     }
 
@@ -100,3 +100,27 @@ impl From<Arc<io::Error>> for AcquireError {
         Self::Thread(error)
     }
 }
+
+/// The Lease is not held any more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Lost(Loss);
+
+impl Lost {
+    /// Takes the reason.
+    pub fn new(loss: Loss) -> Self {
+        Self(loss)
+    }
+
+    /// Returns why.
+    pub fn loss(&self) -> &Loss {
+        &self.0
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the lease is lost: {}", self.0)
+    }
+}
+
+impl Error for Lost {}

@@ -9,7 +9,7 @@ use std::{
 
 use lease_proto::{Config, Event, Grant, Identity, Patience, Released};
 
-use crate::{Claim, Client, Clock, claim::Mailbox, shared::Shared};
+use crate::{Claim, Client, Clock, TransportError, claim::Mailbox, shared::Shared};
 
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
 ///
@@ -67,7 +67,7 @@ impl Keeper {
             thread: None,
         };
         if let Some(grant) = claim.grant() {
-            shared.note(&Event::Acquired(grant));
+            shared.note(&Event::Acquired(grant), None);
         }
         let run = move || {
             // Whatever happens, nobody may believe in a Lease that is not kept any more.
@@ -116,16 +116,26 @@ impl Keeper {
         self.shared.remaining()
     }
 
+    /// Returns why the last request that got no answer got none, as of the last event.
+    pub fn last_error(&self) -> Option<Arc<TransportError>> {
+        self.shared.state().last_error.clone()
+    }
+
     /// Returns the identity that stands in the record while the Lease is held.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Tells the keeper to give the Lease up for good; its events tell how that goes, and end.
+    pub fn stop(&self) {
+        self.mailbox.release();
     }
 
     /// Gives the Lease up for good, and waits until that is over, no longer than the renew deadline.
     ///
     /// Returns how it ended: `None` if there was nothing to release.
     pub fn release(mut self) -> Option<Released> {
-        self.stop();
+        self.finish();
         self.shared.state().released
     }
 
@@ -137,11 +147,11 @@ impl Keeper {
         &self.mailbox
     }
 
-    fn stop(&mut self) {
+    fn finish(&mut self) {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        self.mailbox.release();
+        self.stop();
         // The claim itself ends a release that gets no answer after the renew deadline.
         let until = self.clock.now() + self.renew_deadline + GRACE;
         let ended = self
@@ -155,7 +165,7 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.stop();
+        self.finish();
     }
 }
 
@@ -163,7 +173,7 @@ impl Drop for Keeper {
 fn run(mut claim: Claim, shared: &Shared, again: bool) {
     loop {
         while let Some(event) = claim.next_event() {
-            shared.note(&event);
+            shared.note(&event, claim.last_error());
         }
         if !again || claim.is_stopping() {
             return;

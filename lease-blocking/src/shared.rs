@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use std::{
 
 use lease_proto::{Event, Grant, Loss, Released};
 
-use crate::Clock;
+use crate::{Clock, TransportError};
 
 /// How many events are kept for somebody who does not ask for them.
 const EVENTS: usize = 1_024;
@@ -37,6 +37,8 @@ pub(crate) struct State {
     /// Rises with each answer to `verify`.
     pub(crate) verified: u64,
     pub(crate) events: VecDeque<Event>,
+    /// Why the last request that got no answer got none.
+    pub(crate) last_error: Option<Arc<TransportError>>,
     /// Whether the thread that keeps the claim has ended.
     pub(crate) ended: bool,
 }
@@ -72,8 +74,9 @@ impl Shared {
     }
 
     /// Takes note of an event, before anybody is told.
-    pub(crate) fn note(&self, event: &Event) {
+    pub(crate) fn note(&self, event: &Event, last_error: Option<&Arc<TransportError>>) {
         let mut state = self.state();
+        state.last_error = last_error.cloned();
         match event {
             Event::Acquired(grant) => {
                 state.loss = None;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use lease_proto::{AcquireError, Config, Event, Grant, Identity, Patience, Released};
 use tokio::sync::mpsc;
 
-use crate::{Claim, Client, Clock, shared::Shared};
+use crate::{Claim, Client, Clock, TransportError, shared::Shared};
 
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
 ///
@@ -66,7 +66,7 @@ impl Keeper {
         let shared = Arc::new(Shared::new());
         let (commands, inbox) = mpsc::unbounded_channel();
         if let Some(grant) = claim.grant() {
-            shared.note(&Event::Acquired(grant));
+            shared.note(&Event::Acquired(grant), None);
         }
         let keeper = Self {
             shared: Arc::clone(&shared),
@@ -124,9 +124,19 @@ impl Keeper {
         self.shared.remaining()
     }
 
+    /// Returns why the last request that got no answer got none, as of the last event.
+    pub fn last_error(&self) -> Option<Arc<TransportError>> {
+        self.shared.state().last_error.clone()
+    }
+
     /// Returns the identity that stands in the record while the Lease is held.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Tells the keeper to give the Lease up for good; its events tell how that goes, and end.
+    pub fn stop(&self) {
+        let _already_over = self.commands.send(Command::Release);
     }
 
     /// Gives the Lease up for good, and waits until that is over, no longer than the renew deadline.
@@ -137,7 +147,7 @@ impl Keeper {
     ///
     /// The release goes on in the background if this is dropped.
     pub async fn release(self) -> Option<Released> {
-        let _already_over = self.commands.send(Command::Release);
+        self.stop();
         // The claim itself ends a release that gets no answer after the renew deadline.
         let until = self.clock.now() + self.renew_deadline + GRACE;
         self.shared
@@ -189,7 +199,7 @@ impl Task {
                 event = self.claim.next_event() => match event {
                     Some(event) => {
                         self.reflect(&event, shared, again);
-                        shared.note(&event);
+                        shared.note(&event, self.claim.last_error());
                     }
                     None => return,
                 },

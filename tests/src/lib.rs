@@ -5,7 +5,9 @@
     reason = "tests pick out the variants that they are about"
 )]
 
+pub mod contender;
 pub mod faults;
 pub mod oracle;
+pub mod processes;
 pub mod random;
 pub mod world;

@@ -1,0 +1,60 @@
+//! Programs of this workspace as processes: where they are, and signals to them.
+
+use std::{
+    io,
+    path::PathBuf,
+    process::{Child, Command},
+};
+
+pub use rustix::process::Signal;
+
+/// Sends a signal to a child.
+///
+/// # Errors
+///
+/// Fails if the child has ended and was waited for.
+pub fn signal(child: &Child, signal: Signal) -> io::Result<()> {
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("the process id is out of range"))?;
+    Ok(rustix::process::kill_process(pid, signal)?)
+}
+
+/// Builds the command `lease` as the tests are built, and returns where it is.
+///
+/// Cargo tells a test only of the programs of its own package.
+///
+/// # Panics
+///
+/// Panics if it cannot be built.
+pub fn lease_command() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "lease-blocking",
+            "--features",
+            "cli",
+            "--bin",
+            "lease",
+        ])
+        .args(["--message-format", "json"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("cargo can be run");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let executable = messages.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        (message["target"]["name"] == "lease")
+            .then(|| message["executable"].as_str().map(PathBuf::from))?
+    });
+    executable.expect("cargo names what it has built")
+}

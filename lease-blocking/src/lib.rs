@@ -1,21 +1,29 @@
 //! Holding a Kubernetes Lease from ordinary threads. The twin of `lease-tokio`: the same names, without a runtime.
 
 mod calls;
+mod claim;
 mod client;
 mod clock;
 mod credentials;
 mod error;
+mod guard;
 mod http_transport;
+mod keeper;
 mod plugin;
+mod shared;
 mod tls;
 mod transport;
 
+pub use claim::Claim;
 pub use client::{Client, ClientBuilder, is_in_cluster};
 pub use clock::Clock;
 pub use error::Error;
+pub use guard::Guard;
+pub use keeper::Keeper;
 pub use lease_proto as proto;
 #[cfg(feature = "kubeconfig")]
 pub use lease_proto::access::KubeconfigOptions;
 pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
 pub use lease_proto::plain::{ApiError, Preconditions};
+pub use lease_proto::{AcquireError, Lost};
 pub use transport::Transport;

@@ -84,6 +84,16 @@ pub(crate) enum Answer {
     Unclear,
 }
 
+impl Answer {
+    /// Returns whether the server said that it did nothing.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Conflict | Self::Unauthorized(_) | Self::Busy(_) | Self::Refused(_) => true,
+            Self::Record { .. } | Self::Absent | Self::Deleted | Self::Unclear => false,
+        }
+    }
+}
+
 /// Renders a read of the record.
 pub(crate) fn read(config: &Config, timeout: Duration) -> http::Request<Vec<u8>> {
     let path = format!("{}?{}", object(config), timeout_query(timeout));

@@ -82,6 +82,7 @@ pub mod access;
 mod call;
 mod claim;
 mod config;
+mod outcome;
 pub mod plain;
 mod refusal;
 #[cfg(feature = "server")]
@@ -94,5 +95,6 @@ pub use claim::{
     Waiting,
 };
 pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
+pub use outcome::{AcquireError, Lost};
 pub use refusal::{Refusal, Verb};
 pub use wire::{Identity, LeaseName, NameError, Namespace};

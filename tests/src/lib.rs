@@ -5,6 +5,7 @@
     reason = "tests pick out the variants that they are about"
 )]
 
+pub mod faults;
 pub mod oracle;
 pub mod random;
 pub mod world;

@@ -37,13 +37,14 @@ const PROTO: Table = &[
         ],
     ),
     ("plain", &["wire", "refusal"]),
+    ("outcome", &["claim", "access"]),
     ("access", &[]),
     // The tests' world: it must not share an idea of paths and codes with what it tests.
     ("server", &[]),
     (
         "lib",
         &[
-            "wire", "config", "refusal", "call", "claim", "plain", "access", "server",
+            "wire", "config", "refusal", "call", "claim", "plain", "outcome", "access", "server",
         ],
     ),
 ];
@@ -197,7 +198,7 @@ fn module(root: &Path, file: &Path) -> String {
         .with_extension("");
     let path = path.to_string_lossy().replace('\\', "/");
     path.strip_suffix("/mod")
-        .map_or(path.clone(), str::to_owned)
+        .map_or_else(|| path.clone(), str::to_owned)
 }
 
 #[test]

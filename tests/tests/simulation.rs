@@ -2,7 +2,10 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are part of the result")]
 
-use lease_tests::world::{Bug, Counts, World};
+use lease_tests::{
+    faults::Bug,
+    world::{Counts, World},
+};
 
 /// Ten minutes.
 const LENGTH: u64 = 600_000_000;

@@ -42,7 +42,9 @@ use crate::{
 /// [`acquire`](Self::acquire), [`resume`](Self::resume), [`verify`](Self::verify), [`release`](Self::release). Getters read.
 ///
 /// The clock behind every `now` must never go back and must count the time for which the machine sleeps
-/// (`CLOCK_BOOTTIME` on Linux); it must be read before `wall` is. The same inputs give the same outputs, byte for byte.
+/// (`CLOCK_BOOTTIME` on Linux). It must be read before `wall` is; before a request that `poll_output` returns is sent, and
+/// after an answer that `handle_response` takes has come: what is believed is counted from the one, and what is known of
+/// others from the other. The same inputs give the same outputs, byte for byte.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Claim {
     config: Config,

@@ -199,7 +199,12 @@ impl Claim {
     }
 
     fn after_clearing(&mut self) {
-        if self.config.on_release == OnRelease::Delete {
+        // The controller that runs a Lease finds its strategy there: such a record is never deleted.
+        let is_controlled = self
+            .observed
+            .lease()
+            .is_some_and(|lease| lease.spec.strategy.is_some());
+        if self.config.on_release == OnRelease::Delete && !is_controlled {
             self.go_on(ReleaseStep::Delete);
         } else {
             self.finish_release(Released::Cleared);

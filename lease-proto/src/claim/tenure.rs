@@ -55,11 +55,7 @@ impl Claim {
         trouble: Trouble,
         pause: Option<Duration>,
     ) {
-        let not_carried_out = matches!(
-            answer,
-            Answer::Conflict | Answer::Unauthorized(_) | Answer::Busy(_) | Answer::Refused(_)
-        );
-        if let Some(write) = flight.write.as_ref().filter(|_| not_carried_out) {
+        if let Some(write) = flight.write.as_ref().filter(|_| answer.is_refusal()) {
             self.writes.withdraw(write);
         }
         let tenure = tenure_of(&mut self.phase);

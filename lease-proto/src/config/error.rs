@@ -9,6 +9,13 @@ use crate::wire::NameError;
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ConfigError {
+    /// The pause after a lost race would be longer than any tenure need be.
+    AcquireRetryDelayTooLong {
+        /// What was configured.
+        acquire_retry_delay: Duration,
+        /// What it must not exceed.
+        lease_duration: Duration,
+    },
     /// The record could not name the duration.
     LeaseDurationOutOfRange {
         /// What was configured.
@@ -56,6 +63,11 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AcquireRetryDelayTooLong { acquire_retry_delay, lease_duration } => write!(
+                f,
+                "the delay {acquire_retry_delay:?} after a lost race is too long: it must be at most the lease duration, \
+                 {lease_duration:?}"
+            ),
             Self::LeaseDurationOutOfRange { lease_duration } => write!(
                 f,
                 "the lease duration {lease_duration:?} is out of range: it must be at least 1s and at most {}s",

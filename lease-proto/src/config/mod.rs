@@ -153,6 +153,12 @@ impl Config {
                 renew_deadline: self.renew_deadline,
             });
         }
+        if self.acquire_retry_delay > self.lease_duration {
+            return Err(ConfigError::AcquireRetryDelayTooLong {
+                acquire_retry_delay: self.acquire_retry_delay,
+                lease_duration: self.lease_duration,
+            });
+        }
         if self.request_timeout < tick || self.request_timeout >= self.renew_deadline {
             return Err(ConfigError::RequestTimeoutOutOfRange {
                 request_timeout: self.request_timeout,

@@ -95,6 +95,8 @@ fn timings_that_contradict_each_other_are_refused() {
         builder().request_timeout(seconds(10)),
         builder().request_timeout(seconds(0)),
         builder().max_clock_skew(seconds(10)),
+        builder().acquire_retry_delay(seconds(16)),
+        builder().acquire_retry_delay(Duration::MAX),
         builder().unique_identity(true).reclaim_own_identity(true),
         Config::builder("Default", "leader", "me"),
         Config::builder("default", "", "me"),

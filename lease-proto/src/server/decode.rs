@@ -74,14 +74,16 @@ pub(super) fn lease(body: &[u8]) -> Result<Lease, Failure> {
 /// 422, as the real server answers for a patch whose outcome is no Lease.
 pub(super) fn patched(value: Value) -> Result<Lease, Failure> {
     let text = value.to_string();
-    if let Ok(lease) = serde_json::from_value(value) {
-        return Ok(lease);
-    }
-    slowly(text.as_bytes()).map_err(|complaint| {
-        let (Complaint::Syntax(what) | Complaint::Content(what)) = complaint;
-        let message = format!(" \"\" is invalid: patch: Invalid value: {text:?}: {what}");
-        Failure::vague(422, "Invalid", message)
-    })
+    let lease = match serde_json::from_value(value) {
+        Ok(lease) => lease,
+        Err(_) => slowly(text.as_bytes()).map_err(|complaint| {
+            let (Complaint::Syntax(what) | Complaint::Content(what)) = complaint;
+            let message = format!(" \"\" is invalid: patch: Invalid value: {text:?}: {what}");
+            Failure::vague(422, "Invalid", message)
+        })?,
+    };
+    check_kind(&lease)?;
+    Ok(lease)
 }
 
 /// What is wrong with a body.

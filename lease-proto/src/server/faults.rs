@@ -183,7 +183,7 @@ impl Faults {
                 namespace: namespace.as_deref(),
                 name: Some(&*name).filter(|it| !it.is_empty()),
             }
-            .forbidden("somebody"),
+            .forbidden(&self.server.name_of(request)),
             Kind::InternalError => Failure::vague(
                 500,
                 "InternalError",

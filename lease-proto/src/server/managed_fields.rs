@@ -128,6 +128,21 @@ impl ManagedFields {
                 && it.manager == writer.manager
                 && it.api_version == writer.api_version
         };
+        // A renewal changes values that are its writer's already, and needs nothing more.
+        let is_settled = changes.removed.is_empty()
+            && entries
+                .iter()
+                .all(|it| it.fields.owns(&changes.touched, key(it)));
+        if is_settled {
+            if writer.always_stamps && !changes.touched.is_empty() {
+                for entry in entries.iter_mut().filter(|it| key(it)) {
+                    entry.time = Some(writer.now.whole());
+                }
+            }
+            if changes.touched.is_empty() || entries.iter().any(key) {
+                return Self::settled(entries);
+            }
+        }
         let former = entries.iter().find(|it| key(it)).cloned();
         for entry in &mut entries {
             entry.fields = entry.fields.without(changes);
@@ -141,13 +156,8 @@ impl ManagedFields {
             paths.extend(changes.touched.iter().cloned());
             entries.retain(|it| !key(it));
             let (fields, time) = match former {
-                Some(former) if former.fields.paths == paths => {
-                    let time = if writer.always_stamps {
-                        Some(writer.now.whole())
-                    } else {
-                        former.time
-                    };
-                    (former.fields, time)
+                Some(former) if former.fields.paths == paths && !writer.always_stamps => {
+                    (former.fields, former.time)
                 }
                 _ => (FieldSet::new(paths), Some(writer.now.whole())),
             };
@@ -286,6 +296,11 @@ impl FieldSet {
         let mut paths = BTreeSet::new();
         gather(&tree, "", &mut paths)?;
         Some(Self::new(paths))
+    }
+
+    /// Whether all of some paths are in the set, or none of them.
+    fn owns(&self, paths: &[String], all: bool) -> bool {
+        paths.iter().all(|it| self.paths.contains(it) == all)
     }
 
     /// The set without what was touched or removed.

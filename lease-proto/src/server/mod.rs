@@ -46,11 +46,16 @@ mod selector;
 mod snapshot;
 mod status;
 mod store;
+mod submission;
 mod table;
 mod uids;
 mod validate;
 mod watch;
 mod write;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
@@ -65,9 +70,10 @@ use self::{
     route::{Query, Resource, Target},
     status::{Failure, GROUP, RESOURCE},
     store::Store,
+    submission::Write,
     uids::Uids,
     watch::Watch,
-    write::{Deletion, Write},
+    write::Deletion,
 };
 pub use self::{
     builder::{ApiServerBuilder, Version},
@@ -191,6 +197,13 @@ impl ApiServer {
         response
     }
 
+    /// The name of who asks.
+    fn name_of(&self, request: &Request<Vec<u8>>) -> String {
+        let authorization = request.headers().get(header::AUTHORIZATION);
+        let user = self.access.user(authorization.map(HeaderValue::as_bytes));
+        user.map_or_else(|_| rbac::ANONYMOUS.to_owned(), |it| it.name)
+    }
+
     fn outcome(&mut self, request: &Request<Vec<u8>>, now: Stamp) -> Result<Outcome, Failure> {
         let authorization = request.headers().get(header::AUTHORIZATION);
         let user = self.access.user(authorization.map(HeaderValue::as_bytes))?;
@@ -255,7 +268,13 @@ impl ApiServer {
             | Verb::Delete
             | Verb::DeleteCollection => {}
         }
-        let namespace = namespace.ok_or_else(Failure::method_not_allowed)?;
+        let Some(namespace) = namespace else {
+            return Err(if name.is_some() {
+                Failure::no_resource()
+            } else {
+                Failure::method_not_allowed()
+            });
+        };
         let write = Write {
             request,
             query,

@@ -128,8 +128,9 @@ impl ApiServer {
             .map_err(|it| Failure::bad_request(format!("couldn't read a Namespace: {it}")))?;
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         if !validate::is_label(name) {
+            let label = validate::LABEL;
             let message = format!(
-                "Namespace {name:?} is invalid: metadata.name: Invalid value: {name:?}: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character"
+                "Namespace {name:?} is invalid: metadata.name: Invalid value: {name:?}: {label}"
             );
             return Err(Failure::vague(422, "Invalid", message));
         }

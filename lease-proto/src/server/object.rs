@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{
     go_time::{MicroTime, WholeTime},
     managed_fields::ManagedFields,
-    status::{API_VERSION, json},
+    status::API_VERSION,
 };
 
 /// The opening of a Lease on the wire, up to its metadata.
@@ -125,8 +125,8 @@ pub(super) struct Stored {
     pub(super) lease: Lease,
     /// The `resourceVersion` as a number.
     pub(super) version: u64,
-    /// `"metadata":{…},"spec":{…}`: what a list and a watch event have in common with the whole.
-    text: Box<str>,
+    /// `{"metadata":{…},"spec":{…}}`: the object as an item of a list.
+    item: String,
 }
 
 impl Stored {
@@ -138,19 +138,18 @@ impl Stored {
 
     /// Writes a Lease out as it is: the outcome of a dry run, which gets no version of its own.
     pub(super) fn unversioned(lease: Lease, version: u64) -> Self {
-        let whole = json(&lease);
-        let inner = whole.get(1..whole.len() - 1).unwrap_or_default();
-        let text = String::from_utf8_lossy(inner).into_owned().into_boxed_str();
+        let item =
+            serde_json::to_string(&lease).expect("a Lease has string keys and no failing parts");
         Self {
             lease,
             version,
-            text,
+            item,
         }
     }
 
     /// The whole object on the wire, with the line feed that ends it.
     pub(super) fn body(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(OPENING.len() + self.text.len() + 2);
+        let mut body = Vec::with_capacity(OPENING.len() + self.item.len() + 1);
         self.write(&mut body);
         body.push(b'\n');
         body
@@ -158,16 +157,14 @@ impl Stored {
 
     /// Appends the whole object.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let members = self.item.strip_prefix('{').unwrap_or(&self.item);
         out.extend_from_slice(OPENING.as_bytes());
-        out.extend_from_slice(self.text.as_bytes());
-        out.push(b'}');
+        out.extend_from_slice(members.as_bytes());
     }
 
     /// Appends the object as an item of a list: without kind and version.
     pub(super) fn write_item(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        out.extend_from_slice(self.text.as_bytes());
-        out.push(b'}');
+        out.extend_from_slice(self.item.as_bytes());
     }
 
     /// The whole object as a value.

@@ -12,8 +12,9 @@ use super::{
     selector::{Filter, LabelSelector},
     status::{API_VERSION, Cause, Details, Failure},
     store::Store,
+    submission::Write,
     table::Form,
-    write::{Deletion, Write},
+    write::Deletion,
 };
 
 /// Where a list that was cut goes on.

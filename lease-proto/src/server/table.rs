@@ -11,7 +11,7 @@ use super::{
     read::Page,
     route::Query,
     status::{self, Failure},
-    write::text,
+    submission::text,
 };
 
 const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: http://kubernetes.io/docs/user-guide/identifiers#names";

@@ -15,6 +15,8 @@ const MAX_LABEL: usize = 63;
 const MAX_ANNOTATIONS: usize = 256 * 1024;
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+/// What the server says of a text that is no RFC 1123 label.
+pub(super) const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const NAME_PART: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
@@ -40,6 +42,14 @@ pub(super) fn create(lease: &Lease) -> Vec<Cause> {
         ));
     } else {
         name("metadata.name", &metadata.name, &metadata.name, &mut causes);
+    }
+    let shown = format!("{:?}", metadata.namespace);
+    if metadata.namespace.len() > MAX_LABEL {
+        let why = format!("must be no more than {MAX_LABEL} characters");
+        causes.push(Cause::invalid("metadata.namespace", &shown, why));
+    }
+    if !is_label_text(&metadata.namespace) {
+        causes.push(Cause::invalid("metadata.namespace", &shown, LABEL));
     }
     common(metadata, &mut causes);
     spec(&lease.spec, &mut causes);

@@ -2,40 +2,23 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, header};
 use serde::Deserialize;
 
 use super::{
     ApiServer,
     apply::{self, Applied},
     changes::Changes,
-    decode::{self, MAX_BODY},
+    decode,
     go_time::Stamp,
     managed_fields::Writer,
     object::{Lease, Stored, nullable},
     patch,
-    rbac::{Attempt, User},
-    route::{Query, Verb},
-    status::{API_VERSION, Failure, GROUP, RESOURCE},
+    rbac::Attempt,
+    route::Verb,
+    status::{Cause, Details, Failure, GROUP, RESOURCE},
+    submission::{BODIES, PATCHES, Write},
     validate,
 };
-
-/// Media types of bodies that the real server reads.
-const BODIES: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-/// Media types of patches.
-const PATCHES: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
-/// How long the name of a field manager may be.
-const MAX_MANAGER: usize = 128;
-
-/// A write as it was asked for.
-#[derive(Debug)]
-pub(super) struct Write<'a> {
-    pub(super) request: &'a Request<Vec<u8>>,
-    pub(super) query: &'a Query<'a>,
-    pub(super) user: &'a User,
-    pub(super) now: Stamp,
-    pub(super) namespace: &'a str,
-}
 
 /// What became of a deletion.
 #[derive(Debug)]
@@ -65,7 +48,7 @@ struct Preconditions {
 impl ApiServer {
     /// POST.
     pub(super) fn create(&mut self, write: &Write<'_>) -> Result<Arc<Stored>, Failure> {
-        let body = write.body(BODIES)?;
+        let body = write.body()?;
         let is_dry_run = write.query.is_dry_run("CreateOptions")?;
         let mut lease = decode::lease(body)?;
         self.simplify(&mut lease);
@@ -95,7 +78,7 @@ impl ApiServer {
         name: &str,
         write: &Write<'_>,
     ) -> Result<(Arc<Stored>, bool), Failure> {
-        let body = write.body(BODIES)?;
+        let body = write.body()?;
         let is_dry_run = write.query.is_dry_run("UpdateOptions")?;
         let mut lease = decode::lease(body)?;
         self.simplify(&mut lease);
@@ -345,75 +328,15 @@ impl ApiServer {
         lease.metadata.managed_fields = managed;
     }
 
-    /// Drops the fields that this version of the server does not know.
+    /// Drops what is not stored: kind and version, and the fields that this version does not know.
     fn simplify(&self, lease: &mut Lease) {
+        lease.kind.clear();
+        lease.api_version.clear();
         if !self.config.version.knows_strategy() {
             lease.spec.strategy = None;
             lease.spec.preferred_holder = None;
         }
     }
-}
-
-impl<'a> Write<'a> {
-    /// The body, if it is JSON and not too long.
-    fn body(&self, accepted: &str) -> Result<&'a [u8], Failure> {
-        if !matches!(self.media_type(), "" | "application/json") {
-            return Err(Failure::unsupported_media_type(accepted));
-        }
-        self.sized_body()
-    }
-
-    fn sized_body(&self) -> Result<&'a [u8], Failure> {
-        let body = self.request.body();
-        if body.len() > MAX_BODY {
-            let message = format!("Request entity too large: limit is {MAX_BODY}");
-            return Err(Failure::new(413, "RequestEntityTooLarge", message));
-        }
-        Ok(body)
-    }
-
-    /// The media type of the body, without parameters.
-    fn media_type(&self) -> &'a str {
-        let given = text(self.request.headers(), header::CONTENT_TYPE);
-        given.split(';').next().unwrap_or_default().trim()
-    }
-
-    /// Under which name the fields are owned: what the query says, else the program's name.
-    fn manager(&self) -> String {
-        if let Some(manager) = self.query.get("fieldManager") {
-            return manager.to_owned();
-        }
-        let agent = text(self.request.headers(), header::USER_AGENT);
-        let mut manager = String::new();
-        let name = agent.split('/').next().unwrap_or_default();
-        for character in name.chars().filter(|it| !it.is_control()) {
-            if manager.len() + character.len_utf8() > MAX_MANAGER {
-                break;
-            }
-            manager.push(character);
-        }
-        if manager.is_empty() {
-            manager.push_str("unknown");
-        }
-        manager
-    }
-
-    fn writer<'b>(&self, manager: &'b str, server: &ApiServer) -> Writer<'b> {
-        Writer {
-            manager,
-            api_version: API_VERSION,
-            now: self.now,
-            always_stamps: server.config.version.always_stamps(),
-        }
-    }
-}
-
-/// A header as text; empty if absent or no text.
-pub(super) fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
-    headers
-        .get(name)
-        .and_then(|it| it.to_str().ok())
-        .unwrap_or_default()
 }
 
 /// Reads a version; absent is 0.
@@ -443,7 +366,6 @@ fn check_namespace(namespace: &mut String, wanted: &str) -> Result<(), Failure> 
 
 /// 422 for an update that does not say of what. It names the resource where others name the kind.
 fn unversioned(name: &str) -> Failure {
-    use super::status::{Cause, Details};
     let why = "must be specified for an update";
     let cause = Cause::invalid("metadata.resourceVersion", "0x0", why);
     let message = format!(

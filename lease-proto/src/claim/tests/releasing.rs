@@ -112,6 +112,18 @@ fn a_record_that_was_taken_or_may_not_be_deleted_stays_cleared() {
 }
 
 #[test]
+fn a_record_that_a_controller_runs_is_cleared_and_not_deleted() {
+    let mut t = Timeline::held(|c| c.on_release(crate::OnRelease::Delete));
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released)).asks("PUT");
+    let mut cleared = t.written(11);
+    cleared["spec"]["strategy"] = json!("OldestEmulationVersion");
+    t.answer(200, cleared)
+        .says(Event::Released(Released::Cleared))
+        .is_done();
+}
+
+#[test]
 fn a_deletion_without_an_answer_is_looked_up() {
     let mut t = Timeline::held(|c| c.on_release(crate::OnRelease::Delete));
     t.claim.release(t.now());

@@ -1,0 +1,212 @@
+//! One claimant's side of one Lease, driven by the thread that asks for its events.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use lease_proto::{
+    self as proto, Config, Event, Grant, Identity, Output, Patience, Request, RequestId,
+    wire::Lease,
+};
+
+use crate::{Client, Clock, TransportError};
+
+/// One claimant's side of one Lease: [`lease_proto::Claim`] with sockets and clocks.
+///
+/// Nothing happens but while [`next_event`](Self::next_event) is called; [`Keeper`](crate::Keeper) does that on a thread of
+/// its own. Dropping a claim that holds the Lease writes nothing: the Lease expires.
+#[derive(Debug)]
+pub struct Claim {
+    proto: proto::Claim,
+    client: Client,
+    clock: Clock,
+    inbox: mpsc::Receiver<Input>,
+    outbox: mpsc::Sender<Input>,
+    last_error: Option<Arc<TransportError>>,
+    /// Whether another thread has asked for the release.
+    is_stopping: bool,
+}
+
+/// What wakes a claim that waits.
+#[derive(Debug)]
+enum Input {
+    Command(Command),
+    Outcome(RequestId, Result<http::Response<Vec<u8>>, TransportError>),
+}
+
+/// What another thread asks of a claim.
+#[derive(Clone, Copy, Debug)]
+enum Command {
+    Release,
+    Verify,
+}
+
+/// How another thread asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox(mpsc::Sender<Input>);
+
+impl Mailbox {
+    pub(crate) fn release(&self) {
+        let _already_over = self.0.send(Input::Command(Command::Release));
+    }
+
+    pub(crate) fn verify(&self) {
+        let _already_over = self.0.send(Input::Command(Command::Verify));
+    }
+}
+
+impl Client {
+    /// Makes a claim at rest.
+    pub fn claim(&self, config: Config) -> Claim {
+        let clock = Clock::new();
+        // The hasher of the standard library is keyed from the system's randomness, for each instance anew.
+        let seed = RandomState::new().hash_one(0);
+        let (outbox, inbox) = mpsc::channel();
+        Claim {
+            proto: proto::Claim::new(config, seed, clock.now()),
+            client: self.clone(),
+            clock,
+            inbox,
+            outbox,
+            last_error: None,
+            is_stopping: false,
+        }
+    }
+}
+
+impl Claim {
+    /// Waits for the next event; `None` as soon as the claim is at rest.
+    pub fn next_event(&mut self) -> Option<Event> {
+        loop {
+            let (now, wall) = (self.clock.now(), self.clock.wall());
+            match self.proto.poll_output(now, wall) {
+                Output::Request(request) => self.send(request),
+                // Its thread ends with the request's deadline, and its outcome is ignored.
+                Output::Cancel(_) => {}
+                Output::Event(event) => return Some(event),
+                Output::Wait(until) => self.wait(until),
+                Output::Done => return None,
+            }
+        }
+    }
+
+    /// Begins to acquire the Lease: see [`lease_proto::Claim::acquire`].
+    pub fn acquire(&mut self, patience: Patience) {
+        self.proto.acquire(patience, self.clock.now());
+    }
+
+    /// Begins to renew a Lease that our identity holds: see [`lease_proto::Claim::resume`].
+    pub fn resume(&mut self) {
+        self.proto.resume(self.clock.now());
+    }
+
+    /// Reads the record before something critical: see [`lease_proto::Claim::verify`].
+    pub fn verify(&mut self) {
+        self.proto.verify(self.clock.now());
+    }
+
+    /// Gives the Lease up: see [`lease_proto::Claim::release`].
+    pub fn release(&mut self) {
+        self.proto.release(self.clock.now());
+    }
+
+    /// Returns the grant, if the Lease is held now.
+    pub fn grant(&self) -> Option<Grant> {
+        self.proto.grant(self.clock.now()).copied()
+    }
+
+    /// Returns whether the Lease is held now.
+    pub fn is_held(&self) -> bool {
+        self.grant().is_some()
+    }
+
+    /// Returns the record as last seen.
+    pub fn observed(&self) -> Option<&Lease> {
+        self.proto.observed()
+    }
+
+    /// Returns the identity that stands in the record when this claim holds the Lease.
+    pub fn identity(&self) -> &Identity {
+        self.proto.identity()
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &Config {
+        self.proto.config()
+    }
+
+    /// Returns why the last request that got no answer got none.
+    pub fn last_error(&self) -> Option<&Arc<TransportError>> {
+        self.last_error.as_ref()
+    }
+
+    pub(crate) fn mailbox(&self) -> Mailbox {
+        Mailbox(self.outbox.clone())
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping
+    }
+
+    /// Does nothing for a while, unless another thread asks for something.
+    pub(crate) fn rest(&mut self, pause: Duration) {
+        let until = self.clock.now() + pause;
+        while !self.is_stopping && self.clock.now() < until {
+            self.wait(until);
+        }
+    }
+
+    /// Sends a request on a thread of its own, so that waiting for its answer can be interrupted.
+    fn send(&mut self, request: Request) {
+        let Request {
+            id,
+            deadline,
+            reload_credentials,
+            http,
+        } = request;
+        let (client, clock, outbox) = (self.client.clone(), self.clock, self.outbox.clone());
+        let exchange = move || {
+            let timeout = deadline.saturating_duration_since(clock.now());
+            let outcome = client.send(http, timeout, reload_credentials);
+            let _nobody_waits = outbox.send(Input::Outcome(id, outcome));
+        };
+        let thread = thread::Builder::new()
+            .name("lease-request".to_owned())
+            .spawn(exchange);
+        if thread.is_err() {
+            self.proto.handle_failure(id, self.clock.now());
+        }
+    }
+
+    /// Waits for an outcome, a command, or `until`.
+    fn wait(&mut self, until: Instant) {
+        // Timers stop while the machine is suspended and the clock does not, so it is looked at often.
+        let timeout = until.saturating_duration_since(self.clock.now()).min(TICK);
+        if let Ok(input) = self.inbox.recv_timeout(timeout) {
+            self.take(input);
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = self.clock.now();
+        match input {
+            Input::Command(Command::Release) => {
+                self.is_stopping = true;
+                self.proto.release(now);
+            }
+            Input::Command(Command::Verify) => self.proto.verify(now),
+            Input::Outcome(id, Ok(response)) => self.proto.handle_response(id, &response, now),
+            Input::Outcome(id, Err(error)) => {
+                self.last_error = Some(Arc::new(error));
+                self.proto.handle_failure(id, now);
+            }
+        }
+    }
+}
+
+/// The longest that is waited without a look at the clock.
+const TICK: Duration = Duration::from_secs(1);

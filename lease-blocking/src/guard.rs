@@ -1,0 +1,210 @@
+//! A Lease that is held: renewed in the background, released when dropped.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
+
+use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost};
+
+/// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
+///
+/// A thread renews it. Dropping it releases it and waits for that, no longer than the renew deadline; so does a panic.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use lease_blocking::{Client, proto::Config};
+///
+/// let client = Client::try_default()?;
+/// let config = Config::builder(client.namespace(), "nightly-report", "me").build()?;
+/// let guard = client.acquire_timeout(config, Duration::from_secs(300))?;
+/// for part in 0..100 {
+///     guard.check()?; // some tens of nanoseconds
+///     println!("part {part}, token {:?}", guard.token());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping a guard releases the Lease"]
+pub struct Guard {
+    keeper: Keeper,
+    acquired: Grant,
+}
+
+impl Client {
+    /// Waits until the Lease is held, for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it cannot succeed as things are: [`AcquireError::Failed`] says what is missing.
+    pub fn acquire(&self, config: Config) -> Result<Guard, AcquireError> {
+        self.claim(config).hold(Patience::Forever)
+    }
+
+    /// Acquires the Lease if it is free now.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`AcquireError::Held`] if somebody else holds it, and as [`acquire`](Self::acquire) does.
+    pub fn try_acquire(&self, config: Config) -> Result<Guard, AcquireError> {
+        self.claim(config).hold(Patience::Once)
+    }
+
+    /// Waits until the Lease is held, but not longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`AcquireError::TimedOut`] if somebody else held it all the time, and as [`acquire`](Self::acquire) does.
+    pub fn acquire_timeout(
+        &self,
+        config: Config,
+        timeout: Duration,
+    ) -> Result<Guard, AcquireError> {
+        let until = Clock::new().now().checked_add(timeout);
+        let patience = until.map_or(Patience::Forever, Patience::Until);
+        self.claim(config).hold(patience)
+    }
+}
+
+impl Claim {
+    /// Acquires the Lease on this thread, and has another one renew it.
+    ///
+    /// # Errors
+    ///
+    /// Says why the Lease is not held. A write whose outcome was not known has been undone, as far as that could be.
+    pub fn hold(mut self, patience: Patience) -> Result<Guard, AcquireError> {
+        self.acquire(patience);
+        let mut error = AcquireError::GaveUp(GaveUp::Stopped);
+        while let Some(event) = self.next_event() {
+            match event {
+                Event::Acquired(acquired) => {
+                    let keeper = Keeper::start(self, false).map_err(Arc::new)?;
+                    return Ok(Guard { keeper, acquired });
+                }
+                Event::Failed(failure) => {
+                    error = AcquireError::Failed(failure);
+                    self.release();
+                }
+                Event::GaveUp(GaveUp::Stopped) => {}
+                Event::GaveUp(why) => error = AcquireError::new(why, self.last_error().cloned()),
+                // Who else holds it and what is tried again is of no interest to whoever waits for the end.
+                Event::Waiting(_) | Event::HolderChanged(_) | Event::Retrying { .. } | _ => {}
+            }
+        }
+        Err(error)
+    }
+}
+
+impl Guard {
+    /// Returns whether the Lease is held now.
+    ///
+    /// It is a look at a clock: true to the grant even while the thread that renews is stuck.
+    pub fn is_held(&self) -> bool {
+        self.keeper.is_held()
+    }
+
+    /// Returns an error as soon as the Lease is not held any more; cheap enough for a hot loop.
+    ///
+    /// # Errors
+    ///
+    /// Says why it is not held.
+    pub fn check(&self) -> Result<(), Lost> {
+        if self.is_held() {
+            Ok(())
+        } else {
+            Err(Lost::new(self.loss()))
+        }
+    }
+
+    /// Returns when the grant ends, on the clock of [`Clock::now`]; the past if it has ended.
+    pub fn valid_until(&self) -> Instant {
+        Clock::new().now() + self.remaining()
+    }
+
+    /// Returns how much is left of the grant; zero if it has ended.
+    pub fn remaining(&self) -> Duration {
+        self.keeper.remaining()
+    }
+
+    /// Returns the fencing token of this tenure.
+    pub fn token(&self) -> Option<FencingToken> {
+        self.acquired.token
+    }
+
+    /// Returns how often the holder had changed when the Lease was acquired.
+    pub fn transitions(&self) -> u32 {
+        self.acquired.transitions
+    }
+
+    /// Returns the identity that stands in the record.
+    pub fn identity(&self) -> &Identity {
+        self.keeper.identity()
+    }
+
+    /// Waits until the Lease is lost, and says why; `None` if it is still held after `timeout`.
+    ///
+    /// Returns at the end of the grant even if the thread that renews is stuck.
+    pub fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
+        let clock = Clock::new();
+        let end = clock.now().checked_add(timeout);
+        loop {
+            if !self.is_held() {
+                return Some(self.loss());
+            }
+            let grant_end = clock.now() + self.remaining();
+            if end.is_some_and(|end| end <= clock.now()) {
+                return None;
+            }
+            let until = end.map_or(grant_end, |end| end.min(grant_end));
+            let _lost = self.keeper.shared().wait(Some(until), |state| {
+                (state.ended || state.loss.is_some()).then_some(())
+            });
+        }
+    }
+
+    /// Waits for the next event of the tenure, but not longer than `timeout`.
+    pub fn next_event_timeout(&self, timeout: Duration) -> Option<Event> {
+        self.keeper.next_event_timeout(timeout)
+    }
+
+    /// Reads the record, and returns only if it still names this claimant.
+    ///
+    /// # Errors
+    ///
+    /// Says why the Lease is not held any more; at the latest when the grant ends.
+    pub fn verify(&self) -> Result<(), Lost> {
+        let shared = self.keeper.shared();
+        let before = shared.state().verified;
+        self.keeper.mailbox().verify();
+        while self.is_held() {
+            let until = Clock::new().now() + self.remaining();
+            let answered = shared.wait(Some(until), |state| {
+                let is_over = state.ended || state.loss.is_some();
+                (is_over || state.verified != before).then_some(())
+            });
+            if answered.is_some() {
+                break;
+            }
+        }
+        self.check()
+    }
+
+    /// Gives the Lease up, and waits until that is over, no longer than the renew deadline.
+    ///
+    /// Returns how it ended: `None` if it was lost before.
+    pub fn release(self) -> Option<Released> {
+        self.keeper.release()
+    }
+
+    fn loss(&self) -> Loss {
+        self.keeper
+            .shared()
+            .state()
+            .loss
+            .clone()
+            .unwrap_or(Loss::Expired)
+    }
+}

@@ -1,0 +1,181 @@
+//! A claim that is kept going by a thread of its own.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use lease_proto::{Config, Event, Grant, Identity, Patience, Released};
+
+use crate::{Claim, Client, Clock, claim::Mailbox, shared::Shared};
+
+/// Keeps a claim going in the background: renews what is held, and begins again after every loss.
+///
+/// Dropping it releases the Lease and waits for that, no longer than the renew deadline.
+#[derive(Debug)]
+#[must_use = "dropping a keeper releases the Lease"]
+pub struct Keeper {
+    shared: Arc<Shared>,
+    mailbox: Mailbox,
+    identity: Identity,
+    renew_deadline: Duration,
+    clock: Clock,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Client {
+    /// Campaigns for the Lease in the background, for ever: see [`Keeper`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system has no thread to give.
+    ///
+    /// ```no_run
+    /// use lease_blocking::{Client, proto::{Config, Event}};
+    ///
+    /// let client = Client::try_default()?;
+    /// let config = Config::builder(client.namespace(), "leader", "me").build()?;
+    /// let keeper = client.keep(config)?;
+    /// while let Some(event) = keeper.next_event() {
+    ///     match event {
+    ///         Event::Acquired(grant) => println!("leading, token {:?}", grant.token),
+    ///         Event::Lost(loss) => println!("not leading any more: {loss}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keep(&self, config: Config) -> std::io::Result<Keeper> {
+        let mut claim = self.claim(config);
+        claim.acquire(Patience::Forever);
+        Keeper::start(claim, true)
+    }
+}
+
+impl Keeper {
+    /// Keeps `claim` going until it is at rest; with `again`, for ever.
+    pub(crate) fn start(claim: Claim, again: bool) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::new());
+        let mut keeper = Self {
+            shared: Arc::clone(&shared),
+            mailbox: claim.mailbox(),
+            identity: claim.identity().clone(),
+            renew_deadline: claim.config().renew_deadline(),
+            clock: Clock::new(),
+            thread: None,
+        };
+        if let Some(grant) = claim.grant() {
+            shared.note(&Event::Acquired(grant));
+        }
+        let run = move || {
+            // Whatever happens, nobody may believe in a Lease that is not kept any more.
+            let _panicked = catch_unwind(AssertUnwindSafe(|| run(claim, &shared, again)));
+            shared.end();
+        };
+        let thread = thread::Builder::new()
+            .name("lease-keeper".to_owned())
+            .spawn(run)?;
+        keeper.thread = Some(thread);
+        Ok(keeper)
+    }
+
+    /// Waits for the next event; `None` once the keeper has ended and all have been taken.
+    ///
+    /// If nobody asks for them the latest 1,024 are kept; those dropped first say that what is held is still held.
+    pub fn next_event(&self) -> Option<Event> {
+        self.shared
+            .wait(None, |state| match state.events.pop_front() {
+                Some(event) => Some(Some(event)),
+                None => state.ended.then_some(None),
+            })
+            .flatten()
+    }
+
+    /// Waits for the next event, but not longer than `timeout`.
+    pub fn next_event_timeout(&self, timeout: Duration) -> Option<Event> {
+        let until = self.clock.now().checked_add(timeout);
+        self.shared.wait(until, |state| state.events.pop_front())
+    }
+
+    /// Returns whether the Lease is held now.
+    ///
+    /// It is a look at a clock: true to the grant even while the thread that renews is stuck. Costs some tens of nanoseconds.
+    pub fn is_held(&self) -> bool {
+        self.shared.is_held()
+    }
+
+    /// Returns the grant, if the Lease is held now.
+    pub fn grant(&self) -> Option<Grant> {
+        self.shared.grant()
+    }
+
+    /// Returns how much is left of the grant; zero if the Lease is not held.
+    pub fn remaining(&self) -> Duration {
+        self.shared.remaining()
+    }
+
+    /// Returns the identity that stands in the record while the Lease is held.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Gives the Lease up for good, and waits until that is over, no longer than the renew deadline.
+    ///
+    /// Returns how it ended: `None` if there was nothing to release.
+    pub fn release(mut self) -> Option<Released> {
+        self.stop();
+        self.shared.state().released
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        self.mailbox.release();
+        // The claim itself ends a release that gets no answer after the renew deadline.
+        let until = self.clock.now() + self.renew_deadline + GRACE;
+        let ended = self
+            .shared
+            .wait(Some(until), |state| state.ended.then_some(()));
+        if ended.is_some() {
+            let _caught = thread.join();
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Drives a claim until it is at rest, or for ever.
+fn run(mut claim: Claim, shared: &Shared, again: bool) {
+    loop {
+        while let Some(event) = claim.next_event() {
+            shared.note(&event);
+        }
+        if !again || claim.is_stopping() {
+            return;
+        }
+        // Whoever has just lost it must not begin again without a pause.
+        claim.rest(claim.config().retry_period());
+        if claim.is_stopping() {
+            return;
+        }
+        claim.acquire(Patience::Forever);
+    }
+}
+
+/// What a thread may be late by on a loaded machine.
+const GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,126 @@
+//! How it ends for an application: why a Lease was not acquired, or is not held any more. Both drivers say it alike.
+
+use std::{error::Error, fmt, io, sync::Arc};
+
+use crate::{
+    access::TransportError,
+    claim::{Failure, GaveUp, Loss, Trouble, Waiting},
+};
+
+/// Why a Lease was not acquired.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum AcquireError {
+    /// It cannot succeed as things are.
+    Failed(Failure),
+    /// For a reason that has no variant of its own.
+    GaveUp(GaveUp),
+    /// Somebody else holds it.
+    Held(Waiting),
+    /// The system has no thread to renew it with.
+    Thread(Arc<io::Error>),
+    /// The time given was over.
+    TimedOut {
+        /// Who holds it, as far as is known.
+        holder: Option<String>,
+        /// Why the last request that got no answer got none.
+        source: Option<Arc<TransportError>>,
+    },
+    /// Requests failed each time.
+    Trouble {
+        /// What went wrong the last time.
+        trouble: Trouble,
+        /// Why the last request that got no answer got none.
+        source: Option<Arc<TransportError>>,
+    },
+}
+
+impl AcquireError {
+    /// Makes an error from the reason that a claim gave, and from what became of the last request that got no answer.
+    pub fn new(why: GaveUp, source: Option<Arc<TransportError>>) -> Self {
+        match why {
+            GaveUp::Failed(failure) => Self::Failed(failure),
+            GaveUp::Held(waiting) => Self::Held(waiting),
+            GaveUp::TimedOut { holder } => {
+                // Who was seen to hold it is the reason, whatever else went wrong.
+                let source = source.filter(|_| holder.is_none());
+                Self::TimedOut { holder, source }
+            }
+            GaveUp::Trouble(trouble) => {
+                let source = source.filter(|_| trouble == Trouble::NoAnswer);
+                Self::Trouble { trouble, source }
+            }
+            why @ (GaveUp::NotHeld { .. } | GaveUp::Outrun | GaveUp::Stopped) => Self::GaveUp(why),
+        }
+    }
+
+    /// Returns what to do about it, in one or several lines; `None` where there is nothing but to wait.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Failed(failure) => Some(failure.advice()),
+            Self::GaveUp(_)
+            | Self::Held(_)
+            | Self::Thread(_)
+            | Self::TimedOut { .. }
+            | Self::Trouble { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => failure.fmt(f),
+            Self::GaveUp(why) => why.fmt(f),
+            Self::Held(waiting) => GaveUp::Held(waiting.clone()).fmt(f),
+            Self::Thread(_) => f.write_str("the system has no thread to renew the lease with"),
+            Self::TimedOut { holder, .. } => GaveUp::TimedOut {
+                holder: holder.clone(),
+            }
+            .fmt(f),
+            Self::Trouble { trouble, .. } => trouble.fmt(f),
+        }
+    }
+}
+
+impl Error for AcquireError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Thread(error) => Some(&**error),
+            Self::TimedOut { source, .. } | Self::Trouble { source, .. } => source
+                .as_deref()
+                .map(|source| source as &(dyn Error + 'static)),
+            Self::Failed(_) | Self::GaveUp(_) | Self::Held(_) => None,
+        }
+    }
+}
+
+impl From<Arc<io::Error>> for AcquireError {
+    fn from(error: Arc<io::Error>) -> Self {
+        Self::Thread(error)
+    }
+}
+
+/// The Lease is not held any more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Lost(Loss);
+
+impl Lost {
+    /// Takes the reason.
+    pub fn new(loss: Loss) -> Self {
+        Self(loss)
+    }
+
+    /// Returns why.
+    pub fn loss(&self) -> &Loss {
+        &self.0
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the lease is lost: {}", self.0)
+    }
+}
+
+impl Error for Lost {}

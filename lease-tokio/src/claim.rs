@@ -1,0 +1,178 @@
+//! One claimant's side of one Lease, driven by the task that asks for its events.
+
+use std::{
+    collections::hash_map::RandomState,
+    fmt,
+    future::poll_fn,
+    hash::BuildHasher,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use lease_proto::{
+    self as proto, Config, Event, Grant, Identity, Output, Patience, Request, RequestId,
+    wire::Lease,
+};
+
+use crate::{Client, Clock, TransportError, transport::BoxFuture};
+
+/// One claimant's side of one Lease: [`lease_proto::Claim`] with sockets and clocks.
+///
+/// Nothing happens but while [`next_event`](Self::next_event) is awaited; [`Keeper`](crate::Keeper) does that in a task of
+/// its own. Dropping a claim that holds the Lease writes nothing: the Lease expires.
+pub struct Claim {
+    proto: proto::Claim,
+    client: Client,
+    clock: Clock,
+    in_flight: Option<(RequestId, BoxFuture<'static, Outcome>)>,
+    last_error: Option<Arc<TransportError>>,
+}
+
+type Outcome = Result<http::Response<Vec<u8>>, TransportError>;
+
+impl Client {
+    /// Makes a claim at rest.
+    pub fn claim(&self, config: Config) -> Claim {
+        let clock = Clock::new();
+        // The hasher of the standard library is keyed from the system's randomness, for each instance anew.
+        let seed = RandomState::new().hash_one(0);
+        Claim {
+            proto: proto::Claim::new(config, seed, clock.now()),
+            client: self.clone(),
+            clock,
+            in_flight: None,
+            last_error: None,
+        }
+    }
+}
+
+impl Claim {
+    /// Waits for the next event; `None` as soon as the claim is at rest.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: the request in flight stays in the claim, and goes on when this is called again.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        loop {
+            let (now, wall) = (self.clock.now(), self.clock.wall());
+            match self.proto.poll_output(now, wall) {
+                Output::Request(request) => self.send(request),
+                Output::Cancel(_) => self.in_flight = None,
+                Output::Event(event) => return Some(event),
+                Output::Wait(until) => self.wait(until).await,
+                Output::Done => return None,
+            }
+        }
+    }
+
+    /// Begins to acquire the Lease: see [`lease_proto::Claim::acquire`].
+    pub fn acquire(&mut self, patience: Patience) {
+        self.proto.acquire(patience, self.clock.now());
+    }
+
+    /// Begins to renew a Lease that our identity holds: see [`lease_proto::Claim::resume`].
+    pub fn resume(&mut self) {
+        self.proto.resume(self.clock.now());
+    }
+
+    /// Reads the record before something critical: see [`lease_proto::Claim::verify`].
+    pub fn verify(&mut self) {
+        self.proto.verify(self.clock.now());
+    }
+
+    /// Gives the Lease up: see [`lease_proto::Claim::release`].
+    pub fn release(&mut self) {
+        self.proto.release(self.clock.now());
+    }
+
+    /// Returns the grant, if the Lease is held now.
+    pub fn grant(&self) -> Option<Grant> {
+        self.proto.grant(self.clock.now()).copied()
+    }
+
+    /// Returns whether the Lease is held now.
+    pub fn is_held(&self) -> bool {
+        self.grant().is_some()
+    }
+
+    /// Returns the record as last seen.
+    pub fn observed(&self) -> Option<&Lease> {
+        self.proto.observed()
+    }
+
+    /// Returns the identity that stands in the record when this claim holds the Lease.
+    pub fn identity(&self) -> &Identity {
+        self.proto.identity()
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &Config {
+        self.proto.config()
+    }
+
+    /// Returns why the last request that got no answer got none.
+    pub fn last_error(&self) -> Option<&Arc<TransportError>> {
+        self.last_error.as_ref()
+    }
+
+    fn send(&mut self, request: Request) {
+        let Request {
+            id,
+            deadline,
+            reload_credentials,
+            http,
+        } = request;
+        let (client, clock) = (self.client.clone(), self.clock);
+        let exchange = async move {
+            let timeout = deadline.saturating_duration_since(clock.now());
+            client.send(http, timeout, reload_credentials).await
+        };
+        self.in_flight = Some((id, Box::pin(exchange)));
+    }
+
+    /// Waits for the outcome of the request in flight, or for `until`.
+    async fn wait(&mut self, until: Instant) {
+        // Timers stop while the machine is suspended and the clock does not, so it is looked at often.
+        let timeout = until.saturating_duration_since(self.clock.now()).min(TICK);
+        let Ok((id, outcome)) = tokio::time::timeout(timeout, self.outcome()).await else {
+            return;
+        };
+        let now = self.clock.now();
+        match outcome {
+            Ok(response) => self.proto.handle_response(id, &response, now),
+            Err(error) => {
+                self.last_error = Some(Arc::new(error));
+                self.proto.handle_failure(id, now);
+            }
+        }
+    }
+
+    /// Waits for the outcome of the request in flight; without one for ever.
+    async fn outcome(&mut self) -> (RequestId, Outcome) {
+        poll_fn(|context| {
+            let Some((id, exchange)) = &mut self.in_flight else {
+                return Poll::Pending;
+            };
+            let id = *id;
+            exchange.as_mut().poll(context).map(|outcome| {
+                self.in_flight = None;
+                (id, outcome)
+            })
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("proto", &self.proto)
+            .field("client", &self.client)
+            .field("in_flight", &self.in_flight.as_ref().map(|(id, _)| id))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The longest that is waited without a look at the clock.
+const TICK: Duration = Duration::from_secs(1);

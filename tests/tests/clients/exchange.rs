@@ -43,7 +43,7 @@ fn a_request_gets_address_credentials_and_user_agent_and_nothing_else<D: Driver>
     let seen = server.last();
     assert_eq!(seen.line, "GET /k8s/c-1/apis/x?watch=true&a=b%2Fc HTTP/1.1");
     assert_eq!(seen.header("authorization"), Some("Bearer abc"));
-    let user_agent = format!("{}/0.1.0", D::USER_AGENT);
+    let user_agent = format!("{}/{}", D::USER_AGENT, env!("CARGO_PKG_VERSION"));
     assert_eq!(seen.header("user-agent"), Some(user_agent.as_str()));
     assert_eq!(
         seen.header("host"),

@@ -191,6 +191,9 @@ fn a_refused_token_is_read_again_before_the_call_fails<D: Driver>() {
     let mut access = access(&server);
     access.auth.token = Some(path.clone().into());
     let client = D::from_access(&access).unwrap();
+    let error = api::<D, _>(client.lease("one"));
+    assert!(matches!(error, ApiError::Unauthorized(_)), "{error:?}");
+    // Another token of the same length and time: only the refusal tells.
     let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
     std::fs::write(&path, "new").unwrap();
     let file = std::fs::File::options().write(true).open(&path).unwrap();

@@ -54,6 +54,18 @@ impl Client {
     }
 }
 
+impl Claim {
+    /// Drives the claim on a thread of its own until it is at rest: for one campaign and one tenure, if it was told to
+    /// acquire.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system has no thread to give.
+    pub fn keep(self) -> std::io::Result<Keeper> {
+        Keeper::start(self, false)
+    }
+}
+
 impl Keeper {
     /// Keeps `claim` going until it is at rest; with `again`, for ever.
     pub(crate) fn start(claim: Claim, again: bool) -> std::io::Result<Self> {

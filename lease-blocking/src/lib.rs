@@ -5,6 +5,8 @@ mod claim;
 mod client;
 mod clock;
 mod credentials;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod error;
 mod guard;
 mod http_transport;
@@ -17,6 +19,8 @@ mod transport;
 pub use claim::Claim;
 pub use client::{Client, ClientBuilder, is_in_cluster};
 pub use clock::Clock;
+#[cfg(feature = "embedded")]
+pub use embedded::{EmbeddedError, default_directory};
 pub use error::Error;
 pub use guard::Guard;
 pub use keeper::Keeper;

@@ -60,6 +60,18 @@ impl Client {
     }
 }
 
+impl Claim {
+    /// Drives the claim in a task of its own until it is at rest: for one campaign and one tenure, if it was told to
+    /// acquire. A failure that trying again will not change ends the campaign.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a tokio runtime.
+    pub fn keep(self) -> Keeper {
+        Keeper::start(self, false)
+    }
+}
+
 impl Keeper {
     /// Keeps `claim` going until it is at rest or cannot succeed; with `again`, for ever.
     pub(crate) fn start(claim: Claim, again: bool) -> Self {

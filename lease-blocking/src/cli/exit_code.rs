@@ -1,0 +1,121 @@
+//! What the exit code says.
+
+use std::process::ExitCode;
+
+/// How a command ends.
+///
+/// `acquire`, `renew`, `release` and `status` end with 0 to 5, `run` as timeout(1) does, and all with 64 where the
+/// command line makes no sense.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done,
+    /// Any other failure.
+    Failed,
+    /// There is no such lease, or no such namespace.
+    NotFound,
+    /// The time given for waiting was over.
+    TimedOut,
+    /// The API server does not know the identity, or does not permit it.
+    NotPermitted,
+    /// Somebody else holds it.
+    Held,
+    /// The command line makes no sense.
+    Usage,
+    /// `run`: the lease was lost while the program ran, and the program was stopped.
+    Lost,
+    /// `run`: the lease was not acquired in the time given.
+    NotAcquired,
+    /// `run`: it failed before the program was run.
+    RunFailed,
+    /// `run`: the program cannot be executed.
+    NotExecutable,
+    /// `run`: there is no such program.
+    NoProgram,
+    /// `run`: the program ended with this code.
+    Program(u8),
+    /// This signal ended the program, or `lease` itself while it waited.
+    Signal(u8),
+}
+
+impl Exit {
+    /// The code that the shell sees.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::NotFound => 2,
+            Self::TimedOut => 3,
+            Self::NotPermitted => 4,
+            Self::Held => 5,
+            Self::Usage => 64,
+            Self::Lost => 123,
+            Self::NotAcquired => 124,
+            Self::RunFailed => 125,
+            Self::NotExecutable => 126,
+            Self::NoProgram => 127,
+            Self::Program(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+/// The codes as `--help` shows them.
+pub(crate) const HELP: &str = "\
+Exit codes of acquire, renew, release and status:
+  0 done   1 any other failure   2 no such lease or namespace   3 timed out waiting   4 not permitted
+  5 held by another   64 the command line makes no sense
+Exit codes of run:
+  the program's own, or 128 and the number of the signal that ended it
+  123 the lease was lost while the program ran   124 not acquired in time   125 lease itself failed
+  126 the program cannot be executed   127 there is no such program   64 the command line makes no sense";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_those_that_are_documented() {
+        let codes = [
+            (Exit::Done, 0),
+            (Exit::Failed, 1),
+            (Exit::NotFound, 2),
+            (Exit::TimedOut, 3),
+            (Exit::NotPermitted, 4),
+            (Exit::Held, 5),
+            (Exit::Usage, 64),
+            (Exit::Lost, 123),
+            (Exit::NotAcquired, 124),
+            (Exit::RunFailed, 125),
+            (Exit::NotExecutable, 126),
+            (Exit::NoProgram, 127),
+            (Exit::Program(42), 42),
+            (Exit::Signal(15), 143),
+        ];
+        for (exit, code) in codes {
+            assert_eq!(exit.code(), code, "{exit:?}");
+        }
+        for code in [
+            "0 done",
+            "1 any",
+            "2 no such",
+            "3 timed",
+            "4 not",
+            "5 held",
+            "64 ",
+            "123 ",
+            "124 ",
+            "125 ",
+            "126 ",
+            "127 ",
+        ] {
+            assert!(HELP.contains(code), "{code} is not in the help");
+        }
+    }
+}

@@ -82,6 +82,7 @@ pub(crate) fn run(args: Run) -> Result<Exit, Failure> {
         happenings,
         sender,
         said: None,
+        is_over: false,
     };
     running.run()
 }
@@ -97,6 +98,8 @@ struct Running {
     sender: mpsc::Sender<Happening>,
     /// What was said last, so that it is not said again.
     said: Option<String>,
+    /// Whether the keeper of the lease has ended.
+    is_over: bool,
 }
 
 impl Running {
@@ -147,7 +150,10 @@ impl Running {
                     interrupted = Some(Exit::Signal(number));
                     self.keeper.stop();
                 }
-                Happening::Over => break,
+                Happening::Over => {
+                    self.is_over = true;
+                    break;
+                }
                 Happening::Ended => {}
             }
         }
@@ -210,7 +216,8 @@ impl Running {
                         program.signal(Signal::KILL);
                     }
                 }
-                Ok(Happening::Over) | Err(_) => {}
+                Ok(Happening::Over) => self.is_over = true,
+                Err(_) => {}
             }
         }
         let status = program.end();
@@ -224,10 +231,13 @@ impl Running {
     /// Releases the lease, and waits until that is over.
     fn let_go(&mut self) {
         self.keeper.stop();
-        while let Ok(happening) = self.happenings.recv() {
+        while !self.is_over {
+            let Ok(happening) = self.happenings.recv() else {
+                return;
+            };
             match happening {
                 Happening::Lease(event) => self.tell(&event),
-                Happening::Over => return,
+                Happening::Over => self.is_over = true,
                 Happening::Ended | Happening::Signal(_) => {}
             }
         }

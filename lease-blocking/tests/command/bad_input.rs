@@ -1,0 +1,228 @@
+//! What makes no sense is refused in one line that says what would, and changes nothing.
+
+use std::fs;
+
+use crate::Place;
+
+#[test]
+fn names_that_the_api_server_would_refuse_are_refused() {
+    let place = Place::new();
+    let long = "a".repeat(254);
+    for name in ["", "Upper", "a/b", "a..b", "-a", "%2e", &long] {
+        for command in ["acquire", "renew", "release"] {
+            place
+                .run(&[command, "--holder", "me", "--", name])
+                .with(64)
+                .saying(&["lease name"]);
+        }
+        place
+            .run(&["status", "--", name])
+            .with(64)
+            .saying(&["lease name"]);
+        place.run(&["run", name, "--", "touch", "ran"]).with(64);
+    }
+    place
+        .run(&["status", "a", "--namespace", "A.b"])
+        .with(64)
+        .saying(&["namespace", "lowercase"]);
+    for identity in ["", "a\nb", " a", &"x".repeat(254)] {
+        place
+            .run(&["acquire", "a", "--holder", identity])
+            .with(64)
+            .saying(&["identity", "253"]);
+    }
+    assert!(!place.file("leases").exists() && !place.file("ran").exists());
+}
+
+#[test]
+fn durations_that_cannot_be_kept_are_refused() {
+    let place = Place::new();
+    for (ttl, right) in [
+        ("0", "1s"),
+        ("500ms", "1s"),
+        ("2147483648s", "2147483647s"),
+        ("30", "90s"),
+        ("-5s", "90s"),
+    ] {
+        let ttl = format!("--ttl={ttl}");
+        place
+            .run(&["acquire", "a", "--holder", "me", &ttl])
+            .with(64)
+            .saying(&["--ttl", right]);
+        place
+            .run(&["run", "a", &ttl, "--", "touch", "ran"])
+            .with(64)
+            .saying(&["--ttl", right]);
+    }
+    assert_eq!(place.record("a"), None);
+    assert!(!place.file("ran").exists());
+    // Nobody but this library contends over a directory; on a cluster, others may.
+    place
+        .run(&["run", "a", "--ttl", "1s", "--", "true"])
+        .with(0);
+    let server = ["--server", "https://127.0.0.1:1", "--ttl", "1s"];
+    let arguments = [&["run", "a"], &server[..], &["--", "true"]].concat();
+    crate::Ran::from(place.bare(&arguments).output().unwrap())
+        .with(64)
+        .saying(&["--ttl 1s", "at least 3s"]);
+    place
+        .run(&["run", "a", "--grace", "10s", "--", "true"])
+        .with(64)
+        .saying(&["--grace", "half"]);
+}
+
+#[test]
+fn where_the_leases_are_must_be_said() {
+    let place = Place::new();
+    let ran = |arguments: &[&str]| crate::Ran::from(place.bare(arguments).output().unwrap());
+    for way in [
+        "--kubeconfig",
+        "KUBECONFIG",
+        "--server",
+        "pod",
+        "--embedded",
+    ] {
+        ran(&["status", "a"]).with(1).saying(&[way]);
+        ran(&["run", "a", "--", "true"]).with(125).saying(&[way]);
+    }
+    ran(&["status", "a", "--server", "10.0.0.1:6443"])
+        .with(64)
+        .saying(&["no scheme", "https://10.0.0.1:6443"]);
+    ran(&["status", "a", "--server", "ftp://x"])
+        .with(64)
+        .saying(&["ftp"]);
+    ran(&["status", "a", "--server", "http://10.0.0.1"])
+        .with(64)
+        .saying(&["plain http", "https://"]);
+    ran(&["status", "a", "--server", "https://127.0.0.1:1"])
+        .with(1)
+        .saying(&["127.0.0.1:1", "connect"]);
+    ran(&["status", "a", "--embedded", "--server", "https://x"])
+        .with(64)
+        .saying(&["--embedded"]);
+    ran(&["status", "a", "--token-file", "t"])
+        .with(64)
+        .saying(&["--server"]);
+}
+
+#[test]
+fn files_that_are_missing_or_cannot_be_used_are_named() {
+    let place = Place::new();
+    let ran = |arguments: &[&str]| crate::Ran::from(place.bare(arguments).output().unwrap());
+    let server = ["status", "a", "--server", "https://127.0.0.1:1"];
+    let with = |more: &[&str]| ran(&[&server[..], more].concat());
+    with(&["--token-file", "no-such-token"])
+        .with(1)
+        .saying(&["no-such-token"]);
+    with(&["--certificate-authority", "no-such-ca"])
+        .with(1)
+        .saying(&["no-such-ca"]);
+    fs::write(place.file("ca"), "not a certificate").unwrap();
+    with(&["--certificate-authority", "ca"])
+        .with(1)
+        .saying(&["ca", "PEM"]);
+    fs::create_dir(place.file("folder")).unwrap();
+    with(&["--token-file", "folder"])
+        .with(1)
+        .saying(&["folder"]);
+}
+
+#[test]
+fn kubeconfigs_that_cannot_be_used_say_why() {
+    let place = Place::new();
+    let whole = "
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]
+users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: get-token}}}]
+contexts: [{name: here, context: {cluster: c, user: u}}]
+";
+    for (text, words) in [
+        (whole.to_owned(), ["current-context", "here"]),
+        (
+            format!("{whole}current-context: there\n"),
+            ["there", "here"],
+        ),
+        (
+            format!("{whole}current-context: here\n"),
+            ["get-token", "allow_exec"],
+        ),
+        ("a: [b\n".to_owned(), ["config", "YAML"]),
+    ] {
+        fs::write(place.file("config"), text).unwrap();
+        let output = place
+            .bare(&["status", "a", "--kubeconfig", "config"])
+            .output()
+            .unwrap();
+        crate::Ran::from(output).with(1).saying(&words);
+        let output = place
+            .bare(&["run", "a", "--kubeconfig", "config", "--", "true"])
+            .output()
+            .unwrap();
+        crate::Ran::from(output).with(125).saying(&words);
+    }
+}
+
+#[test]
+fn programs_that_cannot_be_run_are_told_before_anything_is_acquired() {
+    let place = Place::new();
+    place
+        .run(&["run", "a", "--", "no-such-program"])
+        .with(127)
+        .saying(&["no-such-program"]);
+    place
+        .run(&["run", "a", "--", "./no-such-program"])
+        .with(127)
+        .saying(&["no-such-program"]);
+    fs::write(place.file("text"), "not a program").unwrap();
+    place
+        .run(&["run", "a", "--", "./text"])
+        .with(126)
+        .saying(&["./text", "executed"]);
+    place
+        .run(&["run", "a", "--", "/"])
+        .with(126)
+        .saying(&["executed"]);
+    assert!(!place.file("leases").exists());
+    place.run(&["run", "a"]).with(64).saying(&["CMD"]);
+    place.run(&["frobnicate"]).with(64).saying(&["frobnicate"]);
+    place.run(&["acquire", "a"]).with(64).saying(&["--holder"]);
+}
+
+#[test]
+fn directories_that_cannot_be_used_are_never_emptied() {
+    let place = Place::new();
+    let status = |directory: &str| {
+        let directory = format!("--embedded={directory}");
+        crate::Ran::from(place.bare(&["status", "a", &directory]).output().unwrap())
+    };
+    fs::create_dir(place.file("foreign")).unwrap();
+    fs::write(place.file("foreign/letter"), "dear").unwrap();
+    status("foreign").with(1).saying(&["foreign", "not empty"]);
+    fs::write(place.file("file"), "").unwrap();
+    status("file").with(1).saying(&["file"]);
+
+    place.run(&["acquire", "a", "--holder", "me"]).with(0);
+    let state = place.file("leases/leases.json");
+    let kept = fs::read(&state).unwrap();
+    for broken in [
+        &b"{"[..],
+        b"",
+        b"{\"format\":99}",
+        kept.get(..kept.len() / 2).unwrap(),
+    ] {
+        fs::write(&state, broken).unwrap();
+        place
+            .run(&["acquire", "a", "--holder", "you"])
+            .with(1)
+            .saying(&["leases.json", "damaged"]);
+        assert_eq!(fs::read(&state).unwrap(), broken);
+    }
+    fs::remove_file(&state).unwrap();
+    place
+        .run(&["acquire", "a", "--holder", "you"])
+        .with(1)
+        .saying(&["leases.json", "gone"]);
+    fs::write(&state, kept).unwrap();
+    place.run(&["acquire", "a", "--holder", "you"]).with(5);
+}

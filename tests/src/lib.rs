@@ -11,3 +11,8 @@ pub mod oracle;
 pub mod processes;
 pub mod random;
 pub mod world;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

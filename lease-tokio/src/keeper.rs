@@ -206,8 +206,8 @@ impl Task {
     async fn drive(&mut self, shared: &Shared, again: bool) {
         loop {
             tokio::select! {
+                // The claim first: what it has to say comes before what is asked of it, and once it is at rest nothing is.
                 biased;
-                command = self.inbox.recv(), if !self.is_stopping => self.take(command),
                 event = self.claim.next_event() => match event {
                     Some(event) => {
                         self.reflect(&event, shared, again);
@@ -215,6 +215,7 @@ impl Task {
                     }
                     None => return,
                 },
+                command = self.inbox.recv(), if !self.is_stopping => self.take(command),
             }
         }
     }

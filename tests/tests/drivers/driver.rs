@@ -1,0 +1,179 @@
+//! The two drivers as the scenarios see them.
+
+use std::{sync::OnceLock, time::Duration};
+
+use lease_proto::{AcquireError, Config, Event, Grant, Loss, Lost, Released};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::fabric::Fabric;
+
+/// A client of one of the drivers.
+pub(crate) trait Driver: Clone {
+    type Guard: Guard;
+    type Keeper: Keeper;
+
+    fn over(fabric: &Fabric) -> Self;
+    fn acquire(&self, config: Config) -> Result<Self::Guard, AcquireError>;
+    fn try_acquire(&self, config: Config) -> Result<Self::Guard, AcquireError>;
+    fn acquire_timeout(
+        &self,
+        config: Config,
+        timeout: Duration,
+    ) -> Result<Self::Guard, AcquireError>;
+    fn keep(&self, config: Config) -> Self::Keeper;
+}
+
+pub(crate) trait Guard: Send + 'static {
+    fn is_held(&self) -> bool;
+    fn remaining(&self) -> Duration;
+    fn check(&self) -> Result<(), Lost>;
+    fn token(&self) -> u128;
+    fn identity(&self) -> String;
+    fn wait_lost(&self, timeout: Duration) -> Option<Loss>;
+    fn verify(&self) -> Result<(), Lost>;
+    fn release(self) -> Option<Released>;
+}
+
+pub(crate) trait Keeper {
+    fn next_event(&self) -> Option<Event>;
+    fn grant(&self) -> Option<Grant>;
+    fn stop(&self);
+    fn release(self) -> Option<Released>;
+}
+
+impl Driver for lease_blocking::Client {
+    type Guard = lease_blocking::Guard;
+    type Keeper = lease_blocking::Keeper;
+
+    fn over(fabric: &Fabric) -> Self {
+        Self::with_transport(std::sync::Arc::new(fabric.clone()), "default")
+    }
+
+    fn acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
+        self.acquire(config)
+    }
+
+    fn try_acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
+        self.try_acquire(config)
+    }
+
+    fn acquire_timeout(
+        &self,
+        config: Config,
+        timeout: Duration,
+    ) -> Result<Self::Guard, AcquireError> {
+        self.acquire_timeout(config, timeout)
+    }
+
+    fn keep(&self, config: Config) -> Self::Keeper {
+        self.keep(config).expect("there are threads")
+    }
+}
+
+impl Driver for lease_tokio::Client {
+    type Guard = lease_tokio::Guard;
+    type Keeper = lease_tokio::Keeper;
+
+    fn over(fabric: &Fabric) -> Self {
+        Self::with_transport(std::sync::Arc::new(fabric.clone()), "default")
+    }
+
+    fn acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
+        runtime().block_on(self.acquire(config))
+    }
+
+    fn try_acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
+        runtime().block_on(self.try_acquire(config))
+    }
+
+    fn acquire_timeout(
+        &self,
+        config: Config,
+        timeout: Duration,
+    ) -> Result<Self::Guard, AcquireError> {
+        runtime().block_on(self.acquire_timeout(config, timeout))
+    }
+
+    fn keep(&self, config: Config) -> Self::Keeper {
+        let _context = runtime().enter();
+        self.keep(config)
+    }
+}
+
+/// The same methods twice: one waits, the other is awaited.
+macro_rules! twins {
+    ($($driver:ident: |$future:ident| $wait:expr;)*) => {$(
+        impl Guard for $driver::Guard {
+            fn is_held(&self) -> bool {
+                self.is_held()
+            }
+
+            fn remaining(&self) -> Duration {
+                self.remaining()
+            }
+
+            fn check(&self) -> Result<(), Lost> {
+                self.check()
+            }
+
+            fn token(&self) -> u128 {
+                self.token().expect("the server's versions are numbers").get()
+            }
+
+            fn identity(&self) -> String {
+                self.identity().to_string()
+            }
+
+            fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
+                let $future = self.wait_lost(timeout);
+                $wait
+            }
+
+            fn verify(&self) -> Result<(), Lost> {
+                let $future = self.verify();
+                $wait
+            }
+
+            fn release(self) -> Option<Released> {
+                let $future = self.release();
+                $wait
+            }
+        }
+
+        impl Keeper for $driver::Keeper {
+            fn next_event(&self) -> Option<Event> {
+                let $future = self.next_event();
+                $wait
+            }
+
+            fn grant(&self) -> Option<Grant> {
+                self.grant()
+            }
+
+            fn stop(&self) {
+                self.stop();
+            }
+
+            fn release(self) -> Option<Released> {
+                let $future = self.release();
+                $wait
+            }
+        }
+    )*};
+}
+
+twins! {
+    lease_blocking: |outcome| outcome;
+    lease_tokio: |future| runtime().block_on(future);
+}
+
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime")
+    })
+}

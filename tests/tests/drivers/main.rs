@@ -1,0 +1,316 @@
+//! The drivers over an API server in memory that fails as it is told to: each scenario once for each driver.
+
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod driver;
+mod dropping;
+mod fabric;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use http::Method;
+use lease_proto::{AcquireError, Config, Event, Failure, Loss, Released};
+
+use self::{
+    driver::{Driver, Guard, Keeper},
+    fabric::{Fabric, Fault},
+};
+
+/// Long enough for a loaded machine.
+const SOON: Duration = Duration::from_secs(30);
+
+fn config(identity: &str, millis: u64) -> Config {
+    let config = Config::builder("default", "leader", identity).whole_second_observers(false);
+    config
+        .lease_duration(Duration::from_millis(millis))
+        .build()
+        .unwrap()
+}
+
+fn await_that(mut holds: impl FnMut() -> bool, what: &str) {
+    let until = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Puts every scenario into a module for each driver.
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        mod blocking {
+            $(#[test] fn $name() { super::$name::<lease_blocking::Client>(); })*
+        }
+
+        mod tokio {
+            $(#[test] fn $name() { super::$name::<lease_tokio::Client>(); })*
+        }
+    };
+}
+
+scenarios! {
+    a_guard_renews_and_its_release_clears_the_record
+    a_guard_that_is_dropped_releases
+    a_panic_releases
+    a_waiter_gets_it_on_release
+    trying_says_who_holds_it
+    waiting_is_bounded_and_says_who_holds_it
+    a_server_that_hangs_costs_the_lease_in_time
+    a_release_is_bounded_while_a_request_hangs
+    a_deletion_a_take_over_and_an_annotation_are_told_apart
+    a_refusal_says_which_role_is_missing
+    a_server_that_fails_is_said_to
+    a_lost_answer_to_the_acquiring_write_is_settled
+    a_look_finds_a_successor
+    a_keeper_begins_again_after_a_loss
+    a_keeper_that_is_stopped_tells_so_and_ends
+}
+
+fn a_guard_renews_and_its_release_clears_the_record<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    assert_eq!(fabric.holder(), Some(guard.identity()));
+    assert!(guard.identity().starts_with("me_"));
+    let first = fabric.record().unwrap();
+    assert_eq!(
+        guard.token(),
+        first
+            .metadata
+            .resource_version
+            .as_ref()
+            .unwrap()
+            .number()
+            .unwrap()
+    );
+    await_that(
+        || {
+            fabric
+                .asked()
+                .iter()
+                .filter(|method| *method == Method::PUT)
+                .count()
+                >= 3
+        },
+        "three renewals",
+    );
+    assert!(guard.is_held() && guard.check().is_ok() && guard.remaining() > Duration::ZERO);
+    let later = fabric.record().unwrap();
+    assert_eq!(later.spec.acquire_time, first.spec.acquire_time);
+    assert_ne!(later.spec.renew_time, first.spec.renew_time);
+    assert!(
+        fabric
+            .asked()
+            .iter()
+            .filter(|method| *method == Method::GET)
+            .count()
+            == 1
+    );
+    assert_eq!(guard.release(), Some(Released::Cleared));
+    assert_eq!(fabric.holder(), None);
+}
+
+fn a_guard_that_is_dropped_releases<D: Driver>() {
+    let fabric = Fabric::new();
+    drop(D::over(&fabric).acquire(config("me", 3_000)).unwrap());
+    await_that(|| fabric.holder().is_none(), "the release");
+    assert!(fabric.record().is_some());
+}
+
+fn a_panic_releases<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
+    let panics = thread::spawn(move || {
+        assert!(!guard.is_held(), "as the test wants it");
+    });
+    panics.join().unwrap_err();
+    await_that(|| fabric.holder().is_none(), "the release");
+}
+
+fn a_waiter_gets_it_on_release<D: Driver>() {
+    let fabric = Fabric::new();
+    let first = D::over(&fabric).acquire(config("first", 3_000)).unwrap();
+    let waiter = D::over(&fabric).keep(config("second", 3_000));
+    let waits = waiter.next_event();
+    assert!(
+        matches!(&waits, Some(Event::Waiting(waiting)) if waiting.holder == fabric.holder()),
+        "{waits:?}"
+    );
+    assert!(waiter.grant().is_none());
+    let token = first.token();
+    first.release();
+    let acquired = waiter.next_event();
+    let Some(Event::Acquired(grant)) = acquired else {
+        panic!("{acquired:?}");
+    };
+    assert!(token < grant.token.unwrap().get());
+    assert_eq!(grant.transitions, 1);
+}
+
+fn trying_says_who_holds_it<D: Driver>() {
+    let fabric = Fabric::new();
+    let holder = D::over(&fabric)
+        .try_acquire(config("holder", 3_000))
+        .unwrap();
+    let error = D::over(&fabric)
+        .try_acquire(config("other", 3_000))
+        .err()
+        .unwrap();
+    assert!(
+        matches!(&error, AcquireError::Held(waiting) if waiting.holder == Some(holder.identity())),
+        "{error}"
+    );
+    assert!(error.to_string().contains(&holder.identity()), "{error}");
+}
+
+fn waiting_is_bounded_and_says_who_holds_it<D: Driver>() {
+    let fabric = Fabric::new();
+    let holder = D::over(&fabric).acquire(config("holder", 3_000)).unwrap();
+    let begun = Instant::now();
+    let error = D::over(&fabric)
+        .acquire_timeout(config("other", 3_000), Duration::from_millis(300))
+        .err()
+        .unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < SOON);
+    assert!(
+        matches!(&error, AcquireError::TimedOut { holder: Some(name), .. } if *name == holder.identity()),
+        "{error}"
+    );
+}
+
+fn a_server_that_hangs_costs_the_lease_in_time<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    fabric.always(Some(Fault::Hang));
+    assert_eq!(guard.wait_lost(SOON), Some(Loss::Expired));
+    assert!(!guard.is_held() && guard.remaining() == Duration::ZERO);
+    assert_eq!(guard.check().unwrap_err().loss(), &Loss::Expired);
+    assert!(guard.verify().is_err());
+    assert_eq!(guard.release(), None);
+}
+
+fn a_release_is_bounded_while_a_request_hangs<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    fabric.always(Some(Fault::Hang));
+    await_that(|| fabric.asked().last() == Some(&Method::PUT), "a renewal");
+    let begun = Instant::now();
+    assert_eq!(guard.release(), Some(Released::Unconfirmed));
+    // The renew deadline is one second; the rest is for a loaded machine.
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+fn a_deletion_a_take_over_and_an_annotation_are_told_apart<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    fabric.third_party(Method::PATCH, r#"{"metadata":{"annotations":{"a":"b"}}}"#);
+    assert_eq!(guard.wait_lost(Duration::from_millis(1_500)), None);
+    assert_eq!(fabric.record().unwrap().metadata.annotations().len(), 1);
+    fabric.third_party(Method::DELETE, "");
+    assert_eq!(guard.wait_lost(SOON), Some(Loss::Deleted));
+    assert_eq!(fabric.holder(), None);
+
+    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
+    assert_eq!(
+        guard.wait_lost(SOON),
+        Some(Loss::TakenOver {
+            by: "other".to_owned()
+        })
+    );
+    drop(guard);
+    assert_eq!(fabric.holder().as_deref(), Some("other"));
+}
+
+fn a_refusal_says_which_role_is_missing<D: Driver>() {
+    let fabric = Fabric::new();
+    fabric.always(Some(Fault::Answer(403)));
+    for error in [
+        D::over(&fabric).acquire(config("me", 3_000)).err().unwrap(),
+        D::over(&fabric)
+            .try_acquire(config("me", 3_000))
+            .err()
+            .unwrap(),
+        D::over(&fabric)
+            .acquire_timeout(config("me", 3_000), SOON)
+            .err()
+            .unwrap(),
+    ] {
+        assert!(
+            matches!(error, AcquireError::Failed(Failure::Refused(_))),
+            "{error}"
+        );
+        assert!(error.advice().unwrap().contains("kind: Role"), "{error}");
+    }
+}
+
+fn a_server_that_fails_is_said_to<D: Driver>() {
+    let fabric = Fabric::new();
+    fabric.always(Some(Fault::Fail));
+    let error = D::over(&fabric)
+        .try_acquire(config("me", 3_000))
+        .err()
+        .unwrap();
+    assert!(matches!(error, AcquireError::Trouble { .. }), "{error}");
+    let source = std::error::Error::source(&error).and_then(|source| source.source());
+    assert_eq!(source.unwrap().to_string(), "as the test wants it");
+}
+
+fn a_lost_answer_to_the_acquiring_write_is_settled<D: Driver>() {
+    let fabric = Fabric::new();
+    fabric.once(Method::POST, Fault::LoseAnswer);
+    let guard = D::over(&fabric).try_acquire(config("me", 3_000)).unwrap();
+    assert_eq!(fabric.asked(), [Method::GET, Method::POST, Method::GET]);
+    assert_eq!(fabric.holder(), Some(guard.identity()));
+}
+
+fn a_look_finds_a_successor<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 30_000)).unwrap();
+    assert_eq!(guard.verify(), Ok(()));
+    fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
+    assert!(guard.is_held(), "nobody has looked yet");
+    assert_eq!(
+        guard.verify().unwrap_err().loss(),
+        &Loss::TakenOver {
+            by: "other".to_owned()
+        }
+    );
+    assert!(!guard.is_held());
+}
+
+fn a_keeper_begins_again_after_a_loss<D: Driver>() {
+    let fabric = Fabric::new();
+    let keeper = D::over(&fabric).keep(config("me", 1_500));
+    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
+    fabric.third_party(Method::DELETE, "");
+    loop {
+        match keeper.next_event() {
+            Some(Event::Lost(loss)) => {
+                assert_eq!(loss, Loss::Deleted);
+                break;
+            }
+            event => assert!(matches!(event, Some(Event::Renewed(_))), "{event:?}"),
+        }
+    }
+    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
+    assert_eq!(keeper.release(), Some(Released::Cleared));
+    assert_eq!(fabric.holder(), None);
+}
+
+fn a_keeper_that_is_stopped_tells_so_and_ends<D: Driver>() {
+    let fabric = Fabric::new();
+    let keeper = D::over(&fabric).keep(config("me", 3_000));
+    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
+    keeper.stop();
+    assert_eq!(keeper.next_event(), Some(Event::Lost(Loss::Released)));
+    assert!(keeper.grant().is_none());
+    assert_eq!(
+        keeper.next_event(),
+        Some(Event::Released(Released::Cleared))
+    );
+    assert_eq!(keeper.next_event(), None);
+    assert_eq!(fabric.holder(), None);
+}

@@ -159,8 +159,8 @@ impl Guard {
                 return None;
             }
             let until = end.map_or(grant_end, |end| end.min(grant_end));
-            let _lost = self.keeper.shared().wait(Some(until), |state| {
-                (state.ended || state.loss.is_some()).then_some(())
+            let _lost = self.keeper.shared().wait(Some(until), |ledger| {
+                (ledger.has_ended() || ledger.loss().is_some()).then_some(())
             });
         }
     }
@@ -177,13 +177,13 @@ impl Guard {
     /// Says why the Lease is not held any more; at the latest when the grant ends.
     pub fn verify(&self) -> Result<(), Lost> {
         let shared = self.keeper.shared();
-        let before = shared.state().verified;
+        let before = shared.ledger().verified();
         self.keeper.mailbox().verify();
         while self.is_held() {
             let until = Clock::new().now() + self.remaining();
-            let answered = shared.wait(Some(until), |state| {
-                let is_over = state.ended || state.loss.is_some();
-                (is_over || state.verified != before).then_some(())
+            let answered = shared.wait(Some(until), |ledger| {
+                let is_over = ledger.has_ended() || ledger.loss().is_some();
+                (is_over || ledger.verified() != before).then_some(())
             });
             if answered.is_some() {
                 break;
@@ -202,9 +202,9 @@ impl Guard {
     fn loss(&self) -> Loss {
         self.keeper
             .shared()
-            .state()
-            .loss
-            .clone()
+            .ledger()
+            .loss()
+            .cloned()
             .unwrap_or(Loss::Expired)
     }
 }

@@ -98,9 +98,9 @@ impl Keeper {
     /// If nobody asks for them the latest 1,024 are kept; those dropped first say that what is held is still held.
     pub fn next_event(&self) -> Option<Event> {
         self.shared
-            .wait(None, |state| match state.events.pop_front() {
+            .wait(None, |ledger| match ledger.take_event() {
                 Some(event) => Some(Some(event)),
-                None => state.ended.then_some(None),
+                None => ledger.has_ended().then_some(None),
             })
             .flatten()
     }
@@ -108,7 +108,7 @@ impl Keeper {
     /// Waits for the next event, but not longer than `timeout`.
     pub fn next_event_timeout(&self, timeout: Duration) -> Option<Event> {
         let until = self.clock.now().checked_add(timeout);
-        self.shared.wait(until, |state| state.events.pop_front())
+        self.shared.wait(until, |ledger| ledger.take_event())
     }
 
     /// Returns whether the Lease is held now.
@@ -130,7 +130,7 @@ impl Keeper {
 
     /// Returns why the last request that got no answer got none, as of the last event.
     pub fn last_error(&self) -> Option<Arc<TransportError>> {
-        self.shared.state().last_error.clone()
+        self.shared.ledger().last_error().cloned()
     }
 
     /// Returns the identity that stands in the record while the Lease is held.
@@ -148,7 +148,7 @@ impl Keeper {
     /// Returns how it ended: `None` if there was nothing to release.
     pub fn release(mut self) -> Option<Released> {
         self.finish();
-        self.shared.state().released
+        self.shared.ledger().released()
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -168,7 +168,7 @@ impl Keeper {
         let until = self.clock.now() + self.renew_deadline + GRACE;
         let ended = self
             .shared
-            .wait(Some(until), |state| state.ended.then_some(()));
+            .wait(Some(until), |ledger| ledger.has_ended().then_some(()));
         if ended.is_some() {
             let _caught = thread.join();
         }

@@ -82,6 +82,7 @@ pub mod access;
 mod call;
 mod claim;
 mod config;
+mod ledger;
 mod outcome;
 pub mod plain;
 mod refusal;
@@ -95,6 +96,7 @@ pub use claim::{
     Waiting,
 };
 pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
+pub use ledger::{Deadline, Ledger};
 pub use outcome::{AcquireError, Lost};
 pub use refusal::{Refusal, Verb};
 pub use wire::{Identity, LeaseName, NameError, Namespace};

@@ -112,10 +112,12 @@ impl Claim {
     pub async fn hold(mut self, patience: Patience) -> Result<Guard, AcquireError> {
         self.acquire(patience);
         let keeper = Keeper::start(self, false);
-        let outcome = keeper.shared().wait(None, |state| match state.acquired {
-            Some(grant) => Some(Ok(grant)),
-            None => state.ended.then(|| Err(state.error.take())),
-        });
+        let outcome = keeper
+            .shared()
+            .wait(None, |ledger| match ledger.acquired() {
+                Some(grant) => Some(Ok(grant)),
+                None => ledger.has_ended().then(|| Err(ledger.take_error())),
+            });
         match outcome.await {
             Some(Ok(acquired)) => Ok(Guard { keeper, acquired }),
             Some(Err(Some(error))) => Err(error),
@@ -204,8 +206,8 @@ impl Guard {
                 return None;
             }
             let until = end.map_or(grant_end, |end| end.min(grant_end));
-            let lost = self.keeper.shared().wait(Some(until), |state| {
-                (state.ended || state.loss.is_some()).then_some(())
+            let lost = self.keeper.shared().wait(Some(until), |ledger| {
+                (ledger.has_ended() || ledger.loss().is_some()).then_some(())
             });
             lost.await;
         }
@@ -231,13 +233,13 @@ impl Guard {
     /// The look goes on in the background.
     pub async fn verify(&self) -> Result<(), Lost> {
         let shared = self.keeper.shared();
-        let before = shared.state().verified;
+        let before = shared.ledger().verified();
         self.keeper.verify();
         while self.is_held() {
             let until = Clock::new().now() + self.remaining();
-            let answered = shared.wait(Some(until), |state| {
-                let is_over = state.ended || state.loss.is_some();
-                (is_over || state.verified != before).then_some(())
+            let answered = shared.wait(Some(until), |ledger| {
+                let is_over = ledger.has_ended() || ledger.loss().is_some();
+                (is_over || ledger.verified() != before).then_some(())
             });
             if answered.await.is_some() {
                 break;
@@ -260,9 +262,9 @@ impl Guard {
     fn loss(&self) -> Loss {
         self.keeper
             .shared()
-            .state()
-            .loss
-            .clone()
+            .ledger()
+            .loss()
+            .cloned()
             .unwrap_or(Loss::Expired)
     }
 }

@@ -109,12 +109,10 @@ impl Keeper {
     ///
     /// Nothing is lost.
     pub async fn next_event(&self) -> Option<Event> {
-        let next = self
-            .shared
-            .wait(None, |state| match state.events.pop_front() {
-                Some(event) => Some(Some(event)),
-                None => state.ended.then_some(None),
-            });
+        let next = self.shared.wait(None, |ledger| match ledger.take_event() {
+            Some(event) => Some(Some(event)),
+            None => ledger.has_ended().then_some(None),
+        });
         next.await.flatten()
     }
 
@@ -138,7 +136,7 @@ impl Keeper {
 
     /// Returns why the last request that got no answer got none, as of the last event.
     pub fn last_error(&self) -> Option<Arc<TransportError>> {
-        self.shared.state().last_error.clone()
+        self.shared.ledger().last_error().cloned()
     }
 
     /// Returns the identity that stands in the record while the Lease is held.
@@ -163,9 +161,9 @@ impl Keeper {
         // The claim itself ends a release that gets no answer after the renew deadline.
         let until = self.clock.now() + self.renew_deadline + GRACE;
         self.shared
-            .wait(Some(until), |state| state.ended.then_some(()))
+            .wait(Some(until), |ledger| ledger.has_ended().then_some(()))
             .await;
-        self.shared.state().released
+        self.shared.ledger().released()
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -230,7 +228,7 @@ impl Task {
             }
             Event::Failed(_) | Event::Acquired(_) | Event::Lost(_) | _ => return,
         };
-        shared.state().error.get_or_insert(error);
+        shared.fail(error);
     }
 
     /// Does nothing for a retry period, unless it is told to stop.

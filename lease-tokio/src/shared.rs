@@ -1,130 +1,75 @@
 //! What the task that keeps a claim tells the tasks that rely on it.
 
 use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use lease_proto::{AcquireError, Event, Grant, Loss, Released};
+use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger};
 use tokio::sync::watch;
 
 use crate::{Clock, TransportError};
-
-/// How many events are kept for somebody who does not ask for them.
-const EVENTS: usize = 1_024;
 
 /// What is known of a claim, written by one task and read by others.
 #[derive(Debug)]
 pub(crate) struct Shared {
     clock: Clock,
-    /// When the grant ends, in nanoseconds since the origin; 0 while there is none.
-    ///
-    /// Beside the lock so that a look costs no more than two loads and a clock reading, and so that it is right even
-    /// while the task that keeps the claim is starved.
-    valid_until: AtomicU64,
+    /// Beside the lock, so that it is right even while the task that keeps the claim is starved.
+    deadline: Deadline,
     /// Never locked across an await.
-    state: Mutex<State>,
+    ledger: Mutex<Ledger>,
     changed: watch::Sender<()>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    /// The grant of the first tenure, whether or not it has ended.
-    pub(crate) acquired: Option<Grant>,
-    /// Why there was none.
-    pub(crate) error: Option<AcquireError>,
-    pub(crate) grant: Option<Grant>,
-    pub(crate) loss: Option<Loss>,
-    pub(crate) released: Option<Released>,
-    /// Rises with each answer to `verify`.
-    pub(crate) verified: u64,
-    pub(crate) events: VecDeque<Event>,
-    /// Why the last request that got no answer got none.
-    pub(crate) last_error: Option<Arc<TransportError>>,
-    /// Whether the task that keeps the claim has ended.
-    pub(crate) ended: bool,
 }
 
 impl Shared {
     pub(crate) fn new() -> Self {
+        let clock = Clock::new();
         Self {
-            clock: Clock::new(),
-            valid_until: AtomicU64::new(0),
-            state: Mutex::default(),
+            clock,
+            deadline: Deadline::new(clock.now()),
+            ledger: Mutex::default(),
             changed: watch::Sender::new(()),
         }
     }
 
     /// Whether the Lease is held now: true to the grant even if nobody keeps the claim.
     pub(crate) fn is_held(&self) -> bool {
-        nanos(self.clock.now()) < self.valid_until.load(Ordering::Acquire)
+        self.deadline.is_after(self.clock.now())
     }
 
     /// How much is left of the grant.
     pub(crate) fn remaining(&self) -> Duration {
-        let until = self.valid_until.load(Ordering::Acquire);
-        Duration::from_nanos(until.saturating_sub(nanos(self.clock.now())))
+        self.deadline.remaining(self.clock.now())
     }
 
     /// The grant, if it has not ended.
     pub(crate) fn grant(&self) -> Option<Grant> {
-        self.is_held().then(|| self.state().grant).flatten()
+        self.is_held().then(|| self.ledger().grant()).flatten()
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of an event, before anybody is told.
     pub(crate) fn note(&self, event: &Event, last_error: Option<&Arc<TransportError>>) {
-        let mut state = self.state();
-        state.last_error = last_error.cloned();
-        match event {
-            Event::Acquired(grant) => {
-                state.acquired.get_or_insert(*grant);
-                state.loss = None;
-                self.hold(&mut state, *grant);
-            }
-            Event::Renewed(grant) => self.hold(&mut state, *grant),
-            Event::Verified(grant) => {
-                state.verified += 1;
-                self.hold(&mut state, *grant);
-            }
-            Event::Lost(loss) => {
-                self.valid_until.store(0, Ordering::Release);
-                state.grant = None;
-                state.loss = Some(loss.clone());
-            }
-            Event::Released(released) => state.released = Some(*released),
-            Event::AtRisk { .. }
-            | Event::Recovered
-            | Event::Waiting(_)
-            | Event::Retrying { .. }
-            | _ => {}
-        }
-        if state.events.len() >= EVENTS {
-            // What is dropped first is what matters least: that a Lease which is held is still held.
-            let routine =
-                |event: &Event| matches!(event, Event::Renewed(_) | Event::Retrying { .. });
-            let victim = state.events.iter().position(routine).unwrap_or_default();
-            state.events.remove(victim);
-        }
-        state.events.push_back(event.clone());
-        drop(state);
+        let mut ledger = self.ledger();
+        ledger.note(event, last_error);
+        self.deadline
+            .set(ledger.grant().map(|grant| grant.valid_until));
+        drop(ledger);
         self.changed.send_replace(());
+    }
+
+    /// Takes note of why there is no Lease.
+    pub(crate) fn fail(&self, error: AcquireError) {
+        self.ledger().fail(error);
     }
 
     /// Takes note that nobody keeps the claim from here on.
     pub(crate) fn end(&self) {
-        self.valid_until.store(0, Ordering::Release);
-        let mut state = self.state();
-        state.grant = None;
-        state.ended = true;
-        drop(state);
+        self.deadline.set(None);
+        self.ledger().end();
         self.changed.send_replace(());
     }
 
@@ -135,12 +80,12 @@ impl Shared {
     pub(crate) async fn wait<T>(
         &self,
         until: Option<Instant>,
-        mut found: impl FnMut(&mut State) -> Option<T>,
+        mut found: impl FnMut(&mut Ledger) -> Option<T>,
     ) -> Option<T> {
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();
-            if let Some(found) = found(&mut self.state()) {
+            if let Some(found) = found(&mut self.ledger()) {
                 return Some(found);
             }
             let left = until.map(|until| until.saturating_duration_since(self.clock.now()));
@@ -151,24 +96,6 @@ impl Shared {
             let _either = tokio::time::timeout(timeout, changed.changed()).await;
         }
     }
-
-    fn hold(&self, state: &mut State, grant: Grant) {
-        state.grant = Some(grant);
-        self.valid_until
-            .store(nanos(grant.valid_until), Ordering::Release);
-    }
-}
-
-/// An instant as a number that an atomic can hold.
-fn nanos(instant: Instant) -> u64 {
-    static ORIGIN: OnceLock<Instant> = OnceLock::new();
-    // Earlier than any instant in use, so that 0 is before all of them.
-    let origin = *ORIGIN.get_or_init(|| {
-        let now = Clock::new().now();
-        now.checked_sub(Duration::from_secs(60)).unwrap_or(now)
-    });
-    let since = instant.saturating_duration_since(origin).as_nanos();
-    u64::try_from(since).unwrap_or(u64::MAX)
 }
 
 /// The longest that is waited without a look at the clock.

@@ -38,13 +38,15 @@ const PROTO: Table = &[
     ),
     ("plain", &["wire", "refusal"]),
     ("outcome", &["claim", "access"]),
+    ("ledger", &["claim", "access", "outcome"]),
     ("access", &[]),
     // The tests' world: it must not share an idea of paths and codes with what it tests.
     ("server", &[]),
     (
         "lib",
         &[
-            "wire", "config", "refusal", "call", "claim", "plain", "outcome", "access", "server",
+            "wire", "config", "refusal", "call", "claim", "plain", "outcome", "ledger", "access",
+            "server",
         ],
     ),
 ];

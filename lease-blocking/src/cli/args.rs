@@ -41,8 +41,11 @@ pub(crate) struct Run {
     #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
     pub(crate) timeout: Option<Duration>,
     /// Try once, and do not wait.
-    #[arg(long, conflicts_with = "timeout")]
+    #[arg(long, conflicts_with_all = ["timeout", "wait"])]
     pub(crate) no_wait: bool,
+    /// Wait for the lease as long as it takes or --timeout allows. That is so without it, too.
+    #[arg(long)]
+    pub(crate) wait: bool,
     /// How long before the lease runs out the program is told to stop, where it cannot be renewed. Defaults to a third of
     /// the ttl, at most 10s.
     #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
@@ -92,6 +95,9 @@ pub(crate) struct Release {
 pub(crate) struct Status {
     /// The lease's name.
     pub(crate) name: LeaseName,
+    /// Exit with 5 unless this one holds it.
+    #[arg(long, value_name = "ID")]
+    pub(crate) holder: Option<Identity>,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,

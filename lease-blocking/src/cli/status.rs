@@ -2,17 +2,23 @@
 
 use lease_blocking::{
     Client, Error,
-    proto::{LeaseName, plain::ApiError, wire::Lease},
+    proto::{Identity, LeaseName, plain::ApiError, wire::Lease},
 };
 
 use super::{args::Status, connect, exit_code::Exit, failure::Failure, output};
 
 pub(crate) fn status(args: &Status) -> Result<Exit, Failure> {
     let client = connect::client(&args.cluster)?;
-    match read(&client, &args.name)? {
-        Some(lease) => output::status(&lease, args.output),
-        None => Err(no_such_lease(&client, &args.name)),
-    }
+    let Some(lease) = read(&client, &args.name)? else {
+        return Err(no_such_lease(&client, &args.name));
+    };
+    let printed = output::status(&lease, args.output)?;
+    let is_asked_for = |holder: &Identity| lease.spec.holder() == Some(holder.as_str());
+    Ok(if args.holder.as_ref().is_none_or(is_asked_for) {
+        printed
+    } else {
+        Exit::Held
+    })
 }
 
 /// Reads a lease, or says what is in the way.

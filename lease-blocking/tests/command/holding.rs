@@ -97,6 +97,26 @@ fn waiting_ends_with_the_release_or_with_the_timeout() {
 }
 
 #[test]
+fn the_status_can_be_asked_of_one_holder() {
+    let place = Place::new();
+    place.run(&["acquire", "a", "--holder", "me"]).with(0);
+    assert!(
+        place
+            .run(&["status", "a", "--holder", "me"])
+            .with(0)
+            .stdout
+            .contains("me")
+    );
+    assert!(
+        place
+            .run(&["status", "a", "--holder", "you"])
+            .with(5)
+            .stdout
+            .contains("me")
+    );
+}
+
+#[test]
 fn the_holder_can_be_said_by_the_environment() {
     let place = Place::new();
     let output = place

@@ -1,0 +1,244 @@
+//! What the part of a driver that keeps a claim tells the parts that rely on it: bookkeeping, without the waiting.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    access::TransportError,
+    claim::{Event, Grant, Loss, Released},
+    outcome::AcquireError,
+};
+
+/// How many events are kept for somebody who does not ask for them.
+const EVENTS: usize = 1_024;
+
+/// When a grant ends, for any number of threads to look at without a lock.
+///
+/// A look costs one load. It says no past the deadline even if whoever keeps the claim is stuck.
+#[derive(Debug)]
+pub struct Deadline {
+    /// Earlier than any instant that is set, so that zero stands for none.
+    origin: Instant,
+    /// In nanoseconds since the origin; 0 while there is none.
+    until: AtomicU64,
+}
+
+impl Deadline {
+    /// Makes one that has passed. `now` must not be later than any instant that is set.
+    pub fn new(now: Instant) -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            origin: now.checked_sub(second).unwrap_or(now),
+            until: AtomicU64::new(0),
+        }
+    }
+
+    /// Sets it to an instant, or with `None` to the past.
+    pub fn set(&self, until: Option<Instant>) {
+        let nanos = until.map_or(0, |until| self.nanos(until));
+        self.until.store(nanos, Ordering::Release);
+    }
+
+    /// Returns whether it lies after `now`.
+    pub fn is_after(&self, now: Instant) -> bool {
+        self.nanos(now) < self.until.load(Ordering::Acquire)
+    }
+
+    /// Returns how long it is from `now` until then; zero if it has passed.
+    pub fn remaining(&self, now: Instant) -> Duration {
+        let until = self.until.load(Ordering::Acquire);
+        Duration::from_nanos(until.saturating_sub(self.nanos(now)))
+    }
+
+    fn nanos(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.origin).as_nanos();
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+}
+
+/// What is known of a claim that is kept in the background.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    acquired: Option<Grant>,
+    grant: Option<Grant>,
+    loss: Option<Loss>,
+    released: Option<Released>,
+    verified: u64,
+    error: Option<AcquireError>,
+    last_error: Option<Arc<TransportError>>,
+    events: VecDeque<Event>,
+    ended: bool,
+}
+
+impl Ledger {
+    /// Takes note of an event, and of why the last request that got no answer got none.
+    ///
+    /// Of events that nobody takes the latest 1,024 are kept; dropped first is what matters least, that a Lease which is
+    /// held is still held.
+    pub fn note(&mut self, event: &Event, last_error: Option<&Arc<TransportError>>) {
+        self.last_error = last_error.cloned();
+        match event {
+            Event::Acquired(grant) => {
+                self.acquired.get_or_insert(*grant);
+                self.grant = Some(*grant);
+                self.loss = None;
+            }
+            Event::Renewed(grant) => self.grant = Some(*grant),
+            Event::Verified(grant) => {
+                self.grant = Some(*grant);
+                self.verified += 1;
+            }
+            Event::Lost(loss) => {
+                self.grant = None;
+                self.loss = Some(loss.clone());
+            }
+            Event::Released(released) => self.released = Some(*released),
+            Event::AtRisk { .. }
+            | Event::Recovered
+            | Event::Waiting(_)
+            | Event::HolderChanged(_)
+            | Event::Retrying { .. }
+            | Event::Failed(_)
+            | Event::GaveUp(_)
+            | Event::IdentityCollision
+            | Event::StoreRegressed => {}
+        }
+        if self.events.len() >= EVENTS {
+            let is_routine =
+                |event: &Event| matches!(event, Event::Renewed(_) | Event::Retrying { .. });
+            let victim = self.events.iter().position(is_routine);
+            self.events.remove(victim.unwrap_or_default());
+        }
+        self.events.push_back(event.clone());
+    }
+
+    /// Takes note of why there is no Lease; the first reason counts.
+    pub fn fail(&mut self, error: AcquireError) {
+        self.error.get_or_insert(error);
+    }
+
+    /// Takes note that nobody keeps the claim any more.
+    pub fn end(&mut self) {
+        self.grant = None;
+        self.ended = true;
+    }
+
+    /// Takes the oldest event that nobody has taken.
+    pub fn take_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Takes the reason why there is no Lease.
+    pub fn take_error(&mut self) -> Option<AcquireError> {
+        self.error.take()
+    }
+
+    /// Returns the grant of the first tenure, whether or not it has ended.
+    pub fn acquired(&self) -> Option<Grant> {
+        self.acquired
+    }
+
+    /// Returns the last grant, unless its loss was noted.
+    pub fn grant(&self) -> Option<Grant> {
+        self.grant
+    }
+
+    /// Returns why the last tenure ended; `None` during one.
+    pub fn loss(&self) -> Option<&Loss> {
+        self.loss.as_ref()
+    }
+
+    /// Returns how the last release ended.
+    pub fn released(&self) -> Option<Released> {
+        self.released
+    }
+
+    /// Returns how often the record was found to be ours when that was asked.
+    pub fn verified(&self) -> u64 {
+        self.verified
+    }
+
+    /// Returns why the last request that got no answer got none, as of the last event.
+    pub fn last_error(&self) -> Option<&Arc<TransportError>> {
+        self.last_error.as_ref()
+    }
+
+    /// Returns whether nobody keeps the claim any more.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "there is no other way to make an instant"
+    )]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    fn grant(now: Instant) -> Grant {
+        Grant {
+            valid_until: now,
+            token: None,
+            transitions: 0,
+        }
+    }
+
+    #[test]
+    fn a_deadline_says_no_from_its_instant_on() {
+        let now = now();
+        let deadline = Deadline::new(now);
+        assert!(!deadline.is_after(now));
+        let second = Duration::from_secs(1);
+        deadline.set(Some(now + second));
+        assert!(deadline.is_after(now));
+        assert_eq!(deadline.remaining(now), second);
+        assert!(!deadline.is_after(now + second));
+        assert_eq!(deadline.remaining(now + 2 * second), Duration::ZERO);
+        deadline.set(None);
+        assert!(!deadline.is_after(now));
+    }
+
+    #[test]
+    fn losses_are_kept_when_renewals_overflow() {
+        let now = now();
+        let mut ledger = Ledger::default();
+        ledger.note(&Event::Acquired(grant(now)), None);
+        ledger.note(&Event::Lost(Loss::Expired), None);
+        ledger.note(&Event::Acquired(grant(now)), None);
+        for _ in 0..2 * EVENTS {
+            ledger.note(&Event::Renewed(grant(now)), None);
+        }
+        assert_eq!(ledger.events.len(), EVENTS);
+        assert_eq!(ledger.take_event(), Some(Event::Acquired(grant(now))));
+        assert_eq!(ledger.take_event(), Some(Event::Lost(Loss::Expired)));
+    }
+
+    #[test]
+    fn a_new_tenure_forgets_the_loss_and_keeps_the_first_grant() {
+        let (now, later) = (now(), now() + Duration::from_secs(1));
+        let mut ledger = Ledger::default();
+        ledger.note(&Event::Acquired(grant(now)), None);
+        ledger.note(&Event::Lost(Loss::Deleted), None);
+        assert_eq!(
+            (ledger.grant(), ledger.loss()),
+            (None, Some(&Loss::Deleted))
+        );
+        ledger.note(&Event::Acquired(grant(later)), None);
+        assert_eq!((ledger.grant(), ledger.loss()), (Some(grant(later)), None));
+        assert_eq!(ledger.acquired(), Some(grant(now)));
+        ledger.end();
+        assert_eq!((ledger.grant(), ledger.has_ended()), (None, true));
+    }
+}

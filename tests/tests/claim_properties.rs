@@ -177,40 +177,43 @@ fn config() -> impl Strategy<Value = Config> {
         (any::<bool>(), any::<bool>(), any::<bool>()),
         (0_u32..4, 0_u64..=1_000, 0_u8..3, any::<bool>()),
     )
-        .prop_filter_map("not a valid configuration", |(lease, parts, flags, more)| {
-            let of = |part: u64| Duration::from_millis((lease * part / 1_000).max(1));
-            let (deadline, interval, retry, timeout, skew) = parts;
-            let (reclaims, unique, whole) = flags;
-            let (retries, race, on_release, patches) = more;
-            let mut builder = Config::builder("default", "leader", "me")
-                .lease_duration(Duration::from_millis(lease))
-                .reclaim_own_identity(reclaims)
-                .unique_identity(unique && !reclaims)
-                .whole_second_observers(whole)
-                .acquire_retries(retries)
-                .acquire_retry_delay(if race == 0 { Duration::ZERO } else { of(race) })
-                .max_clock_skew(skew.map_or(Duration::ZERO, |skew| of(skew / 4)));
-            if let Some(part) = deadline {
-                builder = builder.renew_deadline(of(part));
-            }
-            let within = |part: u64| of(deadline.unwrap_or(666) * part / 1_000);
-            if let Some(part) = interval {
-                builder = builder.renew_interval(within(part));
-            }
-            builder = builder.retry_period(within(retry.unwrap_or(200)));
-            if let Some(part) = timeout {
-                builder = builder.request_timeout(within(part));
-            }
-            builder = builder.on_release(match on_release {
-                0 => OnRelease::Clear,
-                1 => OnRelease::Delete,
-                _ => OnRelease::Expire,
-            });
-            if patches {
-                builder = builder.write_method(WriteMethod::Patch);
-            }
-            builder.build().ok()
-        })
+        .prop_filter_map(
+            "not a valid configuration",
+            |(lease, parts, flags, more)| {
+                let of = |part: u64| Duration::from_millis((lease * part / 1_000).max(1));
+                let (deadline, interval, retry, timeout, skew) = parts;
+                let (reclaims, unique, whole) = flags;
+                let (retries, race, on_release, patches) = more;
+                let mut builder = Config::builder("default", "leader", "me")
+                    .lease_duration(Duration::from_millis(lease))
+                    .reclaim_own_identity(reclaims)
+                    .unique_identity(unique && !reclaims)
+                    .whole_second_observers(whole)
+                    .acquire_retries(retries)
+                    .acquire_retry_delay(if race == 0 { Duration::ZERO } else { of(race) })
+                    .max_clock_skew(skew.map_or(Duration::ZERO, |skew| of(skew / 4)));
+                if let Some(part) = deadline {
+                    builder = builder.renew_deadline(of(part));
+                }
+                let within = |part: u64| of(deadline.unwrap_or(666) * part / 1_000);
+                if let Some(part) = interval {
+                    builder = builder.renew_interval(within(part));
+                }
+                builder = builder.retry_period(within(retry.unwrap_or(200)));
+                if let Some(part) = timeout {
+                    builder = builder.request_timeout(within(part));
+                }
+                builder = builder.on_release(match on_release {
+                    0 => OnRelease::Clear,
+                    1 => OnRelease::Delete,
+                    _ => OnRelease::Expire,
+                });
+                if patches {
+                    builder = builder.write_method(WriteMethod::Patch);
+                }
+                builder.build().ok()
+            },
+        )
 }
 
 /// A claim, its driver, and what has been seen of both.
@@ -300,7 +303,8 @@ impl Run {
                 }
             }
             Step::Back(micros) => {
-                let earlier = self.start + Duration::from_micros(self.micros.saturating_sub(*micros));
+                let earlier =
+                    self.start + Duration::from_micros(self.micros.saturating_sub(*micros));
                 let wall = self.wall();
                 self.poll(earlier, wall)?;
             }
@@ -325,7 +329,11 @@ impl Run {
                     let before = self.claim.clone();
                     let response = self.response(*code, body, None);
                     self.claim.handle_response(id, &response, self.start);
-                    prop_assert_eq!(&before, &self.claim, "an answer to nothing changed something");
+                    prop_assert_eq!(
+                        &before,
+                        &self.claim,
+                        "an answer to nothing changed something"
+                    );
                 }
             }
             Step::Acquire(wish) => {
@@ -435,9 +443,17 @@ impl Run {
         prop_assert!(request.deadline > self.now(), "a request that is over");
         let method = request.http.method().clone();
         let body: Value = serde_json::from_slice(request.http.body()).unwrap_or_default();
-        let meta = if method == Method::DELETE { "preconditions" } else { "metadata" };
+        let meta = if method == Method::DELETE {
+            "preconditions"
+        } else {
+            "metadata"
+        };
         if method == Method::PUT || method == Method::PATCH || method == Method::DELETE {
-            prop_assert!(body[meta]["resourceVersion"].is_string(), "no version: {}", body);
+            prop_assert!(
+                body[meta]["resourceVersion"].is_string(),
+                "no version: {}",
+                body
+            );
         }
         if method == Method::PUT || method == Method::DELETE {
             prop_assert!(body[meta]["uid"].is_string(), "no uid: {}", body);
@@ -456,7 +472,10 @@ impl Run {
     fn hear_write(&mut self, body: &Value) -> Result<(), TestCaseError> {
         let spec = &body["spec"];
         self.written = self.stored.clone();
-        if self.written["metadata"].get("uid").is_none_or(|uid| !uid.is_string()) {
+        if self.written["metadata"]
+            .get("uid")
+            .is_none_or(|uid| !uid.is_string())
+        {
             self.written["metadata"]["uid"] = json!("u1");
         }
         self.written["spec"] = spec.clone();

@@ -127,7 +127,9 @@ impl Claim {
             let regressed = self.observed.note_own(lease);
             self.tell_regression(regressed);
             // The record of a tenure that is over is ours, and still no grant: what it says was for that tenure.
-            if write.campaign == number && !write.confirmed {
+            // Nor is a write whose grant would have ended by now.
+            let is_grant = write.campaign == number && !write.confirmed;
+            if is_grant && self.now < write.counts_from + self.config.grant_length() {
                 self.hold(write);
             } else {
                 self.step_to_write(self.now);

@@ -26,13 +26,13 @@ impl Claim {
             return Want::Again;
         };
         let deadline = self.now + self.timeout(tenure);
-        match tenure.verify {
-            Some(at) if tenure.step == TenureStep::Renew && at <= self.now => {
-                return Want::Send(Ask::Read, deadline);
-            }
-            Some(at) if self.now < tenure.at => return Want::Wait(at.min(tenure.at)),
-            _ if self.now < tenure.at => return Want::Wait(tenure.at),
-            _ => {}
+        if self.now < tenure.at {
+            // A read that is due anyway will do, and a renewal that is due goes first.
+            return match tenure.verify.filter(|_| tenure.step == TenureStep::Renew) {
+                Some(at) if at <= self.now => Want::Send(Ask::Read, deadline),
+                Some(at) => Want::Wait(at.min(tenure.at)),
+                None => Want::Wait(tenure.at),
+            };
         }
         match tenure.step {
             TenureStep::Read => Want::Send(Ask::Read, deadline),
@@ -59,6 +59,7 @@ impl Claim {
             self.writes.withdraw(write);
         }
         let tenure = tenure_of(&mut self.phase);
+        let is_look = flight.write.is_none() && tenure.step == TenureStep::Renew;
         match (answer, flight.write) {
             (Answer::Record { lease, .. }, None) => self.read_in_tenure(lease),
             (Answer::Absent, None) => self.lose(Loss::Deleted),
@@ -86,18 +87,18 @@ impl Claim {
             }
             (Answer::Unauthorized(refusal), _) => {
                 if tenure.reloaded {
-                    self.retry_in_tenure(Trouble::Refused(refusal), None);
+                    self.retry_in_tenure(Trouble::Refused(refusal), None, is_look);
                 } else {
                     tenure.reloaded = true;
                     self.reload_credentials = true;
                 }
             }
             (Answer::Refused(refusal), _) => {
-                self.retry_in_tenure(Trouble::Refused(refusal), None);
+                self.retry_in_tenure(Trouble::Refused(refusal), None, is_look);
             }
-            (Answer::Busy(pause), _) => self.retry_in_tenure(Trouble::Busy, pause),
+            (Answer::Busy(pause), _) => self.retry_in_tenure(Trouble::Busy, pause, is_look),
             // Nothing was written by a read, so a renewal that is due does not wait for another one.
-            (_, None) => self.retry_in_tenure(trouble, pause),
+            (_, None) => self.retry_in_tenure(trouble, pause, is_look),
             (_, Some(_)) => self.doubt(trouble, pause),
         }
     }
@@ -272,11 +273,13 @@ impl Claim {
     /// Looks at the record before anything else is written, since it is not known how it stands.
     fn doubt(&mut self, trouble: Trouble, pause: Option<Duration>) {
         tenure_of(&mut self.phase).step = TenureStep::Read;
-        self.retry_in_tenure(trouble, pause);
+        self.retry_in_tenure(trouble, pause, false);
     }
 
     /// Tries the same step again after a pause, not before the server asked for, and not too late to be of use.
-    fn retry_in_tenure(&mut self, trouble: Trouble, asked: Option<Duration>) {
+    ///
+    /// If it was only a look that failed, no renewal is put off by that.
+    fn retry_in_tenure(&mut self, trouble: Trouble, asked: Option<Duration>, is_look: bool) {
         let reserve = self.reserve();
         let tenure = tenure_of(&mut self.phase);
         let until = tenure.grant.valid_until;
@@ -292,16 +295,13 @@ impl Claim {
         let at = if at <= last_useful {
             at
         } else if !tenure.last_try_made && self.now < last_useful {
-            tenure.last_try_made = true;
+            tenure.last_try_made = !is_look;
             last_useful
         } else {
             until
         };
-        if tenure.verify.is_some() && tenure.step == TenureStep::Renew && self.now < tenure.at {
-            // It was the look that failed, and no renewal is due yet.
-            tenure.verify = Some(at);
-        } else {
-            tenure.verify = tenure.verify.map(|_| at);
+        tenure.verify = tenure.verify.map(|_| at);
+        if !is_look {
             tenure.at = at;
         }
     }

@@ -187,6 +187,35 @@ fn a_look_that_fails_does_not_keep_a_renewal_from_being_made() {
 }
 
 #[test]
+fn a_look_asked_for_in_doubt_waits_for_the_one_that_is_due_anyway() {
+    let mut t = Timeline::held(|c| c);
+    let record = t.written(10);
+    t.at(5_000).asks("PUT").fails();
+    assert_eq!(t.at_risk(), Trouble::NoAnswer);
+    let now = t.now();
+    t.claim.verify(now);
+    t.sleep().asks("GET").answer(200, record);
+    assert!(matches!(t.event(), Event::Verified(_)));
+    t.asks("PUT");
+}
+
+#[test]
+fn looks_that_fail_do_not_starve_a_renewal_that_is_due() {
+    let mut t = Timeline::held(|c| c);
+    let now = t.at(4_000).now();
+    t.claim.verify(now);
+    t.asks("GET");
+    t.at(5_000).answer(403, status(403, "Forbidden", "no get"));
+    assert!(matches!(t.at_risk(), Trouble::Refused(_)));
+    t.asks("PUT").echo(200, 11);
+    assert_eq!(t.event(), Event::Recovered);
+    let mut t = Timeline::held(|c| c);
+    let now = t.at(5_000).now();
+    t.claim.verify(now);
+    t.asks("PUT");
+}
+
+#[test]
 fn a_holder_yields_to_the_one_that_the_controller_prefers() {
     let mut t = Timeline::held(|c| c);
     t.at(5_000).asks("PUT");

@@ -535,7 +535,7 @@ fn run(config: &Config, steps: &[Step]) -> (Vec<String>, Result<(), TestCaseErro
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_claim_keeps_its_promises_whatever_happens(

@@ -43,7 +43,9 @@ impl Writes {
             _ => self.second = Some((second, write.counts_from)),
         }
         if self.sent.len() >= LIMIT {
-            self.sent.remove(0);
+            // Never the one that the record is known to say: without it the record would look like somebody else's.
+            let oldest = self.sent.iter().position(|sent| !sent.confirmed);
+            self.sent.remove(oldest.unwrap_or(0));
         }
         self.sent.push(write.clone());
         write
@@ -75,12 +77,22 @@ impl Writes {
     }
 
     /// Returns the first time from `time` on that no write has used, so that each can be told from the others.
+    ///
+    /// Where the calendar ends, the last one before that instead.
     pub(crate) fn unused(&self, time: MicroTime) -> MicroTime {
-        let mut time = time;
-        while self.sent.iter().any(|sent| sent.renew_time == time) {
-            time = time.saturating_add(Duration::from_micros(1));
+        let is_used = |time: MicroTime| self.sent.iter().any(|sent| sent.renew_time == time);
+        let (mut later, mut earlier) = (time, time);
+        // One more than there are writes: one of these is free.
+        for _ in 0..=self.sent.len() {
+            if !is_used(later) {
+                return later;
+            }
+            later = later.saturating_add(Duration::from_micros(1));
         }
-        time
+        while is_used(earlier) {
+            earlier = MicroTime::from_micros(earlier.as_micros() - 1);
+        }
+        earlier
     }
 
     /// Returns whether nothing is remembered.

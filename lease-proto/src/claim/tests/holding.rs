@@ -245,3 +245,33 @@ fn a_wiped_holder_that_a_successor_replaced_is_lost() {
         by: "next".to_owned(),
     }));
 }
+
+#[test]
+fn at_the_end_of_the_calendar_times_still_differ() {
+    let mut t = Timeline::held(|c| c);
+    // The year 9999, in milliseconds.
+    t.wall_error = 253_402_300_000_000 - i64::try_from(WALL).unwrap();
+    let mut last = t.asked().body["spec"]["renewTime"].clone();
+    for (millis, version) in [(5_000, 11), (10_000, 12)] {
+        t.at(millis).asks("PUT").echo(200, version);
+        assert_ne!(t.asked().body["spec"]["renewTime"], last);
+        last = t.asked().body["spec"]["renewTime"].clone();
+        while let Output::Event(_) = t.poll() {}
+    }
+}
+
+#[test]
+fn many_writes_without_an_answer_do_not_make_the_record_somebody_elses() {
+    let mut t = Timeline::held(|c| c.retry_period(Duration::from_millis(20)));
+    let record = t.written(10);
+    t.at(5_000);
+    for attempt in 0..40 {
+        t.asks("PUT").answer(500, json!({}));
+        if attempt == 0 {
+            t.at_risk();
+        }
+        t.sleep().asks("GET").answer(200, record.clone());
+    }
+    assert!(t.holds());
+    t.asks("PUT").echo(200, 11).says(Event::Recovered);
+}

@@ -324,3 +324,16 @@ fn a_pause_that_the_server_asks_for_is_kept_while_acquiring_and_releasing() {
         .respond(&busy);
     t.waits_until(3_000).at(3_000).asks("PUT");
 }
+
+#[test]
+fn a_renewal_of_a_tenure_that_is_over_earns_nothing_in_the_next_campaign() {
+    let mut t = Timeline::held(|c| c);
+    t.at(5_000).asks("PUT");
+    let renewed = t.written(11);
+    t.fails();
+    t.at_risk();
+    t.at(10_000).says(Event::Lost(Loss::Expired)).is_done();
+    t.claim.acquire(Patience::Forever, t.now());
+    t.asks("GET").answer(200, renewed).asks("PUT");
+    assert!(!t.holds());
+}

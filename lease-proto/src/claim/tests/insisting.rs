@@ -300,13 +300,17 @@ fn a_frozen_wall_clock_does_not_keep_a_lost_lease_from_being_acquired_again() {
 
 #[test]
 fn what_is_wanted_after_a_release_is_not_begun_when_its_time_is_over() {
-    let mut t = Timeline::held(|c| c);
+    let mut t = campaign();
+    t.asks("GET").answer(404, json!({})).asks("POST");
     t.claim.release(t.now());
-    t.says(Event::Lost(Loss::Released)).asks("PUT");
-    t.claim.acquire(Patience::Until(t.instant(10_000)), t.now());
-    t.at(10_000).says(Event::Released(Released::Unconfirmed));
-    let holder = Some("me".to_owned());
-    t.says(Event::GaveUp(GaveUp::TimedOut { holder })).cancels();
+    t.says(Event::GaveUp(GaveUp::Stopped))
+        .cancels()
+        .asks("GET")
+        .fails();
+    t.claim.acquire(Patience::Until(t.instant(5_000)), t.now());
+    t.at(5_000)
+        .says(Event::GaveUp(GaveUp::TimedOut { holder: None }))
+        .is_done();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{
     observed::Verdict,
     retry::Backoff,
     state::{Campaign, CampaignStep, InFlight, Patience, Phase, Tenure, TenureStep},
-    writes::Sent,
+    writes::{Sent, Writes},
 };
 use crate::{
     call::{Answer, Call},
@@ -124,11 +124,12 @@ impl Claim {
         let (number, resume) = (campaign.number, campaign.resume);
         let is_named = lease.spec.holder() == Some(self.identity.as_str());
         if let Some(write) = self.own_write(&lease) {
+            let is_enough = self.names_enough(&lease);
             let regressed = self.observed.note_own(lease);
             self.tell_regression(regressed);
             // The record of a tenure that is over is ours, and still no grant: what it says was for that tenure.
-            // Nor is a write whose grant would have ended by now.
-            let is_grant = write.campaign == number && !write.confirmed;
+            // Nor is a write whose grant would have ended by now, or whose duration was shortened on its way in.
+            let is_grant = write.campaign == number && !write.confirmed && is_enough;
             if is_grant && self.now < write.counts_from + self.config.grant_length() {
                 self.hold(write);
             } else {
@@ -234,9 +235,11 @@ impl Claim {
         };
         let time = |time: &Option<crate::wire::RawTime>| time.as_ref().and_then(|time| time.time());
         let last_renewal = time(&lease.spec.renew_time).filter(|_| is_reclaimed);
-        let renew_time = match last_renewal {
-            Some(last) => wall.max(last.saturating_add(Duration::from_micros(1))),
-            None => wall,
+        let renew_time = match (last_renewal, self.own_write(&lease)) {
+            (Some(last), _) => wall.max(last.saturating_add(Duration::from_micros(1))),
+            // With a frozen wall clock the second would not change either, and the grant would count from long ago.
+            (None, Some(last)) => Writes::next_time(&last, wall, self.now),
+            (None, None) => wall,
         };
         let renew_time = self.writes.unused(renew_time);
         let acquire_time = time(&lease.spec.acquire_time).filter(|_| is_reclaimed);

@@ -255,6 +255,8 @@ impl Claim {
             Phase::Release(release) if release.until <= self.now => {
                 self.cancel();
                 self.finish_release(Released::Unconfirmed);
+                // What was wanted afterwards may be over as well.
+                self.advance(now);
             }
             Phase::Idle | Phase::Held(_) | Phase::Release(_) => {}
         }
@@ -349,6 +351,13 @@ impl Claim {
             .flatten()
     }
 
+    /// Returns whether observers of `lease` wait at least as long as a write of ours has them wait.
+    fn names_enough(&self, lease: &Lease) -> bool {
+        let published = self.config.published_seconds();
+        let named = lease.spec.lease_duration_seconds;
+        named.is_some_and(|named| named >= published)
+    }
+
     /// Fills in what a write says when it names us as the holder, and remembers it.
     fn sign(&mut self, lease: &mut Lease, mut write: Sent, transitions: u32) -> Sent {
         let spec = &mut lease.spec;
@@ -371,13 +380,10 @@ impl Claim {
 fn is_echo(lease: &Lease, write: &Sent, claim: &Claim, base: Option<&Lease>) -> bool {
     let spec = &lease.spec;
     let time = |time: &Option<RawTime>| time.as_ref().and_then(RawTime::time);
-    let published = claim.config.published_seconds();
     spec.holder() == Some(claim.identity.as_str())
         && time(&spec.acquire_time) == Some(write.acquire_time)
         && time(&spec.renew_time) == Some(write.renew_time)
-        && spec
-            .lease_duration_seconds
-            .is_some_and(|named| named >= published)
+        && claim.names_enough(lease)
         && base.is_none_or(|base| base.metadata.uid == lease.metadata.uid && is_newer(lease, base))
 }
 

@@ -73,7 +73,7 @@ impl Claim {
                     self.doubt(trouble, pause);
                 }
             }
-            (Answer::Conflict, Some(_)) => {
+            (Answer::Conflict | Answer::Absent, Some(_)) => {
                 tenure.step = TenureStep::Read;
                 tenure.conflicts += 1;
                 tenure.at = self.now;
@@ -81,9 +81,6 @@ impl Claim {
                     let longest = self.config.retry_period;
                     tenure.at += tenure.backoff.pause(longest, &mut self.random);
                 }
-            }
-            (Answer::Absent, Some(_)) => {
-                (tenure.step, tenure.at) = (TenureStep::Read, self.now);
             }
             (Answer::Unauthorized(refusal), _) => {
                 if tenure.reloaded {
@@ -178,7 +175,8 @@ impl Claim {
             return;
         }
         if let Some(write) = self.own_write(&lease) {
-            let is_known = write.renew_time == last_known;
+            // Observers believe what the record says: one that was shortened on its way in earns nothing, and is rewritten.
+            let is_known = write.renew_time == last_known || !self.names_enough(&lease);
             self.observed.note_own(lease);
             if is_known {
                 self.confirm_tenure(is_read_due);

@@ -263,3 +263,29 @@ fn the_id_of_a_request_that_is_over_is_ignored() {
     t.waits_until(7_500).echo(200, 11).renewed_until(15_000);
     t.echo(200, 12).waits_until(10_000);
 }
+
+#[test]
+fn a_renewal_read_back_with_a_shorter_duration_earns_nothing_and_is_made_again() {
+    let mut t = Timeline::held(|c| c);
+    t.at(5_000).asks("PUT");
+    let mut shortened = t.written(11);
+    shortened["spec"]["leaseDurationSeconds"] = json!(1);
+    t.fails();
+    t.at_risk();
+    t.sleep().asks("GET").answer(200, shortened).asks("PUT");
+    assert_eq!(t.asked().body["spec"]["leaseDurationSeconds"], 15);
+    assert!(!t.claim.is_held(t.instant(10_000)));
+}
+
+#[test]
+fn a_record_that_can_be_read_and_not_written_is_not_asked_for_without_a_pause() {
+    let mut t = Timeline::held(|c| c);
+    let record = t.written(10);
+    t.at(5_000);
+    for _ in 0..2 {
+        t.asks("PUT").answer(404, json!({})).asks("GET");
+        t.answer(200, record.clone());
+    }
+    t.asks("PUT").answer(404, json!({}));
+    assert!(t.waits() > 5_000);
+}

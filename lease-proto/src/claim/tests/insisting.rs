@@ -271,3 +271,73 @@ fn an_identity_is_made_unique_from_the_seed() {
         identity(1)
     );
 }
+
+#[test]
+fn an_acquiring_write_read_back_with_a_shorter_duration_is_made_again() {
+    let mut t = campaign();
+    t.asks("GET").answer(404, json!({})).asks("POST");
+    let mut shortened = t.written(10);
+    shortened["spec"]["leaseDurationSeconds"] = json!(1);
+    t.fails();
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    t.sleep().asks("GET").answer(200, shortened).asks("PUT");
+    assert!(!t.holds());
+}
+
+#[test]
+fn a_frozen_wall_clock_does_not_keep_a_lost_lease_from_being_acquired_again() {
+    let mut t = Timeline::held(|c| c);
+    let own = t.written(10);
+    t.at(10_000).says(Event::Lost(Loss::Expired));
+    t.wall_error = -10_000;
+    t.claim.acquire(Patience::Forever, t.now());
+    t.asks("GET").answer(200, own).asks("PUT").echo(200, 11);
+    let Event::Acquired(grant) = t.event() else {
+        panic!("not acquired");
+    };
+    assert_eq!(grant.valid_until, t.instant(20_000));
+}
+
+#[test]
+fn what_is_wanted_after_a_release_is_not_begun_when_its_time_is_over() {
+    let mut t = campaign();
+    t.asks("GET").answer(404, json!({})).asks("POST");
+    t.claim.release(t.now());
+    t.says(Event::GaveUp(GaveUp::Stopped))
+        .cancels()
+        .asks("GET")
+        .fails();
+    t.claim.acquire(Patience::Until(t.instant(5_000)), t.now());
+    t.at(5_000)
+        .says(Event::GaveUp(GaveUp::TimedOut { holder: None }))
+        .is_done();
+}
+
+#[test]
+fn a_pause_that_the_server_asks_for_is_kept_while_acquiring_and_releasing() {
+    let busy = Response::builder().status(429).header("Retry-After", "3");
+    let busy = busy.body(Vec::new()).unwrap();
+    let mut t = campaign();
+    t.asks("GET").respond(&busy);
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    t.waits_until(3_000);
+    let mut t = Timeline::held(|c| c);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released))
+        .asks("PUT")
+        .respond(&busy);
+    t.waits_until(3_000).at(3_000).asks("PUT");
+}
+
+#[test]
+fn a_renewal_of_a_tenure_that_is_over_earns_nothing_in_the_next_campaign() {
+    let mut t = Timeline::held(|c| c);
+    t.at(5_000).asks("PUT");
+    let renewed = t.written(11);
+    t.fails();
+    t.at_risk();
+    t.at(10_000).says(Event::Lost(Loss::Expired)).is_done();
+    t.claim.acquire(Patience::Forever, t.now());
+    t.asks("GET").answer(200, renewed).asks("PUT");
+    assert!(!t.holds());
+}

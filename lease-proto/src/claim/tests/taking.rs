@@ -236,3 +236,26 @@ fn a_creation_answered_with_200_and_a_rewrite_answered_with_201_prove_nothing() 
     assert!(matches!(t.event(), Event::Retrying { .. }));
     assert!(!t.holds());
 }
+
+#[test]
+fn a_record_made_anew_is_waited_for_from_the_beginning_even_if_it_says_the_same() {
+    let mut t = campaign();
+    t.asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    let mut again = foreign(9, "other", 0);
+    again["metadata"]["uid"] = json!("u2");
+    t.sleep().asks("GET").answer(200, again);
+    assert_ne!(
+        t.claim.observed.verdict(t.instant(EXPIRY)),
+        observed::Verdict::Free
+    );
+}
+
+#[test]
+fn an_answer_that_is_too_long_counts_as_none() {
+    let mut t = campaign();
+    let mut free = foreign(7, "", 0);
+    free["metadata"]["annotations"] = json!({"long": "x".repeat(crate::MAX_BODY)});
+    t.asks("GET").answer(200, free);
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+}

@@ -171,7 +171,8 @@ pub(crate) struct Cluster {
 const RUN_HELP: &str = "\
 The program gets LEASE_NAME, LEASE_NAMESPACE, LEASE_HOLDER, LEASE_TOKEN and LEASE_TRANSITIONS. It runs in a process group
 of its own. Signals are passed on to that group, and what is left of it when the program ends is killed. Where the lease
-cannot be renewed the group gets SIGTERM (see --grace), and is killed before anybody else can hold the lease.
+cannot be renewed the group gets SIGTERM (see --grace), and is killed before anybody else can hold the lease. If lease
+itself is killed, so is the program, though not what it has started.
 
 Examples:
   lease run db-migration -- ./migrate                    one at a time, in all of the cluster

@@ -18,10 +18,15 @@ use clap::{Parser, error::ErrorKind};
 use self::{
     args::{Cli, Command},
     exit_code::Exit,
+    failure::Failure,
 };
 
 /// Does what the command line says.
 pub(crate) fn run() -> Exit {
+    let words: Vec<_> = std::env::args_os().collect();
+    if let Some(result) = program::become_program(&words) {
+        return end(result);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
@@ -33,6 +38,11 @@ pub(crate) fn run() -> Exit {
         Command::Release(args) => held::release(&args),
         Command::Status(args) => status::status(&args),
     };
+    end(result)
+}
+
+/// Says what went wrong, if anything did.
+fn end(result: Result<Exit, Failure>) -> Exit {
     result.unwrap_or_else(|failure| {
         say(format_args!("{failure}"));
         failure.exit

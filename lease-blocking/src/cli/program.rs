@@ -57,6 +57,42 @@ fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
+/// The first word of a command line that only `lease` itself uses, to become the program it was told to run.
+const BECOME: &str = "__become";
+
+/// Becomes the program, if the command line says so; returns only if it does not, or if that fails.
+///
+/// What is done between fork and exec takes unsafe code, and a process of ours takes none: it arranges to be killed when
+/// the `lease` that keeps its lease is, even by SIGKILL, and then turns into the program.
+pub(crate) fn become_program(words: &[OsString]) -> Option<Result<Exit, Failure>> {
+    let [_, marker, parent, path, name, arguments @ ..] = words else {
+        return None;
+    };
+    if marker != BECOME {
+        return None;
+    }
+    // This lasts beyond the exec, unless the program changes its user.
+    let arranged = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let is_orphan = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string())
+        != parent.to_str().map(str::to_owned);
+    if arranged.is_err() || is_orphan {
+        return Some(Err(Failure::new(
+            Exit::RunFailed,
+            "the lease is not kept any more",
+        )));
+    }
+    let error = Command::new(path).arg0(name).args(arguments).exec();
+    let exit = match error.kind() {
+        io::ErrorKind::NotFound => Exit::NoProgram,
+        _ => Exit::NotExecutable,
+    };
+    let shown = Path::new(path).display();
+    Some(Err(Failure::new(
+        exit,
+        format_args!("cannot run {shown}: {error}"),
+    )))
+}
+
 /// A running program, with all that it starts, in a process group of its own.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -73,23 +109,20 @@ impl Program {
         variables: &[(&str, String)],
         ended: impl FnOnce() + Send + 'static,
     ) -> Result<Self, Failure> {
-        let mut command = Command::new(path);
-        if let Some((name, arguments)) = words.split_first() {
-            command.arg0(name).args(arguments);
-        }
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg(BECOME)
+            .arg(std::process::id().to_string())
+            .arg(path)
+            .args(words);
         command
             .process_group(0)
             .envs(variables.iter().map(|(name, value)| (name, value)));
         let child = command.spawn().map_err(|error| {
-            let exit = match error.kind() {
-                io::ErrorKind::NotFound => Exit::NoProgram,
-                io::ErrorKind::PermissionDenied => Exit::NotExecutable,
-                _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
-                    Exit::NotExecutable
-                }
-                _ => Exit::RunFailed,
-            };
-            Failure::new(exit, format_args!("cannot run {}: {error}", path.display()))
+            Failure::new(
+                Exit::RunFailed,
+                format_args!("there is no process to run the program in: {error}"),
+            )
         })?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let group =

@@ -57,20 +57,13 @@ fn several_at_once_run_one_after_the_other() {
 }
 
 #[test]
-fn a_killed_command_is_succeeded_when_its_time_is_over() {
+fn a_killed_command_takes_its_program_with_it_and_is_succeeded_when_its_time_is_over() {
     let place = Place::new();
-    let holder = place.start(&[
-        "run",
-        "a",
-        "--ttl",
-        "3s",
-        "--",
-        "sh",
-        "-c",
-        "echo held >> log; exec sleep 60",
-    ]);
+    let script = "echo $$ > pid; echo held >> log; exec sleep 60";
+    let holder = place.start(&["run", "a", "--ttl", "3s", "--", "sh", "-c", script]);
     place.await_text("log", "held");
     holder.signal("KILL");
+    await_that(|| !is_alive(&place.text("pid")), "the end of the program");
     place
         .run(&["run", "a", "--ttl", "3s", "--no-wait", "--", "true"])
         .with(124)

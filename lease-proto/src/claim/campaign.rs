@@ -236,7 +236,9 @@ impl Claim {
         let time = |time: &Option<crate::wire::RawTime>| time.as_ref().and_then(|time| time.time());
         let last_renewal = time(&lease.spec.renew_time).filter(|_| is_reclaimed);
         let renew_time = match (last_renewal, self.own_write(&lease)) {
-            (Some(last), _) => wall.max(last.saturating_add(Duration::from_micros(1))),
+            (Some(last), _) if last < wall => wall,
+            // The wall clock was set back since, so it does not tell how old that second is: another one is begun.
+            (Some(last), _) => last.saturating_add(Duration::from_secs(1)),
             // With a frozen wall clock the second would not change either, and the grant would count from long ago.
             (None, Some(last)) => Writes::next_time(&last, wall, self.now),
             (None, None) => wall,

@@ -44,6 +44,19 @@ fn a_reclaimed_grant_counts_from_the_second_in_which_the_other_process_wrote() {
 }
 
 #[test]
+fn reclaiming_after_the_wall_clock_was_set_back_begins_another_second() {
+    let mut t = Timeline::new(|c| c.reclaim_own_identity(true));
+    t.claim.acquire(Patience::Once, t.start);
+    let mut record = foreign(7, "me", 0);
+    record["spec"]["renewTime"] = json!("2026-11-20T20:00:00.000000Z");
+    t.asks("GET").answer(200, record).asks("PUT");
+    assert_eq!(
+        t.asked().body["spec"]["renewTime"],
+        "2026-11-20T20:00:01.000000Z"
+    );
+}
+
+#[test]
 fn resuming_takes_nothing_that_is_not_ours() {
     for (answer, holder) in [
         (Some(foreign(7, "other", 0)), Some("other")),

@@ -16,6 +16,9 @@ use crate::{
     wire::{Lease, MicroTime},
 };
 
+/// How many races in a row may be lost before the pause grows.
+const RACES_WITHOUT_PAUSE: u32 = 2;
+
 impl Claim {
     pub(super) fn begin_campaign(&mut self, patience: Patience, resume: bool) {
         self.campaigns += 1;
@@ -28,6 +31,7 @@ impl Claim {
             backoff: Backoff::default(),
             retries_left: self.config.acquire_retries,
             reloaded: false,
+            races: 0,
             told_holder: None,
             told_failure: None,
             told_collision: false,
@@ -177,6 +181,7 @@ impl Claim {
                     return;
                 }
                 campaign.backoff.reset();
+                campaign.races = 0;
                 campaign.told_failure = None;
                 let until = waiting.until;
                 match &campaign.told_holder {
@@ -259,6 +264,7 @@ impl Claim {
             campaign,
             creates,
             confirmed: false,
+            refused: false,
         };
         let write = self.sign(&mut lease, write, transitions);
         (lease, write)
@@ -316,7 +322,17 @@ impl Claim {
             campaign.retries_left -= 1;
         }
         let delay = self.config.acquire_retry_delay;
-        campaign.at = self.now + self.random.between(delay / 2, delay * 3 / 2);
+        let delay = self.random.between(delay / 2, delay * 3 / 2);
+        campaign.races += 1;
+        // Where many contend, whoever loses again and again makes room.
+        let widened = if campaign.races > RACES_WITHOUT_PAUSE {
+            campaign
+                .backoff
+                .pause(self.config.retry_period, &mut self.random)
+        } else {
+            Duration::ZERO
+        };
+        campaign.at = self.now + delay.max(widened);
     }
 
     /// Tries again after a failure that leaves open whether something was written.
@@ -328,7 +344,8 @@ impl Claim {
     /// Tries the same step again after a failure.
     fn retry(&mut self, trouble: Trouble, pause: Option<Duration>) {
         let campaign = campaign_of(&mut self.phase);
-        let asked = pause.unwrap_or_default();
+        // Longer than a lease lasts is nobody's intention, and would leave it to whoever did not ask.
+        let asked = pause.unwrap_or_default().min(self.config.lease_duration);
         if campaign.patience == Patience::Once {
             if campaign.retries_left == 0 || asked > self.config.retry_period {
                 self.give_up(GaveUp::Trouble(trouble));

@@ -18,7 +18,10 @@ impl Claim {
         match &mut self.phase {
             Phase::Held(_) => self.give_back(Loss::Released),
             Phase::Campaign(_) => self.give_up(GaveUp::Stopped),
-            Phase::Release(release) => release.then = None,
+            Phase::Release(release) => {
+                release.then = None;
+                release.quiet = false;
+            }
             Phase::Idle => {
                 let may_be_ours = self.config.reclaim_own_identity || !self.writes.is_empty();
                 if !may_be_ours {

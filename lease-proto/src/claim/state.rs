@@ -52,6 +52,8 @@ pub(crate) struct Campaign {
     pub(crate) backoff: Backoff,
     /// How many lost races and failures are still allowed when acquiring once.
     pub(crate) retries_left: u32,
+    /// Races lost in a row.
+    pub(crate) races: u32,
     /// Whether the last request was refused with a 401, so that the credentials were read again for this one.
     pub(crate) reloaded: bool,
     /// Whom the application knows that it waits for; the inner `None` stands for a record that was deleted.

@@ -154,6 +154,7 @@ impl Claim {
             campaign: tenure.last.campaign,
             creates: false,
             confirmed: false,
+            refused: false,
         };
         let write = self.sign(&mut lease, write, transitions);
         Some((lease, write))

@@ -30,6 +30,8 @@ pub(crate) struct Sent {
     /// Whether it made the record anew. Such a write is not bound to a version, and can be carried out late.
     pub(crate) creates: bool,
     pub(crate) confirmed: bool,
+    /// Whether the server said that it was not carried out. A proxy that sends a request twice makes that untrue.
+    pub(crate) refused: bool,
 }
 
 impl Writes {
@@ -44,7 +46,8 @@ impl Writes {
         }
         if self.sent.len() >= LIMIT {
             // Never the one that the record is known to say: without it the record would look like somebody else's.
-            let oldest = self.sent.iter().position(|sent| !sent.confirmed);
+            let oldest = self.sent.iter().position(|sent| sent.refused);
+            let oldest = oldest.or_else(|| self.sent.iter().position(|sent| !sent.confirmed));
             self.sent.remove(oldest.unwrap_or(0));
         }
         self.sent.push(write.clone());
@@ -71,9 +74,12 @@ impl Writes {
         }
     }
 
-    /// Forgets a write that was refused.
+    /// Takes note that a write was refused. Should it stand in the record all the same, it is still ours.
     pub(crate) fn withdraw(&mut self, write: &Sent) {
-        self.sent.retain(|sent| sent.renew_time != write.renew_time);
+        let same = |sent: &&mut Sent| sent.renew_time == write.renew_time;
+        if let Some(sent) = self.sent.iter_mut().find(same) {
+            sent.refused = true;
+        }
     }
 
     /// Returns the first time from `time` on that no write has used, so that each can be told from the others.
@@ -95,16 +101,16 @@ impl Writes {
         earlier
     }
 
-    /// Returns whether nothing is remembered.
+    /// Returns whether none may have been carried out.
     pub(crate) fn is_empty(&self) -> bool {
-        self.sent.is_empty()
+        self.sent.iter().all(|sent| sent.refused)
     }
 
     /// Returns whether a write of `campaign` may have been carried out without our knowing.
     pub(crate) fn has_unanswered(&self, campaign: u64) -> bool {
         self.sent
             .iter()
-            .any(|sent| sent.campaign == campaign && !sent.confirmed)
+            .any(|sent| sent.campaign == campaign && !sent.confirmed && !sent.refused)
     }
 
     /// Chooses a `renewTime`: the wall clock's, or later where that would not move on from `last`.

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::SHORTEST_WITH_FOREIGN_OBSERVERS;
+use super::{SHORTEST_GRANT, SHORTEST_WITH_FOREIGN_OBSERVERS};
 use crate::wire::NameError;
 
 /// A setting that cannot work.
@@ -15,6 +15,11 @@ pub enum ConfigError {
         acquire_retry_delay: Duration,
         /// What it must not exceed.
         lease_duration: Duration,
+    },
+    /// The grant would end before it can be renewed in another second.
+    GrantTooShort {
+        /// The renew deadline or the lease duration, less the margins for clocks.
+        grant_length: Duration,
     },
     /// The record could not name the duration.
     LeaseDurationOutOfRange {
@@ -67,6 +72,12 @@ impl fmt::Display for ConfigError {
                 f,
                 "the delay {acquire_retry_delay:?} after a lost race is too long: it must be at most the lease duration, \
                  {lease_duration:?}"
+            ),
+            Self::GrantTooShort { grant_length } => write!(
+                f,
+                "a grant of {grant_length:?} is too short: it must last at least {SHORTEST_GRANT:?}, since claimants built on \
+                 client-go see renewals in whole seconds; lengthen the renew deadline, or say that none contend with \
+                 whole_second_observers(false)"
             ),
             Self::LeaseDurationOutOfRange { lease_duration } => write!(
                 f,

@@ -15,6 +15,9 @@ pub(crate) const CLOCK_DRIFT_PPM: u32 = 1_000;
 /// The shortest lease that observers built on client-go can be kept from taking, and so the shortest by default.
 pub(crate) const SHORTEST_WITH_FOREIGN_OBSERVERS: Duration = Duration::from_secs(3);
 
+/// The shortest grant that can be renewed where no two renewals are made in the same second.
+pub(crate) const SHORTEST_GRANT: Duration = Duration::from_millis(1_500);
+
 /// The name under which every write is made, so that its fields keep one owner whichever process writes.
 pub(crate) const FIELD_MANAGER: &str = "lease-proto";
 
@@ -141,6 +144,9 @@ impl Config {
     fn check_timings(&self) -> Result<(), ConfigError> {
         let grant_length = self.grant_length();
         let tick = Duration::from_millis(1);
+        if self.whole_second_observers && grant_length < SHORTEST_GRANT {
+            return Err(ConfigError::GrantTooShort { grant_length });
+        }
         if self.renew_interval < tick || self.renew_interval >= grant_length {
             return Err(ConfigError::RenewIntervalOutOfRange {
                 renew_interval: self.renew_interval,

@@ -88,6 +88,10 @@ fn timings_that_contradict_each_other_are_refused() {
     for bad in [
         builder().renew_deadline(seconds(16)),
         builder().renew_deadline(seconds(0)),
+        builder()
+            .renew_deadline(seconds(1))
+            .renew_interval(seconds(1) / 2)
+            .retry_period(seconds(1) / 4),
         builder().renew_interval(seconds(10)),
         builder().renew_interval(seconds(0)),
         builder().retry_period(seconds(10)),

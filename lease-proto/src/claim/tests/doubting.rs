@@ -289,3 +289,12 @@ fn a_record_that_can_be_read_and_not_written_is_not_asked_for_without_a_pause() 
     t.asks("PUT").answer(404, json!({}));
     assert!(t.waits() > 5_000);
 }
+
+#[test]
+fn a_renewal_that_a_proxy_sent_twice_is_still_ours() {
+    let mut t = Timeline::held(|c| c);
+    t.at(5_000).asks("PUT");
+    let applied = t.written(11);
+    t.answer(409, status(409, "Conflict", "the object has been modified"));
+    t.asks("GET").answer(200, applied).renewed_until(15_000);
+}

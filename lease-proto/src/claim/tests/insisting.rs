@@ -354,3 +354,31 @@ fn a_renewal_of_a_tenure_that_is_over_earns_nothing_in_the_next_campaign() {
     t.asks("GET").answer(200, renewed).asks("PUT");
     assert!(!t.holds());
 }
+
+#[test]
+fn whoever_loses_race_after_race_makes_room() {
+    let mut t = Timeline::new(|c| c.acquire_retry_delay(Duration::ZERO));
+    t.claim.acquire(Patience::Forever, t.start);
+    let mut races = 0;
+    while t.millis < 10_000 {
+        t.asks("GET").answer(404, json!({}));
+        t.asks("POST").answer(409, json!({}));
+        races += 1;
+        if races > 2 {
+            t.sleep();
+        }
+    }
+    assert!((5..=15).contains(&races), "{races}");
+}
+
+#[test]
+fn no_pause_that_the_server_asks_for_is_longer_than_a_lease() {
+    let busy = Response::builder()
+        .status(429)
+        .header("Retry-After", "86400");
+    let busy = busy.body(Vec::new()).unwrap();
+    let mut t = campaign();
+    t.asks("GET").respond(&busy);
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    t.waits_until(15_000);
+}

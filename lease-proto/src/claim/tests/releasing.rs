@@ -227,6 +227,19 @@ fn stopping_a_campaign_undoes_a_write_that_may_have_been_carried_out() {
 }
 
 #[test]
+fn a_release_during_an_undo_tells_how_it_ends() {
+    let mut t = Timeline::new(|c| c);
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET").answer(404, json!({})).asks("POST");
+    t.claim.release(t.now());
+    t.says(Event::GaveUp(GaveUp::Stopped)).cancels().asks("GET");
+    t.claim.release(t.now());
+    t.answer(404, json!({}))
+        .says(Event::Released(Released::Deleted))
+        .is_done();
+}
+
+#[test]
 fn stopping_a_campaign_that_wrote_nothing_asks_for_nothing() {
     let mut t = Timeline::new(|c| c);
     t.claim.acquire(Patience::Forever, t.start);

@@ -16,7 +16,7 @@ use std::{
 use nix::sys::signal::{SigSet, Signal as NixSignal};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-use super::{exit_code::Exit, failure::Failure};
+use super::{exit_code::Exit, failure::Failure, say};
 
 /// Finds the program as execvp(3) does, so that a mistyped name is told before anything is acquired.
 pub(crate) fn find(name: &OsStr) -> Result<PathBuf, Failure> {
@@ -129,10 +129,7 @@ impl Program {
             group.ok_or_else(|| Failure::new(Exit::RunFailed, "the program has no process id"))?;
         // Until it is reaped its process id, and so that of its group, belongs to nobody else.
         let wait = move || {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while let Err(rustix::io::Errno::INTR) =
-                rustix::process::waitid(WaitId::Pid(group), options)
-            {}
+            await_end(group);
             ended();
         };
         let mut program = Self {
@@ -174,6 +171,31 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Waits until a program has ended, and has it go on where somebody suspends it from the terminal.
+///
+/// `lease` has the terminal's only job, and cannot be suspended with it: nobody would renew. SIGSTOP is left alone, since
+/// whoever sends it means it.
+fn await_end(program: Pid) {
+    loop {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        match rustix::process::waitid(WaitId::Pid(program), options) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(Some(status)) if status.stopped() => {
+                // Looked at above, and taken here: otherwise it would be there to be looked at again.
+                let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+                let _taken = rustix::process::waitid(WaitId::Pid(program), options);
+                if status.stopping_signal() == Some(Signal::TSTP.as_raw()) {
+                    say(format_args!(
+                        "a program that holds a lease cannot be suspended; it goes on"
+                    ));
+                    let _already_gone = rustix::process::kill_process_group(program, Signal::CONT);
+                }
+            }
+            Ok(_) | Err(_) => return,
+        }
     }
 }
 

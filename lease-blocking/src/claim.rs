@@ -27,7 +27,7 @@ pub struct Claim {
     inbox: mpsc::Receiver<Input>,
     outbox: mpsc::Sender<Input>,
     last_error: Option<Arc<TransportError>>,
-    /// Whether another thread has asked for the release.
+    /// Whether it is released for good.
     is_stopping: bool,
 }
 
@@ -148,6 +148,12 @@ impl Claim {
         Mailbox(self.outbox.clone())
     }
 
+    /// Releases for good.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopping = true;
+        self.release();
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.is_stopping
     }
@@ -194,10 +200,7 @@ impl Claim {
     fn take(&mut self, input: Input) {
         let now = self.clock.now();
         match input {
-            Input::Command(Command::Release) => {
-                self.is_stopping = true;
-                self.proto.release(now);
-            }
+            Input::Command(Command::Release) => self.stop(),
             Input::Command(Command::Verify) => self.proto.verify(now),
             Input::Outcome(id, Ok(response)) => self.proto.handle_response(id, &response, now),
             Input::Outcome(id, Err(error)) => {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{Deadline, Event, Grant, Ledger};
+use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger};
 
 use crate::{Clock, TransportError};
 
@@ -45,6 +45,11 @@ impl Shared {
         self.is_held().then(|| self.ledger().grant()).flatten()
     }
 
+    /// Whether it has been held, be it for a moment.
+    pub(crate) fn has_acquired(&self) -> bool {
+        self.ledger().acquired().is_some()
+    }
+
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,6 +58,12 @@ impl Shared {
     pub(crate) fn note(&self, event: &Event, last_error: Option<&Arc<TransportError>>) {
         let mut ledger = self.ledger();
         ledger.note(event, last_error);
+        if let Event::GaveUp(why) = event {
+            ledger.fail(AcquireError::new(why.clone(), last_error.cloned()));
+        }
+        if let Event::Failed(failure) = event {
+            ledger.fail(AcquireError::Failed(failure.clone()));
+        }
         self.deadline
             .set(ledger.grant().map(|grant| grant.valid_until));
         drop(ledger);

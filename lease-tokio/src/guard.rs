@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
-use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost};
+use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, keeper::Plan};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -111,7 +111,7 @@ impl Claim {
     /// Dropping the future stops the attempt; what may have been written by then is undone in the background.
     pub async fn hold(mut self, patience: Patience) -> Result<Guard, AcquireError> {
         self.acquire(patience);
-        let keeper = Keeper::start(self, false);
+        let keeper = Keeper::start(self, Plan::OnceOrFail);
         let outcome = keeper
             .shared()
             .wait(None, |ledger| match ledger.acquired() {

@@ -47,6 +47,11 @@ impl Shared {
         self.is_held().then(|| self.ledger().grant()).flatten()
     }
 
+    /// Whether it has been held, be it for a moment.
+    pub(crate) fn has_acquired(&self) -> bool {
+        self.ledger().acquired().is_some()
+    }
+
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,15 +60,16 @@ impl Shared {
     pub(crate) fn note(&self, event: &Event, last_error: Option<&Arc<TransportError>>) {
         let mut ledger = self.ledger();
         ledger.note(event, last_error);
+        if let Event::GaveUp(why) = event {
+            ledger.fail(AcquireError::new(why.clone(), last_error.cloned()));
+        }
+        if let Event::Failed(failure) = event {
+            ledger.fail(AcquireError::Failed(failure.clone()));
+        }
         self.deadline
             .set(ledger.grant().map(|grant| grant.valid_until));
         drop(ledger);
         self.changed.send_replace(());
-    }
-
-    /// Takes note of why there is no Lease.
-    pub(crate) fn fail(&self, error: AcquireError) {
-        self.ledger().fail(error);
     }
 
     /// Takes note that nobody keeps the claim from here on.

@@ -62,6 +62,7 @@ scenarios! {
     a_release_is_bounded_while_a_request_hangs
     a_deletion_a_take_over_and_an_annotation_are_told_apart
     a_refusal_says_which_role_is_missing
+    a_release_that_is_refused_ends
     a_server_that_fails_is_said_to
     a_lost_answer_to_the_acquiring_write_is_settled
     a_look_finds_a_successor
@@ -244,6 +245,15 @@ fn a_refusal_says_which_role_is_missing<D: Driver>() {
         );
         assert!(error.advice().unwrap().contains("kind: Role"), "{error}");
     }
+}
+
+fn a_release_that_is_refused_ends<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
+    fabric.always(Some(Fault::Answer(403)));
+    assert_eq!(guard.release(), Some(Released::Unconfirmed));
+    let asked = fabric.asked();
+    assert!(asked.len() < 10, "{}", asked.len());
 }
 
 fn a_server_that_fails_is_said_to<D: Driver>() {

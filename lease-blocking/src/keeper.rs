@@ -213,10 +213,10 @@ fn run(mut claim: Claim, shared: &Shared, plan: Plan) {
         }
         // Whoever has just lost it must not begin again without a pause.
         claim.rest(claim.config().retry_period());
-        if claim.is_stopping() {
-            return;
+        // Whoever is told to stop meanwhile still has to free what it wrote.
+        if !claim.is_stopping() {
+            claim.acquire(Patience::Forever);
         }
-        claim.acquire(Patience::Forever);
     }
 }
 

@@ -210,10 +210,10 @@ impl Task {
             }
             // Whoever has just lost it must not begin again without a pause.
             self.rest().await;
-            if self.is_stopping {
-                return;
+            // Whoever is told to stop meanwhile still has to free what it wrote.
+            if !self.is_stopping {
+                self.claim.acquire(Patience::Forever);
             }
-            self.claim.acquire(Patience::Forever);
         }
     }
 

@@ -68,6 +68,7 @@ scenarios! {
     a_look_finds_a_successor
     a_keeper_begins_again_after_a_loss
     a_keeper_that_is_stopped_tells_so_and_ends
+    a_keeper_that_is_stopped_between_two_tenures_frees_what_it_wrote
 }
 
 fn a_guard_renews_and_its_release_clears_the_record<D: Driver>() {
@@ -322,5 +323,24 @@ fn a_keeper_that_is_stopped_tells_so_and_ends<D: Driver>() {
         Some(Event::Released(Released::Cleared))
     );
     assert_eq!(keeper.next_event(), None);
+    assert_eq!(fabric.holder(), None);
+}
+
+fn a_keeper_that_is_stopped_between_two_tenures_frees_what_it_wrote<D: Driver>() {
+    let fabric = Fabric::new();
+    let slow = Config::builder("default", "leader", "me").whole_second_observers(false);
+    let slow = slow
+        .lease_duration(Duration::from_millis(4_500))
+        .renew_deadline(Duration::from_millis(2_500))
+        .retry_period(Duration::from_secs(2))
+        .build()
+        .unwrap();
+    let keeper = D::over(&fabric).keep(slow);
+    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
+    fabric.always(Some(Fault::LoseAnswer));
+    while keeper.next_event() != Some(Event::Lost(Loss::Expired)) {}
+    fabric.always(None);
+    assert!(fabric.holder().is_some(), "nobody else has taken it");
+    assert_eq!(keeper.release(), Some(Released::Cleared));
     assert_eq!(fabric.holder(), None);
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
@@ -26,9 +27,18 @@ pub struct Claim {
     clock: Clock,
     inbox: mpsc::Receiver<Input>,
     outbox: mpsc::Sender<Input>,
+    awaited: Option<Awaited>,
     last_error: Option<Arc<TransportError>>,
     /// Whether it is released for good.
     is_stopping: bool,
+}
+
+/// The request whose outcome is awaited.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    id: RequestId,
+    deadline: Instant,
+    timeout: Duration,
 }
 
 /// What wakes a claim that waits.
@@ -72,9 +82,17 @@ impl Client {
             clock,
             inbox,
             outbox,
+            awaited: None,
             last_error: None,
             is_stopping: false,
         }
+    }
+
+    /// What is said of a request that got no answer in time.
+    fn silence(&self, after: Duration) -> TransportError {
+        let server = self.server();
+        let server = server.map_or_else(|| "the API server".to_owned(), ToString::to_string);
+        TransportError::Timeout { server, after }
     }
 }
 
@@ -83,10 +101,11 @@ impl Claim {
     pub fn next_event(&mut self) -> Option<Event> {
         loop {
             let (now, wall) = (self.clock.now(), self.clock.wall());
+            self.notice_silence(now);
             match self.proto.poll_output(now, wall) {
                 Output::Request(request) => self.send(request),
                 // Its thread ends with the request's deadline, and its outcome is ignored.
-                Output::Cancel(_) => {}
+                Output::Cancel(_) => self.awaited = None,
                 Output::Event(event) => return Some(event),
                 Output::Wait(until) => self.wait(until),
                 Output::Done => return None,
@@ -174,17 +193,37 @@ impl Claim {
             reload_credentials,
             http,
         } = request;
+        let timeout = deadline.saturating_duration_since(self.clock.now());
+        self.awaited = Some(Awaited {
+            id,
+            deadline,
+            timeout,
+        });
         let (client, clock, outbox) = (self.client.clone(), self.clock, self.outbox.clone());
         let exchange = move || {
             let timeout = deadline.saturating_duration_since(clock.now());
-            let outcome = client.send(http, timeout, reload_credentials);
-            let _nobody_waits = outbox.send(Input::Outcome(id, outcome));
+            if timeout.is_zero() {
+                // Nobody waits for it any more, so it must not be carried out either.
+                return;
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                client.send(http, timeout, reload_credentials)
+            }));
+            let panicked = |_| Err(TransportError::Other("the transport panicked".into()));
+            let _nobody_waits = outbox.send(Input::Outcome(id, outcome.unwrap_or_else(panicked)));
         };
         let thread = thread::Builder::new()
             .name("lease-request".to_owned())
             .spawn(exchange);
-        if thread.is_err() {
-            self.proto.handle_failure(id, self.clock.now());
+        if let Err(error) = thread {
+            self.take(Input::Outcome(id, Err(TransportError::Other(error.into()))));
+        }
+    }
+
+    /// Keeps the reason when no outcome comes in time, which the core notices by itself.
+    fn notice_silence(&mut self, now: Instant) {
+        if let Some(awaited) = self.awaited.take_if(|awaited| awaited.deadline <= now) {
+            self.last_error = Some(Arc::new(self.client.silence(awaited.timeout)));
         }
     }
 
@@ -202,10 +241,18 @@ impl Claim {
         match input {
             Input::Command(Command::Release) => self.stop(),
             Input::Command(Command::Verify) => self.proto.verify(now),
-            Input::Outcome(id, Ok(response)) => self.proto.handle_response(id, &response, now),
-            Input::Outcome(id, Err(error)) => {
-                self.last_error = Some(Arc::new(error));
-                self.proto.handle_failure(id, now);
+            Input::Outcome(id, outcome) => {
+                // An answer to a request that is over tells nothing, and neither does its failure.
+                if self.awaited.take_if(|awaited| awaited.id == id).is_none() {
+                    return;
+                }
+                match outcome {
+                    Ok(response) => self.proto.handle_response(id, &response, now),
+                    Err(error) => {
+                        self.last_error = Some(Arc::new(error));
+                        self.proto.handle_failure(id, now);
+                    }
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::{
     fmt,
     future::poll_fn,
     hash::BuildHasher,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -25,8 +26,16 @@ pub struct Claim {
     proto: proto::Claim,
     client: Client,
     clock: Clock,
-    in_flight: Option<(RequestId, BoxFuture<'static, Outcome>)>,
+    in_flight: Option<InFlight>,
     last_error: Option<Arc<TransportError>>,
+}
+
+/// The request whose outcome is awaited.
+struct InFlight {
+    id: RequestId,
+    deadline: Instant,
+    timeout: Duration,
+    exchange: BoxFuture<'static, Outcome>,
 }
 
 type Outcome = Result<http::Response<Vec<u8>>, TransportError>;
@@ -45,6 +54,13 @@ impl Client {
             last_error: None,
         }
     }
+
+    /// What is said of a request that got no answer in time.
+    fn silence(&self, after: Duration) -> TransportError {
+        let server = self.server();
+        let server = server.map_or_else(|| "the API server".to_owned(), ToString::to_string);
+        TransportError::Timeout { server, after }
+    }
 }
 
 impl Claim {
@@ -56,6 +72,7 @@ impl Claim {
     pub async fn next_event(&mut self) -> Option<Event> {
         loop {
             let (now, wall) = (self.clock.now(), self.clock.wall());
+            self.notice_silence(now);
             match self.proto.poll_output(now, wall) {
                 Output::Request(request) => self.send(request),
                 Output::Cancel(_) => self.in_flight = None,
@@ -123,12 +140,29 @@ impl Claim {
             reload_credentials,
             http,
         } = request;
+        let timeout = deadline.saturating_duration_since(self.clock.now());
         let (client, clock) = (self.client.clone(), self.clock);
         let exchange = async move {
             let timeout = deadline.saturating_duration_since(clock.now());
+            if timeout.is_zero() {
+                // Nobody waits for it any more, so it must not be carried out either.
+                return Err(client.silence(timeout));
+            }
             client.send(http, timeout, reload_credentials).await
         };
-        self.in_flight = Some((id, Box::pin(exchange)));
+        self.in_flight = Some(InFlight {
+            id,
+            deadline,
+            timeout,
+            exchange: Box::pin(exchange),
+        });
+    }
+
+    /// Keeps the reason when no outcome comes in time, which the core notices by itself.
+    fn notice_silence(&mut self, now: Instant) {
+        if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= now) {
+            self.last_error = Some(Arc::new(self.client.silence(flight.timeout)));
+        }
     }
 
     /// Waits for the outcome of the request in flight, or for `until`.
@@ -151,11 +185,15 @@ impl Claim {
     /// Waits for the outcome of the request in flight; without one for ever.
     async fn outcome(&mut self) -> (RequestId, Outcome) {
         poll_fn(|context| {
-            let Some((id, exchange)) = &mut self.in_flight else {
+            let Some(InFlight { id, exchange, .. }) = &mut self.in_flight else {
                 return Poll::Pending;
             };
             let id = *id;
-            exchange.as_mut().poll(context).map(|outcome| {
+            // What a transport from elsewhere does must not end the keeper.
+            let polled = catch_unwind(AssertUnwindSafe(|| exchange.as_mut().poll(context)));
+            let panicked =
+                |_| Poll::Ready(Err(TransportError::Other("the transport panicked".into())));
+            polled.unwrap_or_else(panicked).map(|outcome| {
                 self.in_flight = None;
                 (id, outcome)
             })
@@ -169,7 +207,10 @@ impl fmt::Debug for Claim {
         f.debug_struct("Claim")
             .field("proto", &self.proto)
             .field("client", &self.client)
-            .field("in_flight", &self.in_flight.as_ref().map(|(id, _)| id))
+            .field(
+                "in_flight",
+                &self.in_flight.as_ref().map(|flight| flight.id),
+            )
             .finish_non_exhaustive()
     }
 }

@@ -17,8 +17,10 @@ use lease_proto::{
 /// What is done to a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
-    /// It never reaches the server, and no answer comes until the time for it is over.
+    /// It never reaches the server, and no answer comes until well after the time for it is over.
     Hang,
+    /// The transport panics.
+    Panic,
     /// It never reaches the server, and that is told at once.
     Fail,
     /// The server carries it out, and the answer is lost.
@@ -106,7 +108,11 @@ impl Fabric {
         };
         let lost = || TransportError::Other("as the test wants it".into());
         match fault {
-            Some(Fault::Hang) => Err((timeout, lost())),
+            Some(Fault::Hang) => Err((timeout + Duration::from_millis(500), lost())),
+            Some(Fault::Panic) => {
+                drop(state);
+                panic!("as the test wants it");
+            }
             Some(Fault::Fail) => Err((Duration::ZERO, lost())),
             Some(Fault::Answer(code)) => {
                 let status = format!(

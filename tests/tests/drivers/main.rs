@@ -64,6 +64,8 @@ scenarios! {
     a_refusal_says_which_role_is_missing
     a_release_that_is_refused_ends
     a_server_that_fails_is_said_to
+    a_server_that_is_silent_is_said_to_be
+    a_transport_that_panics_costs_one_answer
     a_lost_answer_to_the_acquiring_write_is_settled
     a_look_finds_a_successor
     a_keeper_begins_again_after_a_loss
@@ -267,6 +269,46 @@ fn a_server_that_fails_is_said_to<D: Driver>() {
     assert!(matches!(error, AcquireError::Trouble { .. }), "{error}");
     let source = std::error::Error::source(&error).and_then(|source| source.source());
     assert_eq!(source.unwrap().to_string(), "as the test wants it");
+}
+
+fn a_server_that_is_silent_is_said_to_be<D: Driver>() {
+    let fabric = Fabric::new();
+    let hasty = Config::builder("default", "leader", "me")
+        .request_timeout(Duration::from_millis(200))
+        .acquire_retries(1)
+        .build()
+        .unwrap();
+    // What failed before is not the reason.
+    fabric.once(Method::GET, Fault::Fail);
+    fabric.always(Some(Fault::Hang));
+    let error = D::over(&fabric).try_acquire(hasty).err().unwrap();
+    assert!(matches!(error, AcquireError::Trouble { .. }), "{error}");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        source.starts_with("no answer from the API server within "),
+        "{source}"
+    );
+}
+
+fn a_transport_that_panics_costs_one_answer<D: Driver>() {
+    let fabric = Fabric::new();
+    fabric.once(Method::GET, Fault::Panic);
+    fabric.once(Method::PUT, Fault::Panic);
+    // Each request has longer than the test.
+    let slow = Config::builder("default", "leader", "me")
+        .lease_duration(3 * SOON)
+        .renew_interval(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let begun = Instant::now();
+    let guard = D::over(&fabric).acquire(slow).unwrap();
+    let renewals = || {
+        let asked = fabric.asked();
+        asked.iter().filter(|method| *method == Method::PUT).count()
+    };
+    await_that(|| renewals() >= 2, "a renewal after the one that panicked");
+    assert!(begun.elapsed() < SOON && guard.is_held());
+    assert_eq!(guard.release(), Some(Released::Cleared));
 }
 
 fn a_lost_answer_to_the_acquiring_write_is_settled<D: Driver>() {

@@ -29,8 +29,17 @@ pub struct Claim {
     outbox: mpsc::Sender<Input>,
     awaited: Option<Awaited>,
     last_error: Option<Arc<TransportError>>,
+    looks: Looks,
     /// Whether it is released for good.
     is_stopping: bool,
+}
+
+/// Looks at the record that were asked for, by number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looks {
+    wanted: Option<u64>,
+    /// The latest that the next answer to a look will do for.
+    begun: u64,
 }
 
 /// The request whose outcome is awaited.
@@ -52,7 +61,7 @@ enum Input {
 #[derive(Clone, Copy, Debug)]
 enum Command {
     Release,
-    Verify,
+    Verify(u64),
 }
 
 /// How another thread asks.
@@ -64,8 +73,8 @@ impl Mailbox {
         let _already_over = self.0.send(Input::Command(Command::Release));
     }
 
-    pub(crate) fn verify(&self) {
-        let _already_over = self.0.send(Input::Command(Command::Verify));
+    pub(crate) fn verify(&self, look: u64) {
+        let _already_over = self.0.send(Input::Command(Command::Verify(look)));
     }
 }
 
@@ -84,6 +93,7 @@ impl Client {
             outbox,
             awaited: None,
             last_error: None,
+            looks: Looks::default(),
             is_stopping: false,
         }
     }
@@ -125,7 +135,7 @@ impl Claim {
 
     /// Reads the record before something critical: see [`lease_proto::Claim::verify`].
     pub fn verify(&mut self) {
-        self.proto.verify(self.clock.now());
+        self.look(self.looks.begun);
     }
 
     /// Gives the Lease up: see [`lease_proto::Claim::release`].
@@ -161,6 +171,16 @@ impl Claim {
     /// Returns why the last request that got no answer got none.
     pub fn last_error(&self) -> Option<&Arc<TransportError>> {
         self.last_error.as_ref()
+    }
+
+    /// Asks for a look at the record, which [`looked`](Self::looked) numbers when it is told of.
+    pub(crate) fn look(&mut self, number: u64) {
+        self.looks.wanted = self.looks.wanted.max(Some(number));
+    }
+
+    /// Returns the latest look that a `Verified` told of now answers.
+    pub(crate) fn looked(&self) -> u64 {
+        self.looks.begun
     }
 
     pub(crate) fn mailbox(&self) -> Mailbox {
@@ -229,6 +249,14 @@ impl Claim {
 
     /// Waits for an outcome, a command, or `until`.
     fn wait(&mut self, until: Instant) {
+        if self.awaited.is_none()
+            && let Some(look) = self.looks.wanted.take()
+        {
+            // Not before: the answer to a request that was under way tells how things stood earlier.
+            self.looks.begun = look;
+            self.proto.verify(self.clock.now());
+            return;
+        }
         // Timers stop while the machine is suspended and the clock does not, so it is looked at often.
         let timeout = until.saturating_duration_since(self.clock.now()).min(TICK);
         if let Ok(input) = self.inbox.recv_timeout(timeout) {
@@ -240,7 +268,7 @@ impl Claim {
         let now = self.clock.now();
         match input {
             Input::Command(Command::Release) => self.stop(),
-            Input::Command(Command::Verify) => self.proto.verify(now),
+            Input::Command(Command::Verify(look)) => self.look(look),
             Input::Outcome(id, outcome) => {
                 // An answer to a request that is over tells nothing, and neither does its failure.
                 if self.awaited.take_if(|awaited| awaited.id == id).is_none() {

@@ -96,7 +96,7 @@ impl Keeper {
             thread: None,
         };
         if let Some(grant) = claim.grant() {
-            shared.note(&Event::Acquired(grant), None);
+            shared.note(&Event::Acquired(grant), &claim);
         }
         let run = move || {
             // Whatever happens, nobody may believe in a Lease that is not kept any more.
@@ -202,7 +202,7 @@ impl Drop for Keeper {
 fn run(mut claim: Claim, shared: &Shared, plan: Plan) {
     loop {
         while let Some(event) = claim.next_event() {
-            shared.note(&event, claim.last_error());
+            shared.note(&event, &claim);
             // Once only: a release that is refused says the same, and is over.
             if plan.is_ended_by(&event) && !shared.has_acquired() && !claim.is_stopping() {
                 claim.stop();

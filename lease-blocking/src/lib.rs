@@ -22,7 +22,7 @@ pub use clock::Clock;
 #[cfg(feature = "embedded")]
 pub use embedded::{EmbeddedError, default_directory};
 pub use error::Error;
-pub use guard::Guard;
+pub use guard::{Guard, VerifyError};
 pub use keeper::Keeper;
 pub use lease_proto as proto;
 #[cfg(feature = "kubeconfig")]

@@ -28,6 +28,15 @@ pub struct Claim {
     clock: Clock,
     in_flight: Option<InFlight>,
     last_error: Option<Arc<TransportError>>,
+    looks: Looks,
+}
+
+/// Looks at the record that were asked for, by number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looks {
+    wanted: Option<u64>,
+    /// The latest that the next answer to a look will do for.
+    begun: u64,
 }
 
 /// The request whose outcome is awaited.
@@ -52,6 +61,7 @@ impl Client {
             clock,
             in_flight: None,
             last_error: None,
+            looks: Looks::default(),
         }
     }
 
@@ -95,7 +105,7 @@ impl Claim {
 
     /// Reads the record before something critical: see [`lease_proto::Claim::verify`].
     pub fn verify(&mut self) {
-        self.proto.verify(self.clock.now());
+        self.look(self.looks.begun);
     }
 
     /// Gives the Lease up: see [`lease_proto::Claim::release`].
@@ -133,6 +143,16 @@ impl Claim {
         self.last_error.as_ref()
     }
 
+    /// Asks for a look at the record, which [`looked`](Self::looked) numbers when it is told of.
+    pub(crate) fn look(&mut self, number: u64) {
+        self.looks.wanted = self.looks.wanted.max(Some(number));
+    }
+
+    /// Returns the latest look that a `Verified` told of now answers.
+    pub(crate) fn looked(&self) -> u64 {
+        self.looks.begun
+    }
+
     fn send(&mut self, request: Request) {
         let Request {
             id,
@@ -167,6 +187,14 @@ impl Claim {
 
     /// Waits for the outcome of the request in flight, or for `until`.
     async fn wait(&mut self, until: Instant) {
+        if self.in_flight.is_none()
+            && let Some(look) = self.looks.wanted.take()
+        {
+            // Not before: the answer to a request that was under way tells how things stood earlier.
+            self.looks.begun = look;
+            self.proto.verify(self.clock.now());
+            return;
+        }
         // Timers stop while the machine is suspended and the clock does not, so it is looked at often.
         let timeout = until.saturating_duration_since(self.clock.now()).min(TICK);
         let Ok((id, outcome)) = tokio::time::timeout(timeout, self.outcome()).await else {

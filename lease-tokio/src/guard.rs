@@ -1,6 +1,10 @@
 //! A Lease that is held: renewed in the background, released when dropped.
 
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
@@ -224,28 +228,28 @@ impl Guard {
 
     /// Reads the record, and returns only if it still names this claimant.
     ///
+    /// What was read by an earlier call, or for another reason, does not count. Waits no longer than the grant that
+    /// stands now.
+    ///
     /// # Errors
     ///
-    /// Says why the Lease is not held any more; at the latest when the grant ends.
+    /// Says why the Lease is not held any more, or that the record could not be read.
     ///
     /// # Cancel safety
     ///
     /// The look goes on in the background.
-    pub async fn verify(&self) -> Result<(), Lost> {
+    pub async fn verify(&self) -> Result<(), VerifyError> {
         let shared = self.keeper.shared();
-        let before = shared.ledger().verified();
-        self.keeper.verify();
-        while self.is_held() {
-            let until = Clock::new().now() + self.remaining();
-            let answered = shared.wait(Some(until), |ledger| {
-                let is_over = ledger.has_ended() || ledger.loss().is_some();
-                (is_over || ledger.verified() != before).then_some(())
-            });
-            if answered.await.is_some() {
-                break;
-            }
-        }
-        self.check()
+        let until = Clock::new().now() + self.remaining();
+        let look = shared.ask();
+        self.keeper.verify(look);
+        let answered = shared.wait(Some(until), |ledger| {
+            let is_over = ledger.has_ended() || ledger.loss().is_some();
+            (is_over || shared.has_looked(look)).then_some(())
+        });
+        let answered = answered.await;
+        self.check()?;
+        answered.ok_or(VerifyError::Unanswered)
     }
 
     /// Gives the Lease up, and waits until that is over, no longer than the renew deadline.
@@ -266,5 +270,32 @@ impl Guard {
             .loss()
             .cloned()
             .unwrap_or(Loss::Expired)
+    }
+}
+
+/// Why a look at the record did not confirm that the Lease is held.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VerifyError {
+    /// It is not held any more.
+    Lost(Lost),
+    /// The record could not be read in time. The Lease is still held, as far as is known.
+    Unanswered,
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(lost) => lost.fmt(f),
+            Self::Unanswered => f.write_str("the lease's record could not be read in time"),
+        }
+    }
+}
+
+impl Error for VerifyError {}
+
+impl From<Lost> for VerifyError {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
     }
 }

@@ -25,7 +25,7 @@ pub struct Keeper {
 #[derive(Clone, Copy, Debug)]
 enum Command {
     Release,
-    Verify,
+    Verify(u64),
 }
 
 impl Client {
@@ -95,7 +95,7 @@ impl Keeper {
         let shared = Arc::new(Shared::new());
         let (commands, inbox) = mpsc::unbounded_channel();
         if let Some(grant) = claim.grant() {
-            shared.note(&Event::Acquired(grant), None);
+            shared.note(&Event::Acquired(grant), &claim);
         }
         let keeper = Self {
             shared: Arc::clone(&shared),
@@ -187,8 +187,8 @@ impl Keeper {
         &self.shared
     }
 
-    pub(crate) fn verify(&self) {
-        let _already_over = self.commands.send(Command::Verify);
+    pub(crate) fn verify(&self, look: u64) {
+        let _already_over = self.commands.send(Command::Verify(look));
     }
 }
 
@@ -225,7 +225,7 @@ impl Task {
                 biased;
                 event = self.claim.next_event() => match event {
                     Some(event) => {
-                        shared.note(&event, self.claim.last_error());
+                        shared.note(&event, &self.claim);
                         // Once only: a release that is refused says the same, and is over.
                         if plan.is_ended_by(&event) && !shared.has_acquired() && !self.is_stopping {
                             self.stop();
@@ -253,7 +253,7 @@ impl Task {
 
     fn take(&mut self, command: Option<Command>) {
         match command {
-            Some(Command::Verify) => self.claim.verify(),
+            Some(Command::Verify(look)) => self.claim.look(look),
             // The keeper was dropped, or asks.
             Some(Command::Release) | None => self.stop(),
         }

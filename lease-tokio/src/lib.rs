@@ -18,7 +18,7 @@ pub use claim::Claim;
 pub use client::{Client, ClientBuilder, is_in_cluster};
 pub use clock::Clock;
 pub use error::Error;
-pub use guard::Guard;
+pub use guard::{Guard, VerifyError};
 pub use keeper::Keeper;
 pub use lease_proto as proto;
 #[cfg(feature = "kubeconfig")]

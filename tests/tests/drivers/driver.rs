@@ -23,14 +23,15 @@ pub(crate) trait Driver: Clone {
     fn keep(&self, config: Config) -> Self::Keeper;
 }
 
-pub(crate) trait Guard: Send + 'static {
+pub(crate) trait Guard: Send + Sync + 'static {
     fn is_held(&self) -> bool;
     fn remaining(&self) -> Duration;
     fn check(&self) -> Result<(), Lost>;
     fn token(&self) -> u128;
     fn identity(&self) -> String;
     fn wait_lost(&self, timeout: Duration) -> Option<Loss>;
-    fn verify(&self) -> Result<(), Lost>;
+    /// Without a loss if the record could not be read.
+    fn verify(&self) -> Result<(), Option<Loss>>;
     fn release(self) -> Option<Released>;
 }
 
@@ -129,9 +130,12 @@ macro_rules! twins {
                 $wait
             }
 
-            fn verify(&self) -> Result<(), Lost> {
+            fn verify(&self) -> Result<(), Option<Loss>> {
                 let $future = self.verify();
-                $wait
+                $wait.map_err(|error| match error {
+                    $driver::VerifyError::Lost(lost) => Some(lost.loss().clone()),
+                    _ => None,
+                })
             }
 
             fn release(self) -> Option<Released> {

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Fail,
     /// The server carries it out, and the answer is lost.
     LoseAnswer,
+    /// The server answers at once, and its answer is on the way for so long.
+    Late(Duration),
     /// The server answers with this code instead.
     Answer(u16),
 }
@@ -38,7 +40,8 @@ struct State {
     server: ApiServer,
     /// For the next requests of this method, if one is named; the last one stays if it is to.
     faults: VecDeque<(Option<Method>, Fault)>,
-    always: Option<Fault>,
+    /// For all others, or all others of this method.
+    always: Option<(Option<Method>, Fault)>,
     asked: Vec<Method>,
 }
 
@@ -59,11 +62,21 @@ impl Fabric {
 
     /// Does this to every request from now on.
     pub(crate) fn always(&self, fault: Option<Fault>) {
-        self.state().always = fault;
+        self.state().always = fault.map(|fault| (None, fault));
+    }
+
+    /// Does this to every request with `method` from now on.
+    pub(crate) fn always_to(&self, method: Method, fault: Fault) {
+        self.state().always = Some((Some(method), fault));
     }
 
     pub(crate) fn asked(&self) -> Vec<Method> {
         self.state().asked.clone()
+    }
+
+    pub(crate) fn count(&self, method: &Method) -> usize {
+        let asked = self.asked();
+        asked.iter().filter(|asked| *asked == method).count()
     }
 
     pub(crate) fn record(&self) -> Option<Lease> {
@@ -89,12 +102,12 @@ impl Fabric {
         assert!(answer.status().is_success(), "{answer:?}");
     }
 
-    /// Carries one request; `Err` says for how long no answer comes.
+    /// Carries one request, and says how long its outcome is on the way.
     pub(crate) fn carry(
         &self,
         request: &http::Request<Vec<u8>>,
         timeout: Duration,
-    ) -> Result<http::Response<Vec<u8>>, (Duration, TransportError)> {
+    ) -> (Duration, Result<http::Response<Vec<u8>>, TransportError>) {
         let mut state = self.state();
         state.asked.push(request.method().clone());
         let concerns = |(method, _): &(Option<Method>, Fault)| {
@@ -104,32 +117,36 @@ impl Fabric {
         };
         let fault = match state.faults.iter().position(concerns) {
             Some(at) => state.faults.remove(at).map(|(_, fault)| fault),
-            None => state.always,
+            None => {
+                let always = state.always.as_ref().filter(|always| concerns(always));
+                always.map(|(_, fault)| *fault)
+            }
         };
         let lost = || TransportError::Other("as the test wants it".into());
+        let at_once = Duration::ZERO;
         match fault {
-            Some(Fault::Hang) => Err((timeout + Duration::from_millis(500), lost())),
+            Some(Fault::Hang) => (timeout + Duration::from_millis(500), Err(lost())),
+            Some(Fault::Fail) => (at_once, Err(lost())),
             Some(Fault::Panic) => {
                 drop(state);
                 panic!("as the test wants it");
             }
-            Some(Fault::Fail) => Err((Duration::ZERO, lost())),
             Some(Fault::Answer(code)) => {
                 let status = format!(
                     r#"{{"kind":"Status","code":{code},"message":"as the test wants it"}}"#
                 );
                 let mut answer = http::Response::new(status.into_bytes());
                 *answer.status_mut() = StatusCode::from_u16(code).unwrap_or_default();
-                Ok(answer)
+                (at_once, Ok(answer))
             }
-            Some(Fault::LoseAnswer) | None => {
+            Some(Fault::LoseAnswer | Fault::Late(_)) | None => {
                 let Answer::Whole(answer) = state.server.handle(request, SystemTime::now()) else {
                     panic!("nothing is watched");
                 };
-                if fault.is_some() {
-                    Err((Duration::ZERO, lost()))
-                } else {
-                    Ok(answer)
+                match fault {
+                    Some(Fault::LoseAnswer) => (at_once, Err(lost())),
+                    Some(Fault::Late(after)) => (after, Ok(answer)),
+                    _ => (at_once, Ok(answer)),
                 }
             }
         }
@@ -146,10 +163,9 @@ impl lease_blocking::Transport for Fabric {
         request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        self.carry(&request, timeout).map_err(|(after, error)| {
-            thread::sleep(after);
-            error
-        })
+        let (after, outcome) = self.carry(&request, timeout);
+        thread::sleep(after);
+        outcome
     }
 }
 
@@ -161,15 +177,12 @@ impl lease_tokio::Transport for Fabric {
     ) -> lease_tokio::BoxFuture<'_, Result<http::Response<Vec<u8>>, TransportError>> {
         Box::pin(async move {
             // So that there is a point at which a future can be dropped after the request has been sent.
-            let outcome = self.carry(&request, timeout);
+            let (after, outcome) = self.carry(&request, timeout);
             tokio::task::yield_now().await;
-            match outcome {
-                Ok(answer) => Ok(answer),
-                Err((after, error)) => {
-                    tokio::time::sleep(after).await;
-                    Err(error)
-                }
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
             }
+            outcome
         })
     }
 }

@@ -30,6 +30,12 @@ fn config(identity: &str, millis: u64) -> Config {
         .unwrap()
 }
 
+fn taken_over() -> Loss {
+    Loss::TakenOver {
+        by: "other".to_owned(),
+    }
+}
+
 fn await_that(mut holds: impl FnMut() -> bool, what: &str) {
     let until = Instant::now() + SOON;
     while !holds() {
@@ -68,6 +74,8 @@ scenarios! {
     a_transport_that_panics_costs_one_answer
     a_lost_answer_to_the_acquiring_write_is_settled
     a_look_finds_a_successor
+    a_look_is_not_answered_by_what_was_read_before
+    a_look_at_what_cannot_be_read_is_bounded
     a_keeper_begins_again_after_a_loss
     a_keeper_that_is_stopped_tells_so_and_ends
     a_keeper_that_is_stopped_between_two_tenures_frees_what_it_wrote
@@ -89,29 +97,12 @@ fn a_guard_renews_and_its_release_clears_the_record<D: Driver>() {
             .number()
             .unwrap()
     );
-    await_that(
-        || {
-            fabric
-                .asked()
-                .iter()
-                .filter(|method| *method == Method::PUT)
-                .count()
-                >= 3
-        },
-        "three renewals",
-    );
+    await_that(|| fabric.count(&Method::PUT) >= 3, "three renewals");
     assert!(guard.is_held() && guard.check().is_ok() && guard.remaining() > Duration::ZERO);
     let later = fabric.record().unwrap();
     assert_eq!(later.spec.acquire_time, first.spec.acquire_time);
     assert_ne!(later.spec.renew_time, first.spec.renew_time);
-    assert!(
-        fabric
-            .asked()
-            .iter()
-            .filter(|method| *method == Method::GET)
-            .count()
-            == 1
-    );
+    assert_eq!(fabric.count(&Method::GET), 1);
     assert_eq!(guard.release(), Some(Released::Cleared));
     assert_eq!(fabric.holder(), None);
 }
@@ -218,12 +209,7 @@ fn a_deletion_a_take_over_and_an_annotation_are_told_apart<D: Driver>() {
 
     let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
     fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
-    assert_eq!(
-        guard.wait_lost(SOON),
-        Some(Loss::TakenOver {
-            by: "other".to_owned()
-        })
-    );
+    assert_eq!(guard.wait_lost(SOON), Some(taken_over()));
     drop(guard);
     assert_eq!(fabric.holder().as_deref(), Some("other"));
 }
@@ -302,11 +288,10 @@ fn a_transport_that_panics_costs_one_answer<D: Driver>() {
         .unwrap();
     let begun = Instant::now();
     let guard = D::over(&fabric).acquire(slow).unwrap();
-    let renewals = || {
-        let asked = fabric.asked();
-        asked.iter().filter(|method| *method == Method::PUT).count()
-    };
-    await_that(|| renewals() >= 2, "a renewal after the one that panicked");
+    await_that(
+        || fabric.count(&Method::PUT) >= 2,
+        "a renewal after the one that panicked",
+    );
     assert!(begun.elapsed() < SOON && guard.is_held());
     assert_eq!(guard.release(), Some(Released::Cleared));
 }
@@ -325,13 +310,33 @@ fn a_look_finds_a_successor<D: Driver>() {
     assert_eq!(guard.verify(), Ok(()));
     fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
     assert!(guard.is_held(), "nobody has looked yet");
-    assert_eq!(
-        guard.verify().unwrap_err().loss(),
-        &Loss::TakenOver {
-            by: "other".to_owned()
-        }
-    );
+    assert_eq!(guard.verify(), Err(Some(taken_over())));
     assert!(!guard.is_held());
+}
+
+fn a_look_is_not_answered_by_what_was_read_before<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 60_000)).unwrap();
+    fabric.once(Method::GET, Fault::Late(Duration::from_secs(1)));
+    let reads = fabric.count(&Method::GET);
+    thread::scope(|scope| {
+        let earlier = scope.spawn(|| guard.verify());
+        await_that(|| fabric.count(&Method::GET) > reads, "the earlier look");
+        fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
+        assert_eq!(guard.verify(), Err(Some(taken_over())));
+        // It may have been told of the one or of the other.
+        let _either = earlier.join().unwrap();
+    });
+}
+
+fn a_look_at_what_cannot_be_read_is_bounded<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    fabric.always_to(Method::GET, Fault::Answer(403));
+    assert_eq!(guard.verify(), Err(None));
+    assert!(guard.is_held(), "it is renewed all the same");
+    fabric.always(None);
+    assert_eq!(guard.verify(), Ok(()));
 }
 
 fn a_keeper_begins_again_after_a_loss<D: Driver>() {

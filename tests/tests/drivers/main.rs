@@ -71,7 +71,7 @@ scenarios! {
 
 fn a_guard_renews_and_its_release_clears_the_record<D: Driver>() {
     let fabric = Fabric::new();
-    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
     assert_eq!(fabric.holder(), Some(guard.identity()));
     assert!(guard.identity().starts_with("me_"));
     let first = fabric.record().unwrap();
@@ -204,7 +204,7 @@ fn a_release_is_bounded_while_a_request_hangs<D: Driver>() {
 
 fn a_deletion_a_take_over_and_an_annotation_are_told_apart<D: Driver>() {
     let fabric = Fabric::new();
-    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
     fabric.third_party(Method::PATCH, r#"{"metadata":{"annotations":{"a":"b"}}}"#);
     assert_eq!(guard.wait_lost(Duration::from_millis(1_500)), None);
     assert_eq!(fabric.record().unwrap().metadata.annotations().len(), 1);
@@ -212,7 +212,7 @@ fn a_deletion_a_take_over_and_an_annotation_are_told_apart<D: Driver>() {
     assert_eq!(guard.wait_lost(SOON), Some(Loss::Deleted));
     assert_eq!(fabric.holder(), None);
 
-    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
     fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
     assert_eq!(
         guard.wait_lost(SOON),
@@ -283,7 +283,7 @@ fn a_look_finds_a_successor<D: Driver>() {
 
 fn a_keeper_begins_again_after_a_loss<D: Driver>() {
     let fabric = Fabric::new();
-    let keeper = D::over(&fabric).keep(config("me", 1_500));
+    let keeper = D::over(&fabric).keep(config("me", 3_000));
     assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
     fabric.third_party(Method::DELETE, "");
     loop {

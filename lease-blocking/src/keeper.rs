@@ -192,10 +192,10 @@ fn run(mut claim: Claim, shared: &Shared, again: bool) {
         }
         // Whoever has just lost it must not begin again without a pause.
         claim.rest(claim.config().retry_period());
-        if claim.is_stopping() {
-            return;
+        // Told to stop meanwhile, it has begun to free what it may have written: that is driven to its end as well.
+        if !claim.is_stopping() {
+            claim.acquire(Patience::Forever);
         }
-        claim.acquire(Patience::Forever);
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
-use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost};
+use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, VerifyError};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -222,30 +222,32 @@ impl Guard {
         self.keeper.next_event().await
     }
 
-    /// Reads the record, and returns only if it still names this claimant.
+    /// Reads the record, and returns once it is known to name this claimant still.
     ///
     /// # Errors
     ///
-    /// Says why the Lease is not held any more; at the latest when the grant ends.
+    /// Says why the Lease is not held any more, or that no answer came before the grant ended that it had when this was
+    /// called, whether or not that has been renewed.
     ///
     /// # Cancel safety
     ///
     /// The look goes on in the background.
-    pub async fn verify(&self) -> Result<(), Lost> {
+    pub async fn verify(&self) -> Result<(), VerifyError> {
         let shared = self.keeper.shared();
         let before = shared.ledger().verified();
+        let until = Clock::new().now() + self.remaining();
         self.keeper.verify();
-        while self.is_held() {
-            let until = Clock::new().now() + self.remaining();
-            let answered = shared.wait(Some(until), |ledger| {
-                let is_over = ledger.has_ended() || ledger.loss().is_some();
-                (is_over || ledger.verified() != before).then_some(())
-            });
-            if answered.await.is_some() {
-                break;
-            }
+        let answer = shared.wait(Some(until), |ledger| {
+            let is_over = ledger.has_ended() || ledger.loss().is_some();
+            (is_over || ledger.verified() != before).then_some(())
+        });
+        let answered = answer.await.is_some();
+        self.check().map_err(VerifyError::Lost)?;
+        if answered {
+            Ok(())
+        } else {
+            Err(VerifyError::NoAnswer)
         }
-        self.check()
     }
 
     /// Gives the Lease up, and waits until that is over, no longer than the renew deadline.

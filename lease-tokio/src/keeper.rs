@@ -193,10 +193,10 @@ impl Task {
             }
             // Whoever has just lost it must not begin again without a pause.
             self.rest().await;
-            if self.is_stopping {
-                return;
+            // Told to stop meanwhile, it has begun to free what it may have written: that is driven to its end as well.
+            if !self.is_stopping {
+                self.claim.acquire(Patience::Forever);
             }
-            self.claim.acquire(Patience::Forever);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use lease_proto::{AcquireError, Config, Event, Grant, Loss, Lost, Released};
+use lease_proto::{AcquireError, Config, Event, Grant, Loss, Lost, Released, VerifyError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::fabric::Fabric;
@@ -30,7 +30,7 @@ pub(crate) trait Guard: Send + 'static {
     fn token(&self) -> u128;
     fn identity(&self) -> String;
     fn wait_lost(&self, timeout: Duration) -> Option<Loss>;
-    fn verify(&self) -> Result<(), Lost>;
+    fn verify(&self) -> Result<(), VerifyError>;
     fn release(self) -> Option<Released>;
 }
 
@@ -129,7 +129,7 @@ macro_rules! twins {
                 $wait
             }
 
-            fn verify(&self) -> Result<(), Lost> {
+            fn verify(&self) -> Result<(), VerifyError> {
                 let $future = self.verify();
                 $wait
             }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::Method;
-use lease_proto::{AcquireError, Config, Event, Failure, Loss, Released};
+use lease_proto::{AcquireError, Config, Event, Failure, Loss, Lost, Released, VerifyError};
 
 use self::{
     driver::{Driver, Guard, Keeper},
@@ -65,6 +65,8 @@ scenarios! {
     a_server_that_fails_is_said_to
     a_lost_answer_to_the_acquiring_write_is_settled
     a_look_finds_a_successor
+    a_look_without_an_answer_is_bounded_and_costs_nothing
+    a_keeper_stopped_after_a_loss_frees_what_it_may_have_written
     a_keeper_begins_again_after_a_loss
     a_keeper_that_is_stopped_tells_so_and_ends
 }
@@ -272,13 +274,33 @@ fn a_look_finds_a_successor<D: Driver>() {
     assert_eq!(guard.verify(), Ok(()));
     fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
     assert!(guard.is_held(), "nobody has looked yet");
-    assert_eq!(
-        guard.verify().unwrap_err().loss(),
-        &Loss::TakenOver {
-            by: "other".to_owned()
-        }
-    );
+    let loss = Loss::TakenOver {
+        by: "other".to_owned(),
+    };
+    assert_eq!(guard.verify(), Err(VerifyError::Lost(Lost::new(loss))));
     assert!(!guard.is_held());
+}
+
+fn a_look_without_an_answer_is_bounded_and_costs_nothing<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
+    for _ in 0..20 {
+        fabric.once(Method::GET, Fault::Answer(403));
+    }
+    assert_eq!(guard.verify(), Err(VerifyError::NoAnswer));
+    assert!(guard.is_held(), "it was renewed meanwhile");
+}
+
+fn a_keeper_stopped_after_a_loss_frees_what_it_may_have_written<D: Driver>() {
+    let fabric = Fabric::new();
+    let keeper = D::over(&fabric).keep(config("me", 3_000));
+    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
+    fabric.always(Some(Fault::LoseAnswer));
+    while !matches!(keeper.next_event(), Some(Event::Lost(Loss::Expired))) {}
+    assert!(fabric.holder().is_some());
+    fabric.always(None);
+    assert_eq!(keeper.release(), Some(Released::Cleared));
+    assert_eq!(fabric.holder(), None);
 }
 
 fn a_keeper_begins_again_after_a_loss<D: Driver>() {

@@ -222,7 +222,11 @@ impl Task {
     fn reflect(&mut self, event: &Event, shared: &Shared, again: bool) {
         let error = match event {
             Event::GaveUp(why) => AcquireError::new(why.clone(), self.claim.last_error().cloned()),
-            Event::Failed(failure) if !again && !self.claim.is_held() => {
+            // Only what ends a campaign: a release that is refused says the same, and must not begin another one.
+            Event::Failed(failure)
+                if !again && !self.is_stopping && shared.ledger().acquired().is_none() =>
+            {
+                self.is_stopping = true;
                 self.claim.release();
                 AcquireError::Failed(failure.clone())
             }

@@ -65,6 +65,7 @@ scenarios! {
     a_server_that_fails_is_said_to
     a_lost_answer_to_the_acquiring_write_is_settled
     a_look_finds_a_successor
+    a_release_that_is_refused_ends
     a_look_without_an_answer_is_bounded_and_costs_nothing
     a_keeper_stopped_after_a_loss_frees_what_it_may_have_written
     a_keeper_begins_again_after_a_loss
@@ -279,6 +280,17 @@ fn a_look_finds_a_successor<D: Driver>() {
     };
     assert_eq!(guard.verify(), Err(VerifyError::Lost(Lost::new(loss))));
     assert!(!guard.is_held());
+}
+
+fn a_release_that_is_refused_ends<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
+    fabric.always(Some(Fault::Answer(403)));
+    assert_eq!(guard.release(), Some(Released::Unconfirmed));
+    let asked = fabric.asked().len();
+    assert!(asked < 10, "{asked} requests");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(fabric.asked().len(), asked, "it goes on");
 }
 
 fn a_look_without_an_answer_is_bounded_and_costs_nothing<D: Driver>() {

@@ -213,7 +213,7 @@ fn run(mut claim: Claim, shared: &Shared, plan: Plan) {
         }
         // Whoever has just lost it must not begin again without a pause.
         claim.rest(claim.config().retry_period());
-        // Whoever is told to stop meanwhile still has to free what it wrote.
+        // Told to stop meanwhile, it has begun to free what it may have written: that is driven to its end as well.
         if !claim.is_stopping() {
             claim.acquire(Patience::Forever);
         }

@@ -22,12 +22,12 @@ pub use clock::Clock;
 #[cfg(feature = "embedded")]
 pub use embedded::{EmbeddedError, default_directory};
 pub use error::Error;
-pub use guard::{Guard, VerifyError};
+pub use guard::Guard;
 pub use keeper::Keeper;
 pub use lease_proto as proto;
 #[cfg(feature = "kubeconfig")]
 pub use lease_proto::access::KubeconfigOptions;
 pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
 pub use lease_proto::plain::{ApiError, Preconditions};
-pub use lease_proto::{AcquireError, Lost};
+pub use lease_proto::{AcquireError, Lost, VerifyError};
 pub use transport::Transport;

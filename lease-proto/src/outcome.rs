@@ -124,3 +124,27 @@ impl fmt::Display for Lost {
 }
 
 impl Error for Lost {}
+
+/// It is not known that the Lease is still held.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VerifyError {
+    /// It is not held any more.
+    Lost(Lost),
+    /// The record could not be read in time; the grant says nothing of that.
+    NoAnswer,
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(lost) => lost.fmt(f),
+            Self::NoAnswer => f.write_str(
+                "the record of the lease could not be read in time; check that the API server answers, and that the verb \
+                 \"get\" is granted",
+            ),
+        }
+    }
+}
+
+impl Error for VerifyError {}

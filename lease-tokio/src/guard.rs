@@ -1,14 +1,10 @@
 //! A Lease that is held: renewed in the background, released when dropped.
 
-use std::{
-    error::Error,
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
-use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, keeper::Plan};
+use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, VerifyError, keeper::Plan};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -226,14 +222,14 @@ impl Guard {
         self.keeper.next_event().await
     }
 
-    /// Reads the record, and returns only if it still names this claimant.
+    /// Reads the record, and returns once it is known to name this claimant still.
     ///
-    /// What was read by an earlier call, or for another reason, does not count. Waits no longer than the grant that
-    /// stands now.
+    /// What was read for an earlier call, or for another reason, does not count.
     ///
     /// # Errors
     ///
-    /// Says why the Lease is not held any more, or that the record could not be read.
+    /// Says why the Lease is not held any more, or that no answer came before the grant ended that it had when this was
+    /// called, whether or not that has been renewed.
     ///
     /// # Cancel safety
     ///
@@ -243,13 +239,17 @@ impl Guard {
         let until = Clock::new().now() + self.remaining();
         let look = shared.ask();
         self.keeper.verify(look);
-        let answered = shared.wait(Some(until), |ledger| {
+        let answer = shared.wait(Some(until), |ledger| {
             let is_over = ledger.has_ended() || ledger.loss().is_some();
             (is_over || shared.has_looked(look)).then_some(())
         });
-        let answered = answered.await;
-        self.check()?;
-        answered.ok_or(VerifyError::Unanswered)
+        let answered = answer.await.is_some();
+        self.check().map_err(VerifyError::Lost)?;
+        if answered {
+            Ok(())
+        } else {
+            Err(VerifyError::NoAnswer)
+        }
     }
 
     /// Gives the Lease up, and waits until that is over, no longer than the renew deadline.
@@ -270,32 +270,5 @@ impl Guard {
             .loss()
             .cloned()
             .unwrap_or(Loss::Expired)
-    }
-}
-
-/// Why a look at the record did not confirm that the Lease is held.
-#[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum VerifyError {
-    /// It is not held any more.
-    Lost(Lost),
-    /// The record could not be read in time. The Lease is still held, as far as is known.
-    Unanswered,
-}
-
-impl fmt::Display for VerifyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lost(lost) => lost.fmt(f),
-            Self::Unanswered => f.write_str("the lease's record could not be read in time"),
-        }
-    }
-}
-
-impl Error for VerifyError {}
-
-impl From<Lost> for VerifyError {
-    fn from(lost: Lost) -> Self {
-        Self::Lost(lost)
     }
 }

@@ -210,7 +210,7 @@ impl Task {
             }
             // Whoever has just lost it must not begin again without a pause.
             self.rest().await;
-            // Whoever is told to stop meanwhile still has to free what it wrote.
+            // Told to stop meanwhile, it has begun to free what it may have written: that is driven to its end as well.
             if !self.is_stopping {
                 self.claim.acquire(Patience::Forever);
             }

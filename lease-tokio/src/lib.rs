@@ -18,12 +18,12 @@ pub use claim::Claim;
 pub use client::{Client, ClientBuilder, is_in_cluster};
 pub use clock::Clock;
 pub use error::Error;
-pub use guard::{Guard, VerifyError};
+pub use guard::Guard;
 pub use keeper::Keeper;
 pub use lease_proto as proto;
 #[cfg(feature = "kubeconfig")]
 pub use lease_proto::access::KubeconfigOptions;
 pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
 pub use lease_proto::plain::{ApiError, Preconditions};
-pub use lease_proto::{AcquireError, Lost};
+pub use lease_proto::{AcquireError, Lost, VerifyError};
 pub use transport::{BoxFuture, Transport};

@@ -47,7 +47,7 @@ fn several_at_once_run_one_after_the_other() {
     let place = Place::new();
     let script = "echo begin >> log; sleep 0.3; echo end >> log";
     let started: Vec<_> = (0..3)
-        .map(|_| place.start(&["run", "a", "--ttl", "3s", "--", "sh", "-c", script]))
+        .map(|_| place.start(&["run", "a", "--ttl", "10s", "--", "sh", "-c", script]))
         .collect();
     for started in started {
         started.end().with(0);
@@ -102,13 +102,13 @@ fn waiting_is_bounded_and_can_be_interrupted() {
 fn signals_are_passed_on_and_the_lease_is_released_after_the_program_has_ended() {
     let place = Place::new();
     let script = "trap 'echo told >> log; sleep 0.3; echo done >> log; exit 7' TERM; echo held >> log; while :; do sleep 0.05; done";
-    let holder = place.start(&["run", "a", "--ttl", "5s", "--", "sh", "-c", script]);
+    let holder = place.start(&["run", "a", "--ttl", "10s", "--", "sh", "-c", script]);
     place.await_text("log", "held");
     let next = place.start(&[
         "run",
         "a",
         "--ttl",
-        "5s",
+        "10s",
         "--",
         "sh",
         "-c",
@@ -125,7 +125,7 @@ fn a_lost_lease_kills_the_program_and_all_that_it_started() {
     let place = Place::new();
     let script =
         "trap '' TERM; (trap '' TERM; echo $$ > shell; exec sleep 61) & echo $! > grandchild; wait";
-    let holder = place.start(&["run", "a", "--ttl", "3s", "--", "sh", "-c", script]);
+    let holder = place.start(&["run", "a", "--ttl", "6s", "--", "sh", "-c", script]);
     await_that(|| !place.text("grandchild").is_empty(), "the grandchild");
     place
         .client()

@@ -2,7 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use lease_proto::{AcquireError, Config, Event, Grant, Loss, Lost, Released};
+use lease_proto::{AcquireError, Config, Event, Grant, Loss, Lost, Released, VerifyError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::fabric::Fabric;
@@ -30,8 +30,7 @@ pub(crate) trait Guard: Send + Sync + 'static {
     fn token(&self) -> u128;
     fn identity(&self) -> String;
     fn wait_lost(&self, timeout: Duration) -> Option<Loss>;
-    /// Without a loss if the record could not be read.
-    fn verify(&self) -> Result<(), Option<Loss>>;
+    fn verify(&self) -> Result<(), VerifyError>;
     fn release(self) -> Option<Released>;
 }
 
@@ -130,12 +129,9 @@ macro_rules! twins {
                 $wait
             }
 
-            fn verify(&self) -> Result<(), Option<Loss>> {
+            fn verify(&self) -> Result<(), VerifyError> {
                 let $future = self.verify();
-                $wait.map_err(|error| match error {
-                    $driver::VerifyError::Lost(lost) => Some(lost.loss().clone()),
-                    _ => None,
-                })
+                $wait
             }
 
             fn release(self) -> Option<Released> {

@@ -40,8 +40,7 @@ struct State {
     server: ApiServer,
     /// For the next requests of this method, if one is named; the last one stays if it is to.
     faults: VecDeque<(Option<Method>, Fault)>,
-    /// For all others, or all others of this method.
-    always: Option<(Option<Method>, Fault)>,
+    always: Option<Fault>,
     asked: Vec<Method>,
 }
 
@@ -62,12 +61,7 @@ impl Fabric {
 
     /// Does this to every request from now on.
     pub(crate) fn always(&self, fault: Option<Fault>) {
-        self.state().always = fault.map(|fault| (None, fault));
-    }
-
-    /// Does this to every request with `method` from now on.
-    pub(crate) fn always_to(&self, method: Method, fault: Fault) {
-        self.state().always = Some((Some(method), fault));
+        self.state().always = fault;
     }
 
     pub(crate) fn asked(&self) -> Vec<Method> {
@@ -117,10 +111,7 @@ impl Fabric {
         };
         let fault = match state.faults.iter().position(concerns) {
             Some(at) => state.faults.remove(at).map(|(_, fault)| fault),
-            None => {
-                let always = state.always.as_ref().filter(|always| concerns(always));
-                always.map(|(_, fault)| *fault)
-            }
+            None => state.always,
         };
         let lost = || TransportError::Other("as the test wants it".into());
         let at_once = Duration::ZERO;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::Method;
-use lease_proto::{AcquireError, Config, Event, Failure, Loss, Released};
+use lease_proto::{AcquireError, Config, Event, Failure, Loss, Lost, Released, VerifyError};
 
 use self::{
     driver::{Driver, Guard, Keeper},
@@ -68,22 +68,22 @@ scenarios! {
     a_release_is_bounded_while_a_request_hangs
     a_deletion_a_take_over_and_an_annotation_are_told_apart
     a_refusal_says_which_role_is_missing
-    a_release_that_is_refused_ends
     a_server_that_fails_is_said_to
     a_server_that_is_silent_is_said_to_be
     a_transport_that_panics_costs_one_answer
     a_lost_answer_to_the_acquiring_write_is_settled
     a_look_finds_a_successor
     a_look_is_not_answered_by_what_was_read_before
-    a_look_at_what_cannot_be_read_is_bounded
+    a_release_that_is_refused_ends
+    a_look_without_an_answer_is_bounded_and_costs_nothing
+    a_keeper_stopped_after_a_loss_frees_what_it_may_have_written
     a_keeper_begins_again_after_a_loss
     a_keeper_that_is_stopped_tells_so_and_ends
-    a_keeper_that_is_stopped_between_two_tenures_frees_what_it_wrote
 }
 
 fn a_guard_renews_and_its_release_clears_the_record<D: Driver>() {
     let fabric = Fabric::new();
-    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
     assert_eq!(fabric.holder(), Some(guard.identity()));
     assert!(guard.identity().starts_with("me_"));
     let first = fabric.record().unwrap();
@@ -199,7 +199,7 @@ fn a_release_is_bounded_while_a_request_hangs<D: Driver>() {
 
 fn a_deletion_a_take_over_and_an_annotation_are_told_apart<D: Driver>() {
     let fabric = Fabric::new();
-    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
     fabric.third_party(Method::PATCH, r#"{"metadata":{"annotations":{"a":"b"}}}"#);
     assert_eq!(guard.wait_lost(Duration::from_millis(1_500)), None);
     assert_eq!(fabric.record().unwrap().metadata.annotations().len(), 1);
@@ -207,7 +207,7 @@ fn a_deletion_a_take_over_and_an_annotation_are_told_apart<D: Driver>() {
     assert_eq!(guard.wait_lost(SOON), Some(Loss::Deleted));
     assert_eq!(fabric.holder(), None);
 
-    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
     fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
     assert_eq!(guard.wait_lost(SOON), Some(taken_over()));
     drop(guard);
@@ -234,15 +234,6 @@ fn a_refusal_says_which_role_is_missing<D: Driver>() {
         );
         assert!(error.advice().unwrap().contains("kind: Role"), "{error}");
     }
-}
-
-fn a_release_that_is_refused_ends<D: Driver>() {
-    let fabric = Fabric::new();
-    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
-    fabric.always(Some(Fault::Answer(403)));
-    assert_eq!(guard.release(), Some(Released::Unconfirmed));
-    let asked = fabric.asked();
-    assert!(asked.len() < 10, "{}", asked.len());
 }
 
 fn a_server_that_fails_is_said_to<D: Driver>() {
@@ -310,7 +301,8 @@ fn a_look_finds_a_successor<D: Driver>() {
     assert_eq!(guard.verify(), Ok(()));
     fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
     assert!(guard.is_held(), "nobody has looked yet");
-    assert_eq!(guard.verify(), Err(Some(taken_over())));
+    let lost = Lost::new(taken_over());
+    assert_eq!(guard.verify(), Err(VerifyError::Lost(lost)));
     assert!(!guard.is_held());
 }
 
@@ -323,25 +315,49 @@ fn a_look_is_not_answered_by_what_was_read_before<D: Driver>() {
         let earlier = scope.spawn(|| guard.verify());
         await_that(|| fabric.count(&Method::GET) > reads, "the earlier look");
         fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
-        assert_eq!(guard.verify(), Err(Some(taken_over())));
+        let lost = Lost::new(taken_over());
+        assert_eq!(guard.verify(), Err(VerifyError::Lost(lost)));
         // It may have been told of the one or of the other.
         let _either = earlier.join().unwrap();
     });
 }
 
-fn a_look_at_what_cannot_be_read_is_bounded<D: Driver>() {
+fn a_release_that_is_refused_ends<D: Driver>() {
     let fabric = Fabric::new();
-    let guard = D::over(&fabric).acquire(config("me", 1_500)).unwrap();
-    fabric.always_to(Method::GET, Fault::Answer(403));
-    assert_eq!(guard.verify(), Err(None));
-    assert!(guard.is_held(), "it is renewed all the same");
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
+    fabric.always(Some(Fault::Answer(403)));
+    assert_eq!(guard.release(), Some(Released::Unconfirmed));
+    let asked = fabric.asked().len();
+    assert!(asked < 10, "{asked} requests");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(fabric.asked().len(), asked, "it goes on");
+}
+
+fn a_look_without_an_answer_is_bounded_and_costs_nothing<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
+    for _ in 0..20 {
+        fabric.once(Method::GET, Fault::Answer(403));
+    }
+    assert_eq!(guard.verify(), Err(VerifyError::NoAnswer));
+    assert!(guard.is_held(), "it was renewed meanwhile");
+}
+
+fn a_keeper_stopped_after_a_loss_frees_what_it_may_have_written<D: Driver>() {
+    let fabric = Fabric::new();
+    let keeper = D::over(&fabric).keep(config("me", 3_000));
+    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
+    fabric.always(Some(Fault::LoseAnswer));
+    while !matches!(keeper.next_event(), Some(Event::Lost(Loss::Expired))) {}
+    assert!(fabric.holder().is_some());
     fabric.always(None);
-    assert_eq!(guard.verify(), Ok(()));
+    assert_eq!(keeper.release(), Some(Released::Cleared));
+    assert_eq!(fabric.holder(), None);
 }
 
 fn a_keeper_begins_again_after_a_loss<D: Driver>() {
     let fabric = Fabric::new();
-    let keeper = D::over(&fabric).keep(config("me", 1_500));
+    let keeper = D::over(&fabric).keep(config("me", 3_000));
     assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
     fabric.third_party(Method::DELETE, "");
     loop {
@@ -370,24 +386,5 @@ fn a_keeper_that_is_stopped_tells_so_and_ends<D: Driver>() {
         Some(Event::Released(Released::Cleared))
     );
     assert_eq!(keeper.next_event(), None);
-    assert_eq!(fabric.holder(), None);
-}
-
-fn a_keeper_that_is_stopped_between_two_tenures_frees_what_it_wrote<D: Driver>() {
-    let fabric = Fabric::new();
-    let slow = Config::builder("default", "leader", "me").whole_second_observers(false);
-    let slow = slow
-        .lease_duration(Duration::from_millis(4_500))
-        .renew_deadline(Duration::from_millis(2_500))
-        .retry_period(Duration::from_secs(2))
-        .build()
-        .unwrap();
-    let keeper = D::over(&fabric).keep(slow);
-    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
-    fabric.always(Some(Fault::LoseAnswer));
-    while keeper.next_event() != Some(Event::Lost(Loss::Expired)) {}
-    fabric.always(None);
-    assert!(fabric.holder().is_some(), "nobody else has taken it");
-    assert_eq!(keeper.release(), Some(Released::Cleared));
     assert_eq!(fabric.holder(), None);
 }

@@ -20,6 +20,23 @@ use crate::{Client, Clock, TransportError};
 ///
 /// Nothing happens but while [`next_event`](Self::next_event) is called; [`Keeper`](crate::Keeper) does that on a thread of
 /// its own. Dropping a claim that holds the Lease writes nothing: the Lease expires.
+///
+/// ```no_run
+/// use lease_blocking::{Client, proto::{Config, Event, Patience}};
+///
+/// let client = Client::try_default()?;
+/// let config = Config::builder(client.namespace(), "leader", "me").build()?;
+/// let mut claim = client.claim(config);
+/// claim.acquire(Patience::Forever);
+/// while let Some(event) = claim.next_event() {
+///     match event {
+///         Event::Acquired(grant) => println!("held, token {:?}", grant.token),
+///         Event::Renewed(_) => claim.release(),
+///         event => println!("{event:?}"),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Claim {
     proto: proto::Claim,

@@ -122,10 +122,16 @@ impl Keeper {
             .flatten()
     }
 
-    /// Waits for the next event, but not longer than `timeout`.
+    /// Waits for the next event, but not longer than `timeout`; `None` at once if the keeper has ended and all have been
+    /// taken.
     pub fn next_event_timeout(&self, timeout: Duration) -> Option<Event> {
         let until = self.clock.now().checked_add(timeout);
-        self.shared.wait(until, |ledger| ledger.take_event())
+        self.shared
+            .wait(until, |ledger| match ledger.take_event() {
+                Some(event) => Some(Some(event)),
+                None => ledger.has_ended().then_some(None),
+            })
+            .flatten()
     }
 
     /// Returns whether the Lease is held now.
@@ -155,6 +161,11 @@ impl Keeper {
         &self.identity
     }
 
+    /// Returns whether the thread has ended, be it by a panic. Nothing is held from then on.
+    pub fn has_ended(&self) -> bool {
+        self.shared.ledger().has_ended()
+    }
+
     /// Tells the keeper to give the Lease up for good; its events tell how that goes, and end.
     pub fn stop(&self) {
         self.mailbox.release();
@@ -165,7 +176,7 @@ impl Keeper {
     /// Returns how it ended: `None` if there was nothing to release.
     pub fn release(mut self) -> Option<Released> {
         self.finish();
-        self.shared.ledger().released()
+        self.shared.released()
     }
 
     pub(crate) fn shared(&self) -> &Shared {

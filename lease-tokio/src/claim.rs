@@ -22,6 +22,26 @@ use crate::{Client, Clock, TransportError, transport::BoxFuture};
 ///
 /// Nothing happens but while [`next_event`](Self::next_event) is awaited; [`Keeper`](crate::Keeper) does that in a task of
 /// its own. Dropping a claim that holds the Lease writes nothing: the Lease expires.
+///
+/// ```no_run
+/// use lease_tokio::{Client, proto::{Config, Event, Patience}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::try_default()?;
+/// let config = Config::builder(client.namespace(), "leader", "me").build()?;
+/// let mut claim = client.claim(config);
+/// claim.acquire(Patience::Forever);
+/// while let Some(event) = claim.next_event().await {
+///     match event {
+///         Event::Acquired(grant) => println!("held, token {:?}", grant.token),
+///         Event::Renewed(_) => claim.release(),
+///         event => println!("{event:?}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Claim {
     proto: proto::Claim,
     client: Client,

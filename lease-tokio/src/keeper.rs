@@ -161,6 +161,11 @@ impl Keeper {
         &self.identity
     }
 
+    /// Returns whether the task has ended, be it by a panic. Nothing is held from then on.
+    pub fn has_ended(&self) -> bool {
+        self.shared.ledger().has_ended()
+    }
+
     /// Tells the keeper to give the Lease up for good; its events tell how that goes, and end.
     pub fn stop(&self) {
         let _already_over = self.commands.send(Command::Release);
@@ -180,7 +185,7 @@ impl Keeper {
         self.shared
             .wait(Some(until), |ledger| ledger.has_ended().then_some(()))
             .await;
-        self.shared.ledger().released()
+        self.shared.released()
     }
 
     pub(crate) fn shared(&self) -> &Shared {

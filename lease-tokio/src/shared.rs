@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger};
+use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger, Released};
 use tokio::sync::watch;
 
 use crate::{Claim, Clock};
@@ -62,6 +62,13 @@ impl Shared {
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the last release ended, or that nobody knows while the task that sees to it is late.
+    pub(crate) fn released(&self) -> Option<Released> {
+        let ledger = self.ledger();
+        let late = (!ledger.has_ended()).then_some(Released::Unconfirmed);
+        ledger.released().or(late)
     }
 
     /// Numbers a look at the record.

@@ -1,6 +1,6 @@
 //! The two drivers as the scenarios see them.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{path::Path, sync::OnceLock, time::Duration};
 
 use lease_proto::{AcquireError, Config, Event, Grant, Loss, Lost, Released, VerifyError};
 use tokio::runtime::{Builder, Runtime};
@@ -13,6 +13,7 @@ pub(crate) trait Driver: Clone {
     type Keeper: Keeper;
 
     fn over(fabric: &Fabric) -> Self;
+    fn with_token_file(url: &str, token: &Path) -> Self;
     fn acquire(&self, config: Config) -> Result<Self::Guard, AcquireError>;
     fn try_acquire(&self, config: Config) -> Result<Self::Guard, AcquireError>;
     fn acquire_timeout(
@@ -38,6 +39,7 @@ pub(crate) trait Keeper {
     fn next_event(&self) -> Option<Event>;
     fn grant(&self) -> Option<Grant>;
     fn stop(&self);
+    fn has_ended(&self) -> bool;
     fn release(self) -> Option<Released>;
 }
 
@@ -47,6 +49,13 @@ impl Driver for lease_blocking::Client {
 
     fn over(fabric: &Fabric) -> Self {
         Self::with_transport(std::sync::Arc::new(fabric.clone()), "default")
+    }
+
+    fn with_token_file(url: &str, token: &Path) -> Self {
+        Self::builder(url)
+            .token_file(token)
+            .build()
+            .expect("it is well formed")
     }
 
     fn acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
@@ -76,6 +85,13 @@ impl Driver for lease_tokio::Client {
 
     fn over(fabric: &Fabric) -> Self {
         Self::with_transport(std::sync::Arc::new(fabric.clone()), "default")
+    }
+
+    fn with_token_file(url: &str, token: &Path) -> Self {
+        Self::builder(url)
+            .token_file(token)
+            .build()
+            .expect("it is well formed")
     }
 
     fn acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
@@ -152,6 +168,10 @@ macro_rules! twins {
 
             fn stop(&self) {
                 self.stop();
+            }
+
+            fn has_ended(&self) -> bool {
+                self.has_ended()
             }
 
             fn release(self) -> Option<Released> {

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use http::Method;
-use lease_proto::{Event, Patience};
+use lease_proto::{Event, Loss, Patience};
 
 use crate::{
     Fabric, await_that, config,
@@ -106,7 +106,27 @@ fn a_runtime_that_is_gone_holds_nothing() {
     };
     await_that(|| keeper.is_held(), "the lease");
     runtime.shutdown_timeout(Duration::from_secs(10));
-    assert!(!keeper.is_held() && keeper.grant().is_none());
+    assert!(!keeper.is_held() && keeper.grant().is_none() && keeper.has_ended());
+}
+
+#[test]
+fn a_runtime_that_is_starved_holds_nothing_past_the_deadline() {
+    let fabric = Fabric::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = lease_tokio::Client::over(&fabric);
+        let guard = client.acquire(config("me", 3_000)).await.unwrap();
+        let left = guard.remaining();
+        assert!(guard.is_held() && left <= Duration::from_secs(2));
+        // The task that renews cannot run meanwhile.
+        std::thread::sleep(left);
+        assert!(!guard.is_held() && guard.remaining().is_zero());
+        assert_eq!(guard.check().unwrap_err().loss(), &Loss::Expired);
+        assert_eq!(guard.lost().await, Loss::Expired);
+    });
 }
 
 #[test]

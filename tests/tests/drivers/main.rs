@@ -5,9 +5,12 @@
 mod driver;
 mod dropping;
 mod fabric;
+#[path = "../clients/server.rs"]
+#[expect(dead_code, reason = "the tests of the clients use the rest")]
+mod server;
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -17,6 +20,7 @@ use lease_proto::{AcquireError, Config, Event, Failure, Loss, Lost, Released, Ve
 use self::{
     driver::{Driver, Guard, Keeper},
     fabric::{Fabric, Fault},
+    server::Server,
 };
 
 /// Long enough for a loaded machine.
@@ -68,6 +72,7 @@ scenarios! {
     a_release_is_bounded_while_a_request_hangs
     a_deletion_a_take_over_and_an_annotation_are_told_apart
     a_refusal_says_which_role_is_missing
+    a_token_that_is_refused_is_read_again
     a_server_that_fails_is_said_to
     a_server_that_is_silent_is_said_to_be
     a_transport_that_panics_costs_one_answer
@@ -236,6 +241,31 @@ fn a_refusal_says_which_role_is_missing<D: Driver>() {
     }
 }
 
+fn a_token_that_is_refused_is_read_again<D: Driver>() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("token");
+    fs::write(&file, "old").unwrap();
+    let swapped = file.clone();
+    let server = Server::start(move |seen| {
+        if seen.header("authorization") != Some("Bearer old") {
+            return server::Answer::Keep(server::answer("403 Forbidden", "{}"));
+        }
+        // Of the same length and time: nothing but the 401 tells that it has changed.
+        let modified = fs::metadata(&swapped).unwrap().modified().unwrap();
+        fs::write(&swapped, "new").unwrap();
+        let file = fs::File::options().write(true).open(&swapped).unwrap();
+        file.set_modified(modified).unwrap();
+        server::Answer::Keep(server::answer("401 Unauthorized", "{}"))
+    });
+    let client = D::with_token_file(&server.url(), &file);
+    let error = client.try_acquire(config("me", 30_000)).err().unwrap();
+    assert!(matches!(error, AcquireError::Failed(_)), "{error}");
+    let seen = server.seen();
+    let tokens = seen.iter().map(|seen| seen.header("authorization"));
+    let tokens: Vec<_> = tokens.flatten().collect();
+    assert_eq!(tokens, ["Bearer old", "Bearer new"]);
+}
+
 fn a_server_that_fails_is_said_to<D: Driver>() {
     let fabric = Fabric::new();
     fabric.always(Some(Fault::Fail));
@@ -378,6 +408,7 @@ fn a_keeper_that_is_stopped_tells_so_and_ends<D: Driver>() {
     let fabric = Fabric::new();
     let keeper = D::over(&fabric).keep(config("me", 3_000));
     assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
+    assert!(!keeper.has_ended());
     keeper.stop();
     assert_eq!(keeper.next_event(), Some(Event::Lost(Loss::Released)));
     assert!(keeper.grant().is_none());
@@ -386,5 +417,6 @@ fn a_keeper_that_is_stopped_tells_so_and_ends<D: Driver>() {
         Some(Event::Released(Released::Cleared))
     );
     assert_eq!(keeper.next_event(), None);
+    assert!(keeper.has_ended());
     assert_eq!(fabric.holder(), None);
 }

@@ -334,7 +334,7 @@ impl Claim {
             Phase::Idle => {}
             Phase::Campaign(_) => self.settle_campaign(flight, answer, trouble, pause),
             Phase::Held(_) => self.settle_tenure(flight, answer, trouble, pause),
-            Phase::Release(_) => self.settle_release(flight, answer),
+            Phase::Release(_) => self.settle_release(flight, answer, pause),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Giving back: clearing or deleting a record, and only ever our own.
 
+use std::time::Duration;
+
 use super::{
     Ask, Claim, Want,
     event::{Event, Failure, GaveUp, Loss, Released},
@@ -86,7 +88,25 @@ impl Claim {
         Want::Send(ask, deadline)
     }
 
-    pub(super) fn settle_release(&mut self, flight: InFlight, answer: Answer) {
+    /// Goes on after an answer, not before the server asked for: `pause` is what an unclear answer said.
+    pub(super) fn settle_release(
+        &mut self,
+        flight: InFlight,
+        answer: Answer,
+        pause: Option<Duration>,
+    ) {
+        let pause = match &answer {
+            Answer::Busy(pause) => *pause,
+            Answer::Unclear => pause,
+            _ => None,
+        };
+        self.go_on_after(flight, answer);
+        if let (Phase::Release(release), Some(pause)) = (&mut self.phase, pause) {
+            release.at = release.at.max(self.now + pause);
+        }
+    }
+
+    fn go_on_after(&mut self, flight: InFlight, answer: Answer) {
         if let Some(write) = flight.write {
             // A renewal that was under way when the release began.
             match answer {
@@ -135,11 +155,9 @@ impl Claim {
                 }
             }
             (_, Answer::Refused(refusal)) => self.fail_release(Failure::Refused(refusal)),
-            (_, Answer::Busy(asked)) => {
+            (_, Answer::Busy(_)) => {
                 let step = release_of(&mut self.phase).step;
                 self.go_on(step);
-                let release = release_of(&mut self.phase);
-                release.at = release.at.max(self.now + asked.unwrap_or_default());
             }
             (_, Answer::Conflict | Answer::Unclear | Answer::Deleted) => {
                 self.go_on(ReleaseStep::Read);
@@ -245,7 +263,7 @@ fn cleared(lease: &Lease, wall: MicroTime) -> (Lease, MicroTime) {
     let spec = &mut lease.spec;
     // Later than what stands there, so that the record changes even if the wall clock was set back.
     let last = spec.renew_time.as_ref().and_then(|time| time.time());
-    let just_later = |last: MicroTime| last.saturating_add(std::time::Duration::from_micros(1));
+    let just_later = |last: MicroTime| last.saturating_add(Duration::from_micros(1));
     let time = last.map_or(wall, |last| wall.max(just_later(last)));
     spec.holder_identity = Some(String::new());
     spec.lease_duration_seconds = Some(1);

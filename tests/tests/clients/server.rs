@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -137,7 +137,7 @@ fn serve(
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream)? {
         let answer = behaviour(&request);
-        seen.lock().unwrap().push(request);
+        seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         let out = stream.get_mut();
         match answer {
             Answer::Keep(bytes) => out.write_all(&bytes)?,

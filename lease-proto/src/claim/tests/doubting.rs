@@ -47,25 +47,17 @@ fn a_refusal_is_tried_again_until_the_grant_ends() {
 
 #[test]
 fn a_pause_that_the_server_asks_for_is_kept_but_not_past_the_last_useful_try() {
-    let busy = |seconds: &str| {
-        let answer = Response::builder()
-            .status(429)
-            .header("Retry-After", seconds);
-        answer
-            .body(b"Too many requests, please try again later.".to_vec())
-            .unwrap()
-    };
     let mut t = Timeline::held(|c| c);
-    t.at(5_000).asks("PUT").respond(&busy("3"));
+    t.at(5_000).asks("PUT").respond(&later(429, "3"));
     assert_eq!(t.at_risk(), Trouble::Busy);
     t.waits_until(8_000)
         .at(8_000)
         .asks("PUT")
-        .respond(&busy("3600"));
+        .respond(&later(429, "3600"));
     t.waits_until(9_500)
         .at(9_500)
         .asks("PUT")
-        .respond(&busy("1"));
+        .respond(&later(429, "1"));
     t.waits_until(10_000)
         .at(10_000)
         .says(Event::Lost(Loss::Expired));
@@ -197,6 +189,16 @@ fn a_look_asked_for_in_doubt_waits_for_the_one_that_is_due_anyway() {
     t.sleep().asks("GET").answer(200, record);
     assert!(matches!(t.event(), Event::Verified(_)));
     t.asks("PUT");
+}
+
+#[test]
+fn a_look_asked_for_waits_for_the_pause_that_the_server_asked_for() {
+    let mut t = Timeline::held(|c| c);
+    t.at(5_000).asks("PUT").respond(&later(429, "3"));
+    assert_eq!(t.at_risk(), Trouble::Busy);
+    let now = t.at(6_000).now();
+    t.claim.verify(now);
+    t.waits_until(8_000).at(8_000).asks("PUT");
 }
 
 #[test]

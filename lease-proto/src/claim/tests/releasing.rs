@@ -144,6 +144,25 @@ fn a_deletion_without_an_answer_is_looked_up() {
 }
 
 #[test]
+fn a_release_waits_for_the_pause_that_the_server_asked_for() {
+    for code in [429, 503] {
+        let mut t = Timeline::held(|c| c);
+        // Asked for in an answer to the release itself.
+        let now = t.at(1_000).now();
+        t.claim.release(now);
+        t.says(Event::Lost(Loss::Released));
+        t.asks("PUT").respond(&later(code, "5"));
+        t.waits_until(6_000);
+        // And in the answer to the renewal that was under way when the release began.
+        let mut t = Timeline::held(|c| c);
+        t.at(5_000).asks("PUT");
+        t.claim.release(t.now());
+        t.says(Event::Lost(Loss::Released)).respond(&later(code, "3"));
+        t.waits_until(8_000);
+    }
+}
+
+#[test]
 fn a_lease_left_to_expire_costs_no_request() {
     let mut t = Timeline::held(|c| c.on_release(crate::OnRelease::Expire));
     t.claim.release(t.now());

@@ -7,7 +7,6 @@ use super::{
     event::{Event, Failure, FencingToken, GaveUp, Grant, Trouble},
     is_echo,
     observed::Verdict,
-    retry::Backoff,
     state::{Campaign, CampaignStep, InFlight, Patience, Phase, Tenure, TenureStep},
     writes::{Sent, Writes},
 };
@@ -28,7 +27,6 @@ impl Claim {
             resume,
             step: CampaignStep::Read,
             at: self.now,
-            backoff: Backoff::default(),
             retries_left: self.config.acquire_retries,
             reloaded: false,
             races: 0,
@@ -150,8 +148,10 @@ impl Claim {
         } else {
             let regressed = self.observed.note(lease, &self.config, self.now);
             self.tell_regression(regressed);
+            // A store that went back may show a record of ours from long ago.
+            let may_be_ours = self.observed.has_regressed();
             let campaign = campaign_of(&mut self.phase);
-            if is_named && !campaign.told_collision {
+            if is_named && !may_be_ours && !campaign.told_collision {
                 campaign.told_collision = true;
                 self.events.push_back(Event::IdentityCollision);
             }
@@ -180,7 +180,7 @@ impl Claim {
                     self.give_up(GaveUp::Held(waiting));
                     return;
                 }
-                campaign.backoff.reset();
+                self.backoff.reset();
                 campaign.races = 0;
                 campaign.told_failure = None;
                 let until = waiting.until;
@@ -196,11 +196,12 @@ impl Claim {
                     Some(_) => {}
                 }
                 let look = self.now + self.random.around(self.config.retry_period);
-                if until <= look {
+                if until <= look && !self.observed.is_new(self.now) {
                     self.step_to_write(until);
                 } else {
+                    // A holder whose record lives for no longer than a look takes to come round has most likely renewed.
                     let campaign = campaign_of(&mut self.phase);
-                    (campaign.step, campaign.at) = (CampaignStep::Read, look);
+                    (campaign.step, campaign.at) = (CampaignStep::Read, look.min(until));
                 }
             }
         }
@@ -248,7 +249,12 @@ impl Claim {
             (None, Some(last)) => Writes::next_time(&last, wall, self.now),
             (None, None) => wall,
         };
-        let renew_time = self.writes.unused(renew_time);
+        let mut renew_time = self.writes.unused(renew_time);
+        if time(&lease.spec.renew_time) == Some(renew_time) {
+            // Where the wall clock stands still, a release has written this time already.
+            let later = renew_time.saturating_add(Duration::from_micros(1));
+            renew_time = self.writes.unused(later);
+        }
         let acquire_time = time(&lease.spec.acquire_time).filter(|_| is_reclaimed);
         // Another process wrote the last renewal. If that was in this same second, observers that see whole seconds may
         // have counted since its beginning.
@@ -295,13 +301,13 @@ impl Claim {
         };
         let uid = meta.uid.clone().unwrap_or_default();
         self.writes.confirm(&write);
+        self.backoff.reset();
         self.phase = Phase::Held(Tenure {
             grant,
             uid,
             at: self.renew_at(&write),
             last: write,
             step: TenureStep::Renew,
-            backoff: Backoff::default(),
             conflicts: 0,
             told_trouble: None,
             reloaded: false,
@@ -326,8 +332,7 @@ impl Claim {
         campaign.races += 1;
         // Where many contend, whoever loses again and again makes room.
         let widened = if campaign.races > RACES_WITHOUT_PAUSE {
-            campaign
-                .backoff
+            self.backoff
                 .pause(self.config.retry_period, &mut self.random)
         } else {
             Duration::ZERO
@@ -353,7 +358,7 @@ impl Claim {
             }
             campaign.retries_left -= 1;
         }
-        let own = campaign
+        let own = self
             .backoff
             .pause(self.config.retry_period, &mut self.random);
         campaign.at = self.now + own.max(asked);
@@ -370,7 +375,7 @@ impl Claim {
         }
         campaign.step = CampaignStep::Read;
         let longest = self.config.retry_period * 4;
-        campaign.at = self.now + campaign.backoff.pause(longest, &mut self.random);
+        campaign.at = self.now + self.backoff.pause(longest, &mut self.random);
         if campaign.told_failure.as_ref() != Some(&failure) {
             campaign.told_failure = Some(failure.clone());
             self.events.push_back(Event::Failed(failure));

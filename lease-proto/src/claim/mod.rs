@@ -24,7 +24,7 @@ pub use self::event::{
 pub use self::state::Patience;
 use self::{
     observed::Observed,
-    retry::Random,
+    retry::{Backoff, Random},
     state::{Campaign, InFlight, Phase, Release},
     writes::{Sent, Writes},
 };
@@ -58,6 +58,8 @@ pub struct Claim {
     cancelled: Option<RequestId>,
     in_flight: Option<InFlight>,
     reload_credentials: bool,
+    /// Goes on from one state to the next: a server in trouble is not to be asked anew as if it were not.
+    backoff: Backoff,
     observed: Observed,
     writes: Writes,
     phase: Phase,
@@ -106,6 +108,7 @@ impl Claim {
             cancelled: None,
             in_flight: None,
             reload_credentials: false,
+            backoff: Backoff::default(),
             observed: Observed::default(),
             writes: Writes::default(),
             phase: Phase::Idle,

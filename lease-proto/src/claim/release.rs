@@ -6,7 +6,6 @@ use super::{
     Ask, Claim, Want,
     event::{Event, Failure, GaveUp, Loss, Released},
     is_echo,
-    retry::Backoff,
     state::{InFlight, Phase, Release, ReleaseStep, TenureStep},
 };
 use crate::{
@@ -189,7 +188,6 @@ impl Claim {
             step,
             at: self.now,
             until: self.now + patience,
-            backoff: Backoff::default(),
             reloaded: false,
             quiet,
             cleared_at: None,
@@ -244,7 +242,7 @@ impl Claim {
         release.at = self.now;
         if !is_progress {
             let longest = self.config.retry_period;
-            release.at += release.backoff.pause(longest, &mut self.random);
+            release.at += self.backoff.pause(longest, &mut self.random);
         }
     }
 

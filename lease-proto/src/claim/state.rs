@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::{
     event::{Failure, Grant, Trouble},
-    retry::Backoff,
     writes::Sent,
 };
 use crate::{
@@ -49,7 +48,6 @@ pub(crate) struct Campaign {
     pub(crate) step: CampaignStep,
     /// Not before this instant.
     pub(crate) at: Instant,
-    pub(crate) backoff: Backoff,
     /// How many lost races and failures are still allowed when acquiring once.
     pub(crate) retries_left: u32,
     /// Races lost in a row.
@@ -81,7 +79,6 @@ pub(crate) struct Tenure {
     pub(crate) step: TenureStep,
     /// Not before this instant; of no meaning after `grant.valid_until`.
     pub(crate) at: Instant,
-    pub(crate) backoff: Backoff,
     /// Renewals in a row that met another version of the record.
     pub(crate) conflicts: u32,
     /// What the application knows of failing renewals.
@@ -109,7 +106,6 @@ pub(crate) struct Release {
     pub(crate) at: Instant,
     /// Not after this instant.
     pub(crate) until: Instant,
-    pub(crate) backoff: Backoff,
     pub(crate) reloaded: bool,
     /// Whether only a write that may or may not have been carried out is undone, of which nobody was told.
     pub(crate) quiet: bool,

@@ -79,7 +79,7 @@ impl Claim {
                 tenure.at = self.now;
                 if tenure.conflicts > CONFLICTS_WITHOUT_PAUSE {
                     let longest = self.config.retry_period;
-                    tenure.at += tenure.backoff.pause(longest, &mut self.random);
+                    tenure.at += self.backoff.pause(longest, &mut self.random);
                 }
             }
             (Answer::Unauthorized(refusal), _) => {
@@ -233,7 +233,7 @@ impl Claim {
         let tenure = tenure_of(&mut self.phase);
         tenure.last = write;
         (tenure.step, tenure.at) = (TenureStep::Renew, at);
-        tenure.backoff.reset();
+        self.backoff.reset();
         tenure.conflicts = 0;
         tenure.reloaded = false;
         tenure.last_try_made = false;
@@ -286,7 +286,7 @@ impl Claim {
             tenure.told_trouble = Some(trouble.clone());
             self.events.push_back(Event::AtRisk { until, trouble });
         }
-        let own = tenure
+        let own = self
             .backoff
             .pause(self.config.retry_period, &mut self.random);
         let at = self.now + own.max(asked.unwrap_or_default());

@@ -29,6 +29,8 @@ pub(crate) enum Tampering {
 pub(crate) enum Truth {
     /// It says nothing wrong about the record.
     Honest,
+    /// It does not either, if it can be read at all.
+    Mangled,
     /// It does.
     Lie,
 }

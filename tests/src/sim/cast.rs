@@ -216,10 +216,16 @@ impl Node {
         }
     }
 
-    /// The seconds that it publishes; where it is a rival, what it waits for if a record does not say.
+    /// The seconds that it publishes.
     pub(crate) fn seconds(&self) -> i64 {
         self.ours()
             .map_or(15, |claimant| claimant.config().published_seconds())
+    }
+
+    /// The whole seconds for which it waits at least where a record names none.
+    pub(crate) fn wait_of_its_own(&self) -> i64 {
+        let wait = self.ours().map_or(15, |claimant| claimant.config().lease_duration().as_secs());
+        wait.cast_signed()
     }
 
     pub(crate) fn standing(&self, node: usize, now: Micros) -> Standing<'_> {

@@ -21,11 +21,22 @@ struct Seen {
     since: Instant,
     /// The longest wait that it named since.
     seconds: u64,
+    /// Whether it came in an answer that cannot be misread.
+    certain: bool,
 }
 
 impl Evidence {
-    /// Takes note of a record that has come, unaltered, at `now`; `None` where there was none.
-    pub(crate) fn receive(&mut self, record: Option<&Arc<Record>>, own: i64, now: Instant) {
+    /// Takes note of a record that has come at `now`; `None` where there was none.
+    ///
+    /// If the answer was changed on its way, so that it may not have been `certain`, it may have been read or not: it
+    /// counts where it allows something, and does not where it forbids.
+    pub(crate) fn receive(
+        &mut self,
+        record: Option<&Arc<Record>>,
+        own: i64,
+        now: Instant,
+        certain: bool,
+    ) {
         let Some(record) = record else { return };
         if record.holder.is_none() {
             self.foreign = None;
@@ -35,14 +46,24 @@ impl Evidence {
         match &mut self.foreign {
             Some(seen) if seen.record.says_the_same(record) => {
                 seen.seconds = seen.seconds.max(seconds);
+                seen.certain |= certain;
             }
             seen => {
                 *seen = Some(Seen {
                     record: Arc::clone(record),
                     since: now,
                     seconds,
+                    certain,
                 });
             }
+        }
+    }
+
+    /// Takes note that an answer showed something else, in between: how long the record is to be waited for is only known
+    /// from what comes after.
+    pub(crate) fn doubt(&mut self) {
+        if let Some(seen) = &mut self.foreign {
+            seen.seconds = 0;
         }
     }
 
@@ -60,7 +81,8 @@ impl Evidence {
 
     /// Whether a request sent at `sent` may create the record.
     pub(crate) fn allows_creation(&self, sent: Instant) -> bool {
-        self.foreign.as_ref().is_none_or(|seen| seen.is_over(sent))
+        let seen = self.foreign.as_ref().filter(|seen| seen.certain);
+        seen.is_none_or(|seen| seen.is_over(sent))
     }
 }
 

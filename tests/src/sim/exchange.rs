@@ -126,9 +126,10 @@ impl World {
         }
         let (response, truth, shows) = match tampering {
             Tampering::Instead(response, truth) => (response, truth, None),
-            Tampering::Stale if self.servers.stale_read().is_some() => {
-                let response = self.servers.stale_read().unwrap_or_default();
-                (response, Truth::Lie, None)
+            Tampering::Stale if self.last_read.is_some() => {
+                let (response, shows) = self.last_read.clone().unwrap_or_default();
+                let truth = if shows == self.record { Truth::Honest } else { Truth::Lie };
+                (response, truth, Some(shows))
             }
             Tampering::After(response, truth) => {
                 let _carried_out = self.carry_out(&message, front)?;
@@ -144,6 +145,9 @@ impl World {
             Tampering::Nothing | Tampering::Stale => {
                 let response = self.carry_out(&message, front)?;
                 let shows = self.shown(&message, &response);
+                if message.request.method() == Method::GET && response.status() == StatusCode::OK {
+                    self.last_read = Some((response.clone(), self.record.clone()));
+                }
                 (response, Truth::Honest, shows)
             }
         };
@@ -207,7 +211,7 @@ impl World {
             return Ok(());
         }
         let (now, wall) = (node.now(self.now), node.wall(self.now));
-        let own = node.seconds();
+        let own = node.wait_of_its_own();
         let is_awaited = node.open == Some(reply.tag);
         let Tag::Ours(id) = reply.tag else {
             let Tag::Rival(id) = reply.tag else {
@@ -221,7 +225,10 @@ impl World {
         };
         if is_awaited {
             node.open = None;
-            node.watched.lied_to |= reply.truth == Truth::Lie;
+            if reply.truth == Truth::Lie {
+                node.watched.lied_to = true;
+                node.evidence.doubt();
+            }
             let has_namesake = reply.shows.iter().flatten().any(|record| {
                 let standing = node.standing(index, self.now);
                 record.holder.as_deref() == Some(standing.identity)
@@ -233,7 +240,8 @@ impl World {
                 if record.as_ref().is_some_and(|record| record.signed_by == mine) {
                     node.evidence.settle();
                 } else {
-                    node.evidence.receive(record.as_ref(), own, now);
+                    let certain = reply.truth == Truth::Honest;
+                    node.evidence.receive(record.as_ref(), own, now, certain);
                 }
             }
             // A server that answers has no need of the pause any more, unless it asks for it again.

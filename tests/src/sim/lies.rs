@@ -16,7 +16,7 @@ pub(crate) fn draw(random: &mut Random, request: &Request<Vec<u8>>) -> Tampering
         response
     };
     let instead = |response| Tampering::Instead(response, Truth::Honest);
-    let changed = |change| Tampering::Changed(change, Truth::Honest);
+    let changed = |change| Tampering::Changed(change, Truth::Mangled);
     match random.between(0, 13) {
         0 => changed(cut_off),
         1 => changed(garble),

@@ -8,11 +8,14 @@ use super::{Micros, Violation};
 const PERIODS: u64 = 5;
 /// How many requests are allowed in that time: two for each second of a Lease with the defaults, and a few at once.
 const MOST: usize = 23;
+/// How many more for each command that it was given in that time: to look, to write, to look again, and to begin anew.
+const FOR_A_COMMAND: usize = 5;
 
 /// What a claimant has asked for lately.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Load {
     asked: VecDeque<Micros>,
+    told: VecDeque<Micros>,
     /// Not before this instant, as the server has asked for.
     quiet_until: Option<Micros>,
     tries_in_quiet: u32,
@@ -39,10 +42,12 @@ impl Load {
         }
         self.asked.push_back(now);
         let window = now.saturating_sub(PERIODS * period);
-        while self.asked.front().is_some_and(|at| *at < window) {
-            self.asked.pop_front();
+        for all in [&mut self.asked, &mut self.told] {
+            while all.front().is_some_and(|at| *at < window) {
+                all.pop_front();
+            }
         }
-        if self.asked.len() > MOST {
+        if self.asked.len() > MOST + FOR_A_COMMAND * self.told.len() {
             let what = format!(
                 "sent {} requests in {} ms",
                 self.asked.len(),
@@ -72,7 +77,13 @@ impl Load {
         self.tries_in_quiet = 0;
     }
 
-    /// A command was given, or something ended, after which the pause is not the claimant's any more.
+    /// A command was given, which is carried out at once.
+    pub(crate) fn command(&mut self, now: Micros) {
+        self.told.push_back(now);
+        self.end_pause();
+    }
+
+    /// Something ended, after which the pause is not the claimant's any more.
     pub(crate) fn end_pause(&mut self) {
         self.quiet_until = None;
     }

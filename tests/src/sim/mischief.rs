@@ -120,7 +120,7 @@ impl World {
                 self.schedule(at, Happening::Acquire(index, life));
             }
             Kind::Releases if node.paused_until <= self.now => {
-                node.load.end_pause();
+                node.load.command(self.now);
                 node.watched.told_to_release = true;
                 if let Some(claimant) = node.ours_mut() {
                     claimant.release(now);
@@ -128,6 +128,7 @@ impl World {
                 }
             }
             Kind::Verifies if node.paused_until <= self.now => {
+                node.load.command(self.now);
                 if let Some(claimant) = node.ours_mut() {
                     claimant.verify(now);
                     return self.wake(index);

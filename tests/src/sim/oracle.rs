@@ -1,6 +1,9 @@
 //! The promises about what claimants say and believe, checked as they say it.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use lease_proto::{Event, Grant, Loss};
 
@@ -43,8 +46,8 @@ pub(crate) struct Watched {
 pub(crate) struct Terms {
     pub(crate) node: usize,
     pub(crate) now: Instant,
-    /// The longest that a grant may last after its write was sent, in microseconds.
-    pub(crate) longest: u64,
+    /// The longest that a grant may last after its write was sent.
+    pub(crate) longest: Duration,
     /// The highest token that was given out before, since the store was last restored.
     pub(crate) highest: Option<u128>,
     /// The token as the claimant has it.
@@ -106,7 +109,7 @@ impl Watched {
             }
             Event::Renewed(grant) => self.check_grant(grant, terms),
             Event::Lost(loss) => self.check_loss(loss, terms),
-            Event::IdentityCollision if !self.lied_to && !self.since.impersonated => {
+            Event::IdentityCollision if !self.lied_to && !self.restored && !self.since.impersonated => {
                 let what = "complains of somebody with its identity, of whom there is none";
                 Err(Violation::new("L4", node, what))
             }
@@ -120,11 +123,12 @@ impl Watched {
         if self.until.is_some_and(|last| until <= last) {
             return Err(Violation::new("I5", node, "was renewed for no longer"));
         }
-        let mut written = self.written.iter();
+        // The last one first: an earlier one may be of a tenure before this one, of another record.
+        let mut written = self.written.iter().rev();
         let basis = written.find_map(|written| {
             let (uid, _, seconds) = written.stored.as_ref()?;
-            let lasts = terms.longest.min(seconds * super::SECOND);
-            let covers = written.sent + std::time::Duration::from_micros(lasts) >= until;
+            let lasts = terms.longest.min(Duration::from_secs(*seconds));
+            let covers = written.sent + lasts >= until;
             let is_same = self.uid.as_ref().is_none_or(|own| own == uid);
             (covers && is_same).then(|| uid.clone())
         });

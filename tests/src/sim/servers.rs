@@ -22,8 +22,6 @@ pub(crate) struct Servers {
     /// What a webhook shortens durations to.
     pub(crate) webhook: Option<i64>,
     bug: Option<Bug>,
-    /// The last whole answer to a read.
-    last_read: Option<Response<Vec<u8>>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +39,6 @@ impl Servers {
             backup: None,
             webhook: None,
             bug,
-            last_read: None,
         }
     }
 
@@ -92,15 +89,7 @@ impl Servers {
         else {
             return Response::default();
         };
-        if request.method() == Method::GET && response.status() == 200 {
-            self.last_read = Some(response.clone());
-        }
         response
-    }
-
-    /// An answer that a read got earlier, as a cache would give it again.
-    pub(crate) fn stale_read(&self) -> Option<Response<Vec<u8>>> {
-        self.last_read.clone()
     }
 
     /// The latest version of anything.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
+use http::Response;
 use lease_proto::{Event, Loss, server::Version};
 
 use super::{
@@ -36,6 +37,8 @@ pub struct World {
     pub(super) restored_at: Option<Micros>,
     /// What it would go back to.
     pub(super) backup: Option<Arc<Record>>,
+    /// The last answer to a read, as a cache would give it again, and what it shows.
+    pub(super) last_read: Option<(Response<Vec<u8>>, Option<Arc<Record>>)>,
     pub(super) highest: Option<u128>,
     /// The longest time for which the record may hold others back.
     pub(super) longest: Micros,
@@ -86,6 +89,7 @@ impl World {
             writes: 0,
             restored_at: None,
             backup: None,
+            last_read: None,
             highest: None,
             longest: 0,
             counts: Counts::default(),
@@ -315,7 +319,7 @@ impl World {
         let told = Told {
             node: index,
             now: node.now(now),
-            longest: u64::try_from(longest.as_micros()).unwrap_or(0),
+            longest,
             highest: self.highest,
             token,
         };

@@ -90,6 +90,41 @@ fn a_frozen_wall_clock_does_not_stop_the_record_from_moving() {
 }
 
 #[test]
+fn a_frozen_wall_clock_does_not_have_a_release_and_the_next_tenure_say_the_same() {
+    let mut t = Timeline::held(|c| c);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released)).asks("PUT");
+    let cleared = t.written(11);
+    t.echo(200, 11).says(Event::Released(Released::Cleared));
+    t.claim.acquire(Patience::Forever, t.now());
+    t.asks("GET").answer(200, cleared.clone()).asks("PUT");
+    assert_ne!(
+        t.asked().body["spec"]["renewTime"],
+        cleared["spec"]["renewTime"]
+    );
+}
+
+#[test]
+fn a_campaign_after_trouble_goes_on_with_its_pauses() {
+    let mut t = Timeline::held(|c| c);
+    t.at(5_000).asks("PUT").fails();
+    assert_eq!(t.at_risk(), Trouble::NoAnswer);
+    while t.millis < 9_500 {
+        t.sleep().asks("GET").fails();
+    }
+    t.at(10_000).says(Event::Lost(Loss::Expired));
+    t.claim.acquire(Patience::Forever, t.now());
+    // The first try is made at once, and the next one as late as if the claim had gone on trying.
+    t.asks("GET").fails();
+    let retrying = t.event();
+    let half = t.instant(10_000) + t.claim.config().retry_period() / 2;
+    assert!(
+        matches!(retrying, Event::Retrying { at, .. } if at >= half),
+        "{retrying:?}"
+    );
+}
+
+#[test]
 fn renewals_in_one_second_count_from_the_first_of_them() {
     let mut t = Timeline::held(|c| c.lease_duration(Duration::from_secs(3)));
     // Version 10 was written at x.250 s. A renewal that is tried within that second earns nothing.

@@ -126,6 +126,7 @@ impl Claim {
         let (number, resume) = (campaign.number, campaign.resume);
         let is_named = lease.spec.holder() == Some(self.identity.as_str());
         if let Some(write) = self.own_write(&lease) {
+            self.writes.see(&write);
             let is_enough = self.names_enough(&lease);
             let regressed = self.observed.note_own(lease);
             self.tell_regression(regressed);
@@ -270,6 +271,7 @@ impl Claim {
             campaign,
             creates,
             confirmed: false,
+            stands: false,
             refused: false,
         };
         let write = self.sign(&mut lease, write, transitions);

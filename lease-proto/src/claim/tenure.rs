@@ -154,6 +154,7 @@ impl Claim {
             campaign: tenure.last.campaign,
             creates: false,
             confirmed: false,
+            stands: false,
             refused: false,
         };
         let write = self.sign(&mut lease, write, transitions);
@@ -176,6 +177,7 @@ impl Claim {
             return;
         }
         if let Some(write) = self.own_write(&lease) {
+            self.writes.see(&write);
             // Observers believe what the record says: one that was shortened on its way in earns nothing, and is rewritten.
             let is_known = write.renew_time == last_known || !self.names_enough(&lease);
             self.observed.note_own(lease);

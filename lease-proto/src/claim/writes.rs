@@ -30,6 +30,8 @@ pub(crate) struct Sent {
     /// Whether it made the record anew. Such a write is not bound to a version, and can be carried out late.
     pub(crate) creates: bool,
     pub(crate) confirmed: bool,
+    /// Whether it is what the record said when it was last seen.
+    pub(crate) stands: bool,
     /// Whether the server said that it was not carried out. A proxy that sends a request twice makes that untrue.
     pub(crate) refused: bool,
 }
@@ -46,8 +48,10 @@ impl Writes {
         }
         if self.sent.len() >= LIMIT {
             // Never the one that the record is known to say: without it the record would look like somebody else's.
-            let oldest = self.sent.iter().position(|sent| sent.refused);
-            let oldest = oldest.or_else(|| self.sent.iter().position(|sent| !sent.confirmed));
+            let is_refused = |sent: &Sent| sent.refused && !sent.stands;
+            let oldest = self.sent.iter().position(is_refused);
+            let is_doubtful = |sent: &Sent| !sent.confirmed && !sent.stands;
+            let oldest = oldest.or_else(|| self.sent.iter().position(is_doubtful));
             self.sent.remove(oldest.unwrap_or(0));
         }
         self.sent.push(write.clone());
@@ -61,6 +65,14 @@ impl Writes {
         self.sent
             .iter()
             .find(|sent| sent.acquire_time == acquire_time && sent.renew_time == renew_time)
+    }
+
+    /// Takes note that the record was seen as `write` has made it.
+    pub(crate) fn see(&mut self, write: &Sent) {
+        for sent in &mut self.sent {
+            sent.stands =
+                sent.acquire_time == write.acquire_time && sent.renew_time == write.renew_time;
+        }
     }
 
     /// Takes note that `write` was carried out: all others were bound to versions that are past, or made the record.

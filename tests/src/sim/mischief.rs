@@ -86,6 +86,8 @@ impl World {
                     node.link.cut_answers_until = until;
                 }
             }
+            // One at a time, lest they be counted twice.
+            Kind::Pauses | Kind::Suspends | Kind::Freezes if node.paused_until > self.now => {}
             Kind::Pauses => node.paused_until = until,
             Kind::Suspends => {
                 node.paused_until = until;

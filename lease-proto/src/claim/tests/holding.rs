@@ -275,3 +275,20 @@ fn many_writes_without_an_answer_do_not_make_the_record_somebody_elses() {
     assert!(t.holds());
     t.asks("PUT").echo(200, 11).says(Event::Recovered);
 }
+
+#[test]
+fn many_writes_without_an_answer_do_not_make_an_unanswered_one_somebody_elses() {
+    let mut t = Timeline::held(|c| c.retry_period(Duration::from_millis(20)));
+    t.at(5_000).asks("PUT");
+    // It was carried out, and nobody said so before the tenure was over.
+    let record = t.written(11);
+    t.at(10_000).says(Event::Lost(Loss::Expired)).cancels();
+    t.claim.acquire(Patience::Forever, t.now());
+    for _ in 0..40 {
+        t.asks("GET").answer(200, record.clone());
+        t.asks("PUT").answer(500, json!({}));
+        let retrying = t.event();
+        assert!(matches!(retrying, Event::Retrying { .. }), "{retrying:?}");
+        t.sleep();
+    }
+}

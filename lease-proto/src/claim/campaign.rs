@@ -15,9 +15,6 @@ use crate::{
     wire::{Lease, MicroTime},
 };
 
-/// How many races in a row may be lost before the pause grows.
-const RACES_WITHOUT_PAUSE: u32 = 2;
-
 impl Claim {
     pub(super) fn begin_campaign(&mut self, patience: Patience, resume: bool) {
         self.campaigns += 1;
@@ -29,7 +26,6 @@ impl Claim {
             at: self.now,
             retries_left: self.config.acquire_retries,
             reloaded: false,
-            races: 0,
             told_holder: None,
             told_failure: None,
             told_collision: false,
@@ -182,7 +178,6 @@ impl Claim {
                     return;
                 }
                 self.backoff.reset();
-                campaign.races = 0;
                 campaign.told_failure = None;
                 let until = waiting.until;
                 match &campaign.told_holder {
@@ -310,7 +305,6 @@ impl Claim {
             at: self.renew_at(&write),
             last: write,
             step: TenureStep::Renew,
-            conflicts: 0,
             told_trouble: None,
             reloaded: false,
             verify: None,
@@ -331,14 +325,8 @@ impl Claim {
         }
         let delay = self.config.acquire_retry_delay;
         let delay = self.random.between(delay / 2, delay * 3 / 2);
-        campaign.races += 1;
-        // Where many contend, whoever loses again and again makes room.
-        let widened = if campaign.races > RACES_WITHOUT_PAUSE {
-            self.backoff
-                .pause(self.config.retry_period, &mut self.random)
-        } else {
-            Duration::ZERO
-        };
+        let longest = self.config.retry_period;
+        let widened = self.backoff.pause_after_race(longest, &mut self.random);
         campaign.at = self.now + delay.max(widened);
     }
 

@@ -32,20 +32,37 @@ impl Random {
     }
 }
 
+/// How many races in a row may be lost before there is a pause.
+const RACES_WITHOUT_PAUSE: u32 = 2;
+
 /// Pauses that double with each failure in a row.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub(crate) struct Backoff(u32);
+pub(crate) struct Backoff {
+    doubled: u32,
+    races: u32,
+}
 
 impl Backoff {
     /// Draws the next pause: from an eighth of `longest` doubling up to it, the upper half of each at random.
     pub(crate) fn pause(&mut self, longest: Duration, random: &mut Random) -> Duration {
-        let most = (longest / 8 * (1 << self.0)).min(longest);
-        self.0 = (self.0 + 1).min(3);
+        let most = (longest / 8 * (1 << self.doubled)).min(longest);
+        self.doubled = (self.doubled + 1).min(3);
         random.between(most / 2, most)
     }
 
+    /// Draws the pause after a write that met another version of the record: none at first, for whoever wrote it will
+    /// hardly write again at once; whoever loses again and again makes room.
+    pub(crate) fn pause_after_race(&mut self, longest: Duration, random: &mut Random) -> Duration {
+        self.races = self.races.saturating_add(1);
+        if self.races > RACES_WITHOUT_PAUSE {
+            self.pause(longest, random)
+        } else {
+            Duration::ZERO
+        }
+    }
+
     pub(crate) fn reset(&mut self) {
-        self.0 = 0;
+        *self = Self::default();
     }
 }
 

@@ -50,8 +50,6 @@ pub(crate) struct Campaign {
     pub(crate) at: Instant,
     /// How many lost races and failures are still allowed when acquiring once.
     pub(crate) retries_left: u32,
-    /// Races lost in a row.
-    pub(crate) races: u32,
     /// Whether the last request was refused with a 401, so that the credentials were read again for this one.
     pub(crate) reloaded: bool,
     /// Whom the application knows that it waits for; the inner `None` stands for a record that was deleted.
@@ -79,8 +77,6 @@ pub(crate) struct Tenure {
     pub(crate) step: TenureStep,
     /// Not before this instant; of no meaning after `grant.valid_until`.
     pub(crate) at: Instant,
-    /// Renewals in a row that met another version of the record.
-    pub(crate) conflicts: u32,
     /// What the application knows of failing renewals.
     pub(crate) told_trouble: Option<Trouble>,
     pub(crate) reloaded: bool,

@@ -14,9 +14,6 @@ use crate::{
     wire::{Lease, MicroTime},
 };
 
-/// How many renewals in a row may meet another version of the record before there is a pause.
-const CONFLICTS_WITHOUT_PAUSE: u32 = 2;
-
 impl Claim {
     pub(super) fn want_of_tenure(&mut self, wall: MicroTime) -> Want {
         if let Some(flight) = &self.in_flight {
@@ -75,12 +72,8 @@ impl Claim {
             }
             (Answer::Conflict | Answer::Absent, Some(_)) => {
                 tenure.step = TenureStep::Read;
-                tenure.conflicts += 1;
-                tenure.at = self.now;
-                if tenure.conflicts > CONFLICTS_WITHOUT_PAUSE {
-                    let longest = self.config.retry_period;
-                    tenure.at += self.backoff.pause(longest, &mut self.random);
-                }
+                let longest = self.config.retry_period;
+                tenure.at = self.now + self.backoff.pause_after_race(longest, &mut self.random);
             }
             (Answer::Unauthorized(refusal), _) => {
                 if tenure.reloaded {
@@ -236,7 +229,6 @@ impl Claim {
         tenure.last = write;
         (tenure.step, tenure.at) = (TenureStep::Renew, at);
         self.backoff.reset();
-        tenure.conflicts = 0;
         tenure.reloaded = false;
         tenure.last_try_made = false;
         if tenure.told_trouble.take().is_some() {

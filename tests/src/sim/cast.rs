@@ -260,6 +260,14 @@ impl Node {
             .unwrap_or(2 * SECOND)
     }
 
+    /// In what time its requests are counted together: two renewals, with the defaults ten seconds.
+    pub(crate) fn span(&self) -> Micros {
+        let interval = self.ours().map(|claimant| claimant.config().renew_interval().as_micros());
+        let interval = interval.and_then(|micros| u64::try_from(micros).ok());
+        let both = interval.map_or(Micros::MAX, |micros| 2 * micros);
+        both.min(5 * self.retry_period()).min(10 * SECOND)
+    }
+
     /// The patience that it next acquires with.
     pub(crate) fn patience(&self, random: &mut Random, faults: &Faults, now: Micros) -> Patience {
         if !faults.has(Kind::Impatience) {

@@ -56,7 +56,7 @@ impl World {
     }
 
     /// Whether the store went back not long ago, so that a version may stand for two records.
-    fn is_doubled(&self) -> bool {
+    pub(super) fn is_doubled(&self) -> bool {
         self.restored_at.is_some_and(|at| self.now < at + AFTERMATH)
     }
 

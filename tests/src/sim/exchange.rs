@@ -50,9 +50,9 @@ impl World {
         if node.open.is_some() {
             return Err(Violation::new("I8", index, "has two requests under way at once"));
         }
-        let period = node.retry_period();
+        let span = node.span();
         let is_held = node.watched.holding;
-        node.load.ask(index, now, period, is_read, is_held)?;
+        node.load.ask(index, now, span, is_read, is_held)?;
         audit::check_request(&node.standing(index, now), &request)?;
         node.open = Some(tag);
         let number = (!is_read).then(|| {
@@ -254,6 +254,9 @@ impl World {
                 // The claimant's clock may be fast.
                 let pause = u64::try_from(pause.as_micros()).unwrap_or(0) * 998 / 1_000;
                 node.load.pause(self.now + pause);
+            }
+            if reply.response.status() == StatusCode::CONFLICT {
+                node.load.race(self.now);
             }
             if is_unclear(&reply.response) {
                 self.settle_ambiguous(index);

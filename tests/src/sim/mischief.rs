@@ -113,10 +113,7 @@ impl World {
             }
             Kind::Crashes if node.ours().is_some() => {
                 let life = node.life + 1;
-                let mut reborn = self.birth(index, life);
-                reborn.load = std::mem::take(&mut self.nodes[index].load);
-                reborn.load.end_pause();
-                reborn.watched.lied_to = false;
+                let reborn = self.birth(index, life);
                 self.nodes[index] = reborn;
                 let at = self.now + self.random.between(1, 5 * SECOND);
                 self.schedule(at, Happening::Acquire(index, life));

@@ -153,7 +153,8 @@ impl Watched {
         let what = match terms.token {
             None if self.restored || self.lied_to => return Ok(()),
             None => format!("was given no token: {grant:?}"),
-            Some(token) if terms.highest.is_some_and(|highest| token <= highest) => {
+            // Where time stood still, what is said when it goes on was true when it stopped.
+            Some(token) if self.excused == 0 && terms.highest.is_some_and(|highest| token <= highest) => {
                 format!(
                     "was given the token {token}, and {:?} was given before",
                     terms.highest

@@ -309,7 +309,7 @@ impl World {
 
     fn tell(&mut self, index: usize, event: Event) -> Result<(), Violation> {
         self.note(format_args!("{index} says {event:?}"));
-        let now = self.now;
+        let (now, doubled) = (self.now, self.is_doubled());
         let node = &mut self.nodes[index];
         let (token, longest) = match (node.ours(), &event) {
             (Some(ours), Event::Acquired(grant)) => (ours.token(grant), ours.config().grant_length()),
@@ -320,14 +320,16 @@ impl World {
             node: index,
             now: node.now(now),
             longest,
-            highest: self.highest,
+            highest: self.highest.filter(|_| !doubled),
             token,
         };
         node.watched.hear(&event, &told)?;
         match &event {
             Event::Acquired(_) => {
                 self.counts.acquired += 1;
-                self.highest = self.highest.max(token);
+                if !doubled {
+                    self.highest = self.highest.max(token);
+                }
             }
             Event::Renewed(_) => self.counts.renewed += 1,
             Event::Lost(loss) => {

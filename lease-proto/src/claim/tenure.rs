@@ -271,7 +271,7 @@ impl Claim {
 
     /// Tries the same step again after a pause, not before the server asked for, and not too late to be of use.
     ///
-    /// If it was only a look that failed, no renewal is put off by that.
+    /// If it was only a look that failed, no renewal is put off by that, unless the server asked for a pause.
     fn retry_in_tenure(&mut self, trouble: Trouble, asked: Option<Duration>, is_look: bool) {
         let reserve = self.reserve();
         let tenure = tenure_of(&mut self.phase);
@@ -296,6 +296,8 @@ impl Claim {
         tenure.verify = tenure.verify.map(|_| at);
         if !is_look {
             tenure.at = at;
+        } else if asked.is_some() {
+            tenure.at = tenure.at.max(at);
         }
     }
 }

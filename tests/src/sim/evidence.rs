@@ -42,7 +42,7 @@ impl Evidence {
             self.foreign = None;
             return;
         }
-        let seconds = record.seconds(own);
+        let seconds = if certain { record.seconds(own) } else { 0 };
         match &mut self.foreign {
             Some(seen) if seen.record.says_the_same(record) => {
                 seen.seconds = seen.seconds.max(seconds);

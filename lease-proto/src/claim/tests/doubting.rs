@@ -237,6 +237,23 @@ fn a_look_asked_for_waits_for_the_pause_that_the_server_asked_for() {
 }
 
 #[test]
+fn a_renewal_waits_for_the_pause_that_a_look_was_asked_for() {
+    let mut t = Timeline::held(|c| c);
+    let now = t.at(4_000).now();
+    t.claim.verify(now);
+    t.asks("GET").respond(&later(429, "3"));
+    assert_eq!(t.at_risk(), Trouble::Busy);
+    t.waits_until(7_000).at(7_000).asks("PUT").echo(200, 11);
+    // As long as the server asks for, and not longer than is of use.
+    let mut t = Timeline::held(|c| c);
+    let now = t.at(4_000).now();
+    t.claim.verify(now);
+    t.asks("GET").respond(&later(429, "60"));
+    assert_eq!(t.at_risk(), Trouble::Busy);
+    t.waits_until(9_500).at(9_500).asks("PUT").echo(200, 11);
+}
+
+#[test]
 fn looks_that_fail_do_not_starve_a_renewal_that_is_due() {
     let mut t = Timeline::held(|c| c);
     let now = t.at(4_000).now();

@@ -8,7 +8,7 @@ use super::{
     is_echo,
     observed::Verdict,
     state::{Campaign, CampaignStep, InFlight, Patience, Phase, Tenure, TenureStep},
-    writes::{Sent, Writes},
+    writes::Sent,
 };
 use crate::{
     call::{Answer, Call},
@@ -237,14 +237,12 @@ impl Claim {
         };
         let time = |time: &Option<crate::wire::RawTime>| time.as_ref().and_then(|time| time.time());
         let last_renewal = time(&lease.spec.renew_time).filter(|_| is_reclaimed);
-        let renew_time = match (last_renewal, self.own_write(&lease)) {
-            (Some(last), _) if last < wall => wall,
+        let at_least = match last_renewal {
             // The wall clock was set back since, so it does not tell how old that second is: another one is begun.
-            (Some(last), _) => last.saturating_add(Duration::from_secs(1)),
-            // With a frozen wall clock the second would not change either, and the grant would count from long ago.
-            (None, Some(last)) => Writes::next_time(&last, wall, self.now),
-            (None, None) => wall,
+            Some(last) if last >= wall => last.saturating_add(Duration::from_secs(1)),
+            _ => wall,
         };
+        let renew_time = self.writes.next_time(wall, self.now).max(at_least);
         let mut renew_time = self.writes.unused(renew_time);
         if time(&lease.spec.renew_time) == Some(renew_time) {
             // Where the wall clock stands still, a release has written this time already.

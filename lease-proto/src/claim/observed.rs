@@ -28,6 +28,8 @@ struct Foreign {
     holder: String,
     acquire_time: Option<RawTime>,
     renew_time: Option<RawTime>,
+    /// Tells tenures apart where a wall clock that stands still does not.
+    transitions: Option<i64>,
     /// When this was first received: a record is at least as old as that.
     since: Instant,
     /// The longest duration that a record of this holder with these times has named.
@@ -66,6 +68,7 @@ impl Observed {
                             holder: holder.to_owned(),
                             acquire_time: lease.spec.acquire_time.clone(),
                             renew_time: lease.spec.renew_time.clone(),
+                            transitions: lease.spec.lease_transitions,
                             since: now,
                             duration,
                         });
@@ -151,6 +154,7 @@ impl Foreign {
             && self.holder == holder
             && self.acquire_time == lease.spec.acquire_time
             && self.renew_time == lease.spec.renew_time
+            && self.transitions == lease.spec.lease_transitions
     }
 
     /// When it has certainly expired: its duration is its writer's, counted on a clock that may be slower than ours.

@@ -7,7 +7,7 @@ use super::{
     event::{Event, Loss, Trouble},
     is_echo, is_newer,
     state::{InFlight, Phase, Tenure, TenureStep},
-    writes::{Sent, Writes},
+    writes::Sent,
 };
 use crate::{
     call::Answer,
@@ -138,7 +138,7 @@ impl Claim {
         let mut lease = self.observed.lease()?.clone();
         let tenure = tenure_of(&mut self.phase);
         let transitions = tenure.grant.transitions;
-        let renew_time = Writes::next_time(&tenure.last, wall, self.now);
+        let renew_time = self.writes.next_time(wall, self.now);
         let write = Sent {
             acquire_time: tenure.last.acquire_time,
             renew_time: self.writes.unused(renew_time),

@@ -13,6 +13,8 @@ pub(crate) struct Writes {
     sent: Vec<Sent>,
     /// The whole second of the last `renewTime`, and when the first write in it was handed out.
     second: Option<(i64, Instant)>,
+    /// The last `renewTime`, and when it was handed out.
+    last: Option<(MicroTime, Instant)>,
 }
 
 /// One write that named this claim as the holder.
@@ -39,6 +41,7 @@ pub(crate) struct Sent {
 impl Writes {
     /// Remembers a write that is handed out.
     pub(crate) fn hand_out(&mut self, mut write: Sent, whole_seconds: bool) -> Sent {
+        self.last = Some((write.renew_time, write.at));
         let second = write.renew_time.second();
         match self.second {
             Some((last, first_at)) if whole_seconds && last == second => {
@@ -68,10 +71,18 @@ impl Writes {
     }
 
     /// Takes note that the record was seen as `write` has made it.
+    ///
+    /// Those before it were bound to versions that are past, or made a record.
     pub(crate) fn see(&mut self, write: &Sent) {
+        let same = |sent: &Sent| {
+            sent.acquire_time == write.acquire_time && sent.renew_time == write.renew_time
+        };
+        let at = self.sent.iter().position(same).unwrap_or(0);
+        let mut index = 0..;
+        self.sent
+            .retain(|sent| index.next() >= Some(at) || sent.creates || sent.confirmed);
         for sent in &mut self.sent {
-            sent.stands =
-                sent.acquire_time == write.acquire_time && sent.renew_time == write.renew_time;
+            sent.stands = same(sent);
         }
     }
 
@@ -125,17 +136,21 @@ impl Writes {
             .any(|sent| sent.campaign == campaign && !sent.confirmed && !sent.refused)
     }
 
-    /// Chooses a `renewTime`: the wall clock's, or later where that would not move on from `last`.
+    /// Chooses a `renewTime`: the wall clock's, or later where that would not move on from the last one of this claim.
     ///
-    /// A record that does not change looks dead to its observers, so a frozen wall clock, or one that was set back, is
-    /// overtaken: by all that passed for the first second, so that whole seconds change, and by half of it after that,
-    /// so that a clock that was ahead by mistake is met again.
-    pub(crate) fn next_time(last: &Sent, wall: MicroTime, now: Instant) -> MicroTime {
-        let passed = now.saturating_duration_since(last.at);
+    /// A record that does not change looks dead to its observers, and one that says again what it said in an earlier
+    /// tenure looks dead to those that saw that. So a frozen wall clock, or one that was set back, is overtaken: by all
+    /// that passed for the first second, so that whole seconds change, and by half of it after that, so that a clock that
+    /// was ahead by mistake is met again.
+    pub(crate) fn next_time(&self, wall: MicroTime, now: Instant) -> MicroTime {
+        let Some((last, at)) = self.last else {
+            return wall;
+        };
+        let passed = now.saturating_duration_since(at);
         let passed = passed
             .min(Duration::from_secs(1))
             .max(passed / 2)
             .max(Duration::from_micros(1));
-        wall.max(last.renew_time.saturating_add(passed))
+        wall.max(last.saturating_add(passed))
     }
 }

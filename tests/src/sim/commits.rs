@@ -79,9 +79,9 @@ impl World {
         let may_create = message.evidence.allows_creation(message.sent);
         if !self.is_doubled() {
             audit::check_right(&standing, before, after, may_take, may_create, message.sent)?;
-        }
-        if let (Some(before), Some(after)) = (before, after) {
-            audit::check_change(&standing, before, after)?;
+            if let (Some(before), Some(after)) = (before, after) {
+                audit::check_change(&standing, before, after)?;
+            }
         }
         let was_mine = before.is_some_and(|before| before.signed_by == mine && before.holder.is_some());
         let is_taken = before.is_some_and(|before| before.holder.is_some()) && !was_mine;

@@ -177,7 +177,7 @@ impl Claim {
                     self.give_up(GaveUp::Held(waiting));
                     return;
                 }
-                self.backoff.reset();
+                self.backoff.relax();
                 campaign.told_failure = None;
                 let until = waiting.until;
                 match &campaign.told_holder {

@@ -61,6 +61,12 @@ impl Backoff {
         }
     }
 
+    /// Takes note of something that went well and is no success yet.
+    pub(crate) fn relax(&mut self) {
+        self.doubled = self.doubled.saturating_sub(1);
+        self.races = self.races.min(RACES_WITHOUT_PAUSE + 1).saturating_sub(1);
+    }
+
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }

@@ -50,11 +50,11 @@ impl Writes {
             _ => self.second = Some((second, write.counts_from)),
         }
         if self.sent.len() >= LIMIT {
-            // Never the one that the record is known to say: without it the record would look like somebody else's.
-            let is_refused = |sent: &Sent| sent.refused && !sent.stands;
-            let oldest = self.sent.iter().position(is_refused);
-            let is_doubtful = |sent: &Sent| !sent.confirmed && !sent.stands;
-            let oldest = oldest.or_else(|| self.sent.iter().position(is_doubtful));
+            // Never the one that the record is known to say: without it the record would look like somebody else's. A
+            // refused one hardly matters, unless it is so recent that its double may still be under way.
+            let (old, _) = self.sent.split_at(LIMIT / 2);
+            let oldest = old.iter().position(|sent| sent.refused && !sent.stands);
+            let oldest = oldest.or_else(|| self.sent.iter().position(|sent| !sent.stands));
             self.sent.remove(oldest.unwrap_or(0));
         }
         self.sent.push(write.clone());
@@ -92,8 +92,9 @@ impl Writes {
             sent.acquire_time == write.acquire_time && sent.renew_time == write.renew_time
         };
         self.sent.retain(|sent| same(sent) || sent.creates);
-        if let Some(sent) = self.sent.iter_mut().find(|sent| same(sent)) {
-            sent.confirmed = true;
+        for sent in &mut self.sent {
+            sent.stands = same(sent);
+            sent.confirmed |= sent.stands;
         }
     }
 

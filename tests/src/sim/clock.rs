@@ -25,6 +25,17 @@ pub(crate) struct Clock {
     pub(crate) frozen: Micros,
     /// For how long the machine slept; clocks that count the sleep go on.
     pub(crate) slept: Micros,
+    /// Whether the machine stands still or sleeps, until what was counted above is over.
+    pub(crate) rests: Option<Rest>,
+}
+
+/// Why a machine rests.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rest {
+    /// It stands still unnoticed.
+    Frozen,
+    /// It sleeps.
+    Asleep,
 }
 
 impl Clock {
@@ -39,6 +50,24 @@ impl Clock {
     /// The clock that does not count sleep, which nobody should use.
     pub(crate) fn monotonic(&self, now: Micros) -> Instant {
         self.boot(now.saturating_sub(self.slept))
+    }
+
+    /// Stands still, or sleeps, for `length`.
+    pub(crate) fn rest(&mut self, how: Rest, length: Micros) {
+        self.rests = Some(how);
+        match how {
+            Rest::Frozen => self.frozen += length,
+            Rest::Asleep => self.slept += length,
+        }
+    }
+
+    /// Goes on earlier than that by `early`, if it still rests.
+    pub(crate) fn wake_early(&mut self, early: Micros) {
+        match self.rests.take() {
+            Some(Rest::Frozen) => self.frozen -= early,
+            Some(Rest::Asleep) => self.slept -= early,
+            None => {}
+        }
     }
 
     /// The wall clock.

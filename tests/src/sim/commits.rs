@@ -93,7 +93,7 @@ impl World {
             self.counts.taken_over += u64::from(is_taken);
             let node = &mut self.nodes[index];
             node.watched.robbed = false;
-            if !was_mine {
+            if !was_mine && !node.watched.holding {
                 node.watched.since = Since::new(&after.uid);
             }
             if let Some(number) = message.number {

@@ -6,6 +6,7 @@ use lease_proto::wire::MicroTime;
 use super::{
     Kind, Micros, SECOND, Violation, World,
     cast::pick,
+    clock::Rest,
     record::Author,
     servers::LEASE,
     world::Happening,
@@ -88,17 +89,20 @@ impl World {
             }
             // One at a time, lest they be counted twice.
             Kind::Pauses | Kind::Suspends | Kind::Freezes if node.paused_until > self.now => {}
-            Kind::Pauses => node.paused_until = until,
+            Kind::Pauses => {
+                node.paused_until = until;
+                node.clock.rests = None;
+            }
             Kind::Suspends => {
                 node.paused_until = until;
-                node.clock.slept += length;
+                node.clock.rest(Rest::Asleep, length);
                 // Timers do not count the sleep; whoever drives a claim looks at least once a second.
                 let late = self.random.between(0, SECOND);
                 self.schedule(until + late, Happening::Wake(index));
             }
             Kind::Freezes => {
                 node.paused_until = until;
-                node.clock.frozen += length;
+                node.clock.rest(Rest::Frozen, length);
                 node.watched.excused = 2;
             }
             Kind::WallSteps => {

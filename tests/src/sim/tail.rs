@@ -74,7 +74,9 @@ impl World {
         for index in 0..self.nodes.len() {
             let node = &mut self.nodes[index];
             node.link = Link::default();
-            node.paused_until = node.paused_until.min(self.now);
+            let early = node.paused_until.saturating_sub(self.now);
+            node.clock.wake_early(early);
+            node.paused_until -= early;
             node.load.end_pause();
             node.dead |= node.ours().is_none();
             self.schedule(self.now, Happening::Wake(index));

@@ -32,8 +32,9 @@ impl Random {
     }
 }
 
-/// How many races in a row may be lost before there is a pause.
-const RACES_WITHOUT_PAUSE: u32 = 2;
+/// How many races in a row may be lost before there is a pause: with more of them, a storm of writes by others and a change
+/// of holders in the same ten seconds would have a claimant ask more than twice a second.
+const RACES_WITHOUT_PAUSE: u32 = 1;
 
 /// Pauses that double with each failure in a row.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]

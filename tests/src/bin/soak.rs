@@ -111,6 +111,10 @@ fn soak(args: &Args) -> ExitCode {
         counts.years(),
         began.elapsed().as_secs_f64()
     );
+    if counts.storms_lost * 50 > counts.storms + 50 {
+        eprintln!("soak: more than one storm in fifty had the holder lose the Lease");
+        return ExitCode::FAILURE;
+    }
     match too_little(&counts, seeds) {
         Some(what) => {
             eprintln!("soak: {what}: this proves nothing");

@@ -67,6 +67,10 @@ counts! {
     robbed: "holders robbed by third parties or rivals",
     /// Tenures of rivals.
     rival_tenures: "tenures of rivals",
+    /// Quiet tails in which the record was annotated ten times a second for ten renewals.
+    storms: "storms of annotations with nothing else wrong",
+    /// Of those, the ones in which the holder lost all its tries to renew.
+    storms_lost: "  in which the holder lost the Lease",
     /// Quiet tails that were checked to the end.
     tails: "quiet tails passed",
 }

@@ -239,6 +239,7 @@ fn a_wiped_holder_that_a_successor_replaced_is_lost() {
         .answer(200, foreign(12, "", 0));
     t.asks("PUT")
         .answer(409, json!({}))
+        .sleep()
         .asks("GET")
         .answer(200, foreign(13, "next", 1));
     t.says(Event::Lost(Loss::TakenOver {

@@ -26,6 +26,8 @@ pub(crate) struct Claimant {
     claim: Claim,
     plant: Option<Box<Plant>>,
     queue: VecDeque<Say>,
+    /// When its last request is over.
+    deadline: Instant,
 }
 
 impl Claimant {
@@ -36,6 +38,7 @@ impl Claimant {
             claim,
             plant,
             queue: VecDeque::new(),
+            deadline: now,
         }
     }
 
@@ -45,7 +48,10 @@ impl Claimant {
         }
         let output = self.claim.poll_output(now, wall);
         let say = match output {
-            Output::Request(request) => Say::Ask(request.id, request.http),
+            Output::Request(request) => {
+                self.deadline = request.deadline;
+                Say::Ask(request.id, request.http)
+            }
             Output::Cancel(id) => Say::Cancel(id),
             Output::Event(event) => Say::Event(event),
             Output::Wait(until) => Say::Wait(until),
@@ -58,6 +64,11 @@ impl Claimant {
             .extend(plant.outwards(say, &self.claim, now, wall));
         // A plant that holds something back has the claim asked again.
         self.queue.pop_front().unwrap_or(Say::Wait(now))
+    }
+
+    /// Whether an answer at `now` is too late to be looked at.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.deadline <= now
     }
 
     pub(crate) fn answer(

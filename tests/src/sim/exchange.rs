@@ -240,7 +240,8 @@ impl World {
                 if record.as_ref().is_some_and(|record| record.signed_by == mine) {
                     node.evidence.settle();
                 } else {
-                    let certain = reply.truth == Truth::Honest;
+                    let in_time = node.ours().is_none_or(|claimant| !claimant.is_over(now));
+                    let certain = in_time && reply.truth == Truth::Honest;
                     node.evidence.receive(record.as_ref(), own, now, certain);
                 }
             }

@@ -153,8 +153,9 @@ impl Watched {
         let what = match terms.token {
             None if self.restored || self.lied_to => return Ok(()),
             None => format!("was given no token: {grant:?}"),
-            // Where time stood still, what is said when it goes on was true when it stopped.
-            Some(token) if self.excused == 0 && terms.highest.is_some_and(|highest| token <= highest) => {
+            // Where time stood still, what is said when it goes on was true when it stopped; and who was robbed meanwhile
+            // acts beside a successor.
+            Some(token) if self.is_bound() && terms.highest.is_some_and(|highest| token <= highest) => {
                 format!(
                     "was given the token {token}, and {:?} was given before",
                     terms.highest

@@ -21,8 +21,16 @@ pub(crate) fn draw(random: &mut Random, request: &Request<Vec<u8>>) -> Tampering
         0 => changed(cut_off),
         1 => changed(garble),
         2 => instead(made_up(200, "text/html", b"<html>Welcome to nginx!</html>")),
-        3 => instead(made_up(200, "application/vnd.kubernetes.protobuf", b"k8s\0\x0a")),
-        4 => instead(made_up(200, "application/json", br#"{"kind":"Status","apiVersion":"v1","status":"Success"}"#)),
+        3 => instead(made_up(
+            200,
+            "application/vnd.kubernetes.protobuf",
+            b"k8s\0\x0a",
+        )),
+        4 => instead(made_up(
+            200,
+            "application/json",
+            br#"{"kind":"Status","apiVersion":"v1","status":"Success"}"#,
+        )),
         5 => changed(|response, _| member(response, "/kind", &json!("Pod"))),
         6 => changed(|response, _| member(response, "/metadata/name", &json!("follower"))),
         7 => changed(|response, _| member(response, "/metadata/namespace", &json!("elsewhere"))),

@@ -4,10 +4,7 @@ use http::Request;
 use lease_proto::wire::MicroTime;
 
 use super::{
-    Kind, Micros, SECOND, Violation, World,
-    cast::pick,
-    record::Author,
-    servers::LEASE,
+    Kind, Micros, SECOND, Violation, World, cast::pick, record::Author, servers::LEASE,
     world::Happening,
 };
 
@@ -49,7 +46,9 @@ impl World {
         self.note(format_args!("{kind:?}"));
         let most = u64::try_from(self.nodes.len()).unwrap_or(1) - 1;
         let index = usize::try_from(self.random.between(0, most)).unwrap_or(0);
-        let length = self.random.between(SECOND / 10, 3 * self.longest.max(SECOND));
+        let length = self
+            .random
+            .between(SECOND / 10, 3 * self.longest.max(SECOND));
         match kind {
             Kind::Restores => self.restore(),
             Kind::Annotations if self.random.chance(20) => self.annotate(self.now + length),
@@ -177,7 +176,9 @@ impl World {
     /// Somebody changes what is none of their business.
     fn interfere(&mut self) -> Result<(), Violation> {
         let wall = self.nodes.first().map(|node| node.wall(self.now));
-        let time = wall.map(|wall| MicroTime::from(wall).to_string()).unwrap_or_default();
+        let time = wall
+            .map(|wall| MicroTime::from(wall).to_string())
+            .unwrap_or_default();
         let spec = match self.random.between(0, 10) {
             0 => r#""leaseDurationSeconds":1"#.to_owned(),
             1 => r#""leaseDurationSeconds":3"#.to_owned(),

@@ -10,6 +10,7 @@ mod requests;
 mod run;
 mod scripts;
 mod steps;
+mod submissions;
 mod times;
 
 pub use self::{

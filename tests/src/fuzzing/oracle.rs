@@ -1,15 +1,16 @@
 //! What is checked of a claim whatever happens to it, from all that went in and came out.
 //!
-//! It reads answers for itself, so that it does not share what it judges.
+//! It reads answers for itself, so that it shares little with what it judges.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
 use http::{Method, Request, Response};
-use lease_proto::{Claim, Event, FencingToken, Grant, Loss};
-use serde_json::{Value, value::RawValue};
+use lease_proto::{Claim, Event, FencingToken, Grant, Loss, wire::Members};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{run::ensure, steps::Setup};
 
@@ -376,7 +377,7 @@ impl Oracle {
     fn lasts(&self, record: &Record) -> Duration {
         let named = record.seconds.filter(|seconds| *seconds > 0);
         let named = named.map(|seconds| seconds.min(i64::from(i32::MAX)).unsigned_abs());
-        named.map_or(self.setup.config.lease_duration(), Duration::from_secs)
+        named.map_or_else(|| self.setup.config.lease_duration(), Duration::from_secs)
     }
 }
 
@@ -391,32 +392,48 @@ impl Record {
 
 /// Reads the record of these names, if it has all that makes it one.
 fn read(body: &[u8], names: [&str; 2]) -> Option<Record> {
-    type Object = BTreeMap<String, Box<RawValue>>;
-    let object: Object = serde_json::from_slice(body).ok()?;
-    let part = |name: &str| {
-        let part: Option<Object> = serde_json::from_str(object.get(name)?.get()).ok()?;
-        part
-    };
-    let text = |part: &Object, name: &str| {
-        let text: Option<String> = serde_json::from_str(part.get(name)?.get()).ok()?;
-        text
-    };
-    let meta = part("metadata")?;
-    let spec = part("spec").unwrap_or_default();
-    let seconds = spec.get("leaseDurationSeconds");
-    let is_it = ["namespace", "name"].map(|name| text(&meta, name).unwrap_or_default()) == names;
-    if !is_it {
-        return None;
+    let object: Members = serde_json::from_slice(body).ok()?;
+    let is_lease = is_one_of(&object, "kind", "Lease")?
+        && is_one_of(&object, "apiVersion", "coordination.k8s.io/v1")?;
+    let meta: Members = field(&object, "metadata")?.unwrap_or_default();
+    let spec: Members = field(&object, "spec")?.unwrap_or_default();
+    for number in ["leaseTransitions", "leaseDurationSeconds"] {
+        field::<i64>(&spec, number)?;
     }
-    let given = |name: &str| text(&meta, name).filter(|text| !text.is_empty());
-    Some(Record {
-        uid: given("uid")?,
-        version: given("resourceVersion")?,
-        holder: text(&spec, "holderIdentity").unwrap_or_default(),
-        acquired: text(&spec, "acquireTime"),
-        renewed: text(&spec, "renewTime"),
-        seconds: seconds.and_then(|seconds| serde_json::from_str(seconds.get()).ok()),
-    })
+    for text in ["strategy", "preferredHolder"] {
+        field::<String>(&spec, text)?;
+    }
+    let text = |part: &Members, name: &str| Some(field(part, name)?.unwrap_or_default());
+    let (namespace, name) = (text(&meta, "namespace")?, text(&meta, "name")?);
+    let record = Record {
+        uid: text(&meta, "uid")?,
+        version: text(&meta, "resourceVersion")?,
+        holder: text(&spec, "holderIdentity")?,
+        acquired: field(&spec, "acquireTime")?,
+        renewed: field(&spec, "renewTime")?,
+        seconds: field(&spec, "leaseDurationSeconds")?,
+    };
+    let is_whole = !record.uid.is_empty() && !record.version.is_empty();
+    (is_lease && is_whole && [namespace, name] == names).then_some(record)
+}
+
+/// A field, the last of its name; `None` if any of its name is something else than a `T` or null.
+#[expect(
+    clippy::option_option,
+    reason = "a field may be absent, and may be wrong"
+)]
+fn field<T: DeserializeOwned>(members: &Members, name: &str) -> Option<Option<T>> {
+    let mut last = None;
+    for (_, value) in members.iter().filter(|(key, _)| *key == name) {
+        last = value.read::<Option<T>>()?;
+    }
+    Some(last)
+}
+
+/// Whether a field says `wanted` or nothing; `None` if it is no text.
+fn is_one_of(members: &Members, name: &str, wanted: &str) -> Option<bool> {
+    let said: Option<String> = field(members, name)?;
+    Some(said.is_none_or(|said| said.is_empty() || said == wanted))
 }
 
 /// A time in microseconds since the epoch.

@@ -21,6 +21,10 @@ impl<'a> Reader<'a> {
         *first
     }
 
+    pub(super) fn flag(&mut self) -> bool {
+        self.byte() & 1 == 1
+    }
+
     pub(super) fn two(&mut self) -> u16 {
         u16::from_le_bytes([self.byte(), self.byte()])
     }

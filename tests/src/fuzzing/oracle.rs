@@ -141,8 +141,13 @@ impl Oracle {
         } else if method == Method::GET && status == 200 {
             let lasts = self.lasts(&record);
             match &mut self.foreign {
+                // Where the store went back in time, what was said later counts no more.
                 Some(seen) if seen.record.says_the_same(&record) => {
-                    seen.lasts = seen.lasts.max(lasts);
+                    seen.lasts = if record.is_behind(&self.versions) {
+                        lasts
+                    } else {
+                        seen.lasts.max(lasts)
+                    };
                 }
                 seen => {
                     *seen = Some(Foreign {
@@ -382,6 +387,12 @@ impl Oracle {
 }
 
 impl Record {
+    fn is_behind(&self, versions: &BTreeSet<String>) -> bool {
+        let number = |version: &str| version.parse::<u128>().ok();
+        let highest = versions.iter().filter_map(|version| number(version)).max();
+        number(&self.version) < highest
+    }
+
     fn says_the_same(&self, other: &Self) -> bool {
         self.uid == other.uid
             && self.holder == other.holder

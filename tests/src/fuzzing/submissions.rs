@@ -145,7 +145,9 @@ impl Submission {
     }
 
     pub(super) fn is_dry_run(&self) -> bool {
-        self.path.contains("dryRun=All")
+        self.path
+            .split_once('?')
+            .is_some_and(|(_, query)| query.contains("dryRun=All"))
     }
 
     /// Any method, path, headers and body.

@@ -30,6 +30,8 @@ pub(super) struct Oracle {
     last: Option<Record>,
     /// Somebody else's tenure, and since when it has been seen.
     foreign: Option<Foreign>,
+    /// Somebody else's record, as a write was answered with it.
+    heard: Option<Foreign>,
     tenure: Option<Tenure>,
     tokens: Vec<FencingToken>,
     released: bool,
@@ -87,6 +89,7 @@ impl Oracle {
             versions: BTreeSet::new(),
             last: None,
             foreign: None,
+            heard: None,
             tenure: None,
             tokens: Vec::new(),
             released: false,
@@ -139,26 +142,40 @@ impl Oracle {
         if is_ours || record.holder.is_empty() {
             self.foreign = None;
         } else if method == Method::GET && status == 200 {
-            let lasts = self.lasts(&record);
-            match &mut self.foreign {
-                // Where the store went back in time, what was said later counts no more.
-                Some(seen) if seen.record.says_the_same(&record) => {
-                    seen.lasts = if record.is_behind(&self.versions) {
-                        lasts
-                    } else {
-                        seen.lasts.max(lasts)
-                    };
-                }
-                seen => {
-                    *seen = Some(Foreign {
-                        record: record.clone(),
-                        since: now,
-                        lasts,
-                    });
-                }
-            }
+            self.see(&record, now);
+        } else {
+            // A write that is answered so was not carried out as it was; the record is there all the same.
+            self.heard = Some(Foreign {
+                lasts: self.lasts(&record),
+                record: record.clone(),
+                since: now,
+            });
         }
         self.last = Some(record);
+    }
+
+    /// Takes note of somebody else's record.
+    fn see(&mut self, record: &Record, now: Instant) {
+        let lasts = self.lasts(record);
+        match &mut self.foreign {
+            // Where the store went back in time, what was said later counts no more.
+            Some(seen) if seen.record.says_the_same(record) => {
+                seen.lasts = if record.is_behind(&self.versions) {
+                    lasts
+                } else {
+                    seen.lasts.max(lasts)
+                };
+            }
+            seen => {
+                let heard = self.heard.take();
+                let heard = heard.filter(|heard| heard.record.says_the_same(record));
+                *seen = Some(Foreign {
+                    record: record.clone(),
+                    since: heard.map_or(now, |heard| heard.since),
+                    lasts,
+                });
+            }
+        }
     }
 
     /// Checks a request as it is handed out.

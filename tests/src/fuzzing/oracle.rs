@@ -127,21 +127,22 @@ impl Oracle {
         // A rewrite that is answered by 201 met no record, and one without a new version was not carried out.
         let is_right = (status == 201) == (method == Method::POST);
         let is_new = method == Method::GET || self.asked.as_ref() != Some(&record.version);
-        if let Some(from) = own
-            && is_right
-            && is_new
-            && record.seconds >= Some(self.setup.config.published_seconds())
-        {
+        let is_enough = record.seconds >= Some(self.setup.config.published_seconds());
+        let proved = own.filter(|_| is_right && is_new && is_enough);
+        if let Some(from) = proved {
             self.proofs.push(Proof {
                 uid: record.uid.clone(),
                 until: from + self.setup.config.grant_length(),
             });
         }
+        let is_look = method == Method::GET && status == 200;
         let is_named = record.holder == self.identity;
         let is_ours = own.is_some() || (is_named && self.setup.reclaims);
         if is_ours || record.holder.is_empty() {
-            self.foreign = None;
-        } else if method == Method::GET && status == 200 {
+            if is_look || proved.is_some() {
+                self.foreign = None;
+            }
+        } else if is_look {
             self.see(&record, now);
         } else {
             // A write that is answered so was not carried out as it was; the record is there all the same.

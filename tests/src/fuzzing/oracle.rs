@@ -126,10 +126,9 @@ impl Oracle {
         let own = self.own(&record).map(|write| write.from);
         // A rewrite that is answered by 201 met no record, and one without a new version was not carried out.
         let is_right = (status == 201) == (method == Method::POST);
-        let is_new = method == Method::GET || self.asked.as_ref() != Some(&record.version);
+        let is_new = method == Method::GET || record.is_newer(self.asked.as_deref());
         let is_enough = record.seconds >= Some(self.setup.config.published_seconds());
-        let proved = own.filter(|_| is_right && is_new && is_enough);
-        if let Some(from) = proved {
+        if let Some(from) = own.filter(|_| is_right && is_new && is_enough) {
             self.proofs.push(Proof {
                 uid: record.uid.clone(),
                 until: from + self.setup.config.grant_length(),
@@ -139,7 +138,7 @@ impl Oracle {
         let is_named = record.holder == self.identity;
         let is_ours = own.is_some() || (is_named && self.setup.reclaims);
         if is_ours || record.holder.is_empty() {
-            if is_look || proved.is_some() {
+            if is_look {
                 self.foreign = None;
             }
         } else if is_look {
@@ -320,6 +319,7 @@ impl Oracle {
             self.tokens.push(token);
         }
         self.released = false;
+        self.foreign = None;
         self.tenure = Some(Tenure {
             uid: record.uid.clone(),
             until: grant.valid_until,
@@ -369,8 +369,10 @@ impl Oracle {
             return Err(format!("wrote what is no time: {spec}"));
         };
         let is_same = |write: &Write| write.renewed == renewed;
+        // Where the calendar ends times repeat.
+        let is_last = text("renewTime").starts_with("9999-12-30T");
         ensure!(
-            !self.writes.last().is_some_and(is_same),
+            is_last || !self.writes.last().is_some_and(is_same),
             "wrote a renewTime again: {spec}"
         );
         let from = match self.writes.last() {
@@ -405,6 +407,15 @@ impl Oracle {
 }
 
 impl Record {
+    /// Whether it is a later version than the one that was written on.
+    fn is_newer(&self, asked: Option<&str>) -> bool {
+        let number = |version: &str| version.parse::<u128>().ok();
+        match (number(&self.version), asked.map(number)) {
+            (Some(new), Some(Some(old))) => new > old,
+            _ => asked != Some(&self.version),
+        }
+    }
+
     fn is_behind(&self, versions: &BTreeSet<String>) -> bool {
         let number = |version: &str| version.parse::<u128>().ok();
         let highest = versions.iter().filter_map(|version| number(version)).max();

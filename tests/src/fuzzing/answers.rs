@@ -54,17 +54,20 @@ pub fn answers(data: &[u8]) {
         if reader.is_empty() {
             break;
         }
-        take(&answer(&mut reader));
+        let how = reader.byte();
+        if how & 0x20 != 0 {
+            take(&Step::Pass(u64::from(reader.two()) * 100));
+        }
+        take(&answer(how, &mut reader));
         take(&Step::Sleep);
     }
 }
 
-fn answer(reader: &mut Reader<'_>) -> Step {
+fn answer(how: u8, reader: &mut Reader<'_>) -> Step {
     const CODES: [u16; 14] = [
         200, 200, 200, 201, 409, 404, 401, 403, 429, 500, 503, 504, 202, 422,
     ];
     const NAMES: [&str; 4] = ["retry-after", "date", "content-type", "warning"];
-    let how = reader.byte();
     let code = match reader.byte() {
         255 => 100 + reader.two() % 900,
         byte => CODES[usize::from(byte) % CODES.len()],

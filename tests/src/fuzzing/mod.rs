@@ -6,6 +6,7 @@ mod answers;
 mod kubeconfig;
 mod oracle;
 mod reader;
+mod record;
 mod requests;
 mod run;
 mod scripts;

@@ -8,11 +8,14 @@ use std::{
 };
 
 use http::{Method, Request, Response};
-use lease_proto::{Claim, Event, FencingToken, Grant, Loss, wire::Members};
-use serde::de::DeserializeOwned;
+use lease_proto::{Claim, Event, FencingToken, Grant, Loss};
 use serde_json::Value;
 
-use super::{run::ensure, steps::Setup};
+use super::{
+    record::{Record, instant, read},
+    run::ensure,
+    steps::Setup,
+};
 
 /// What has been seen of a claim.
 #[derive(Debug)]
@@ -58,17 +61,6 @@ struct Tenure {
     until: Instant,
     token: Option<FencingToken>,
     at_risk: bool,
-}
-
-/// What an answer says.
-#[derive(Clone, Debug)]
-struct Record {
-    uid: String,
-    version: String,
-    holder: String,
-    acquired: Option<String>,
-    renewed: Option<String>,
-    seconds: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -404,82 +396,6 @@ impl Oracle {
         let named = named.map(|seconds| seconds.min(i64::from(i32::MAX)).unsigned_abs());
         named.map_or_else(|| self.setup.config.lease_duration(), Duration::from_secs)
     }
-}
-
-impl Record {
-    /// Whether it is a later version than the one that was written on.
-    fn is_newer(&self, asked: Option<&str>) -> bool {
-        let number = |version: &str| version.parse::<u128>().ok();
-        match (number(&self.version), asked.map(number)) {
-            (Some(new), Some(Some(old))) => new > old,
-            _ => asked != Some(&self.version),
-        }
-    }
-
-    fn is_behind(&self, versions: &BTreeSet<String>) -> bool {
-        let number = |version: &str| version.parse::<u128>().ok();
-        let highest = versions.iter().filter_map(|version| number(version)).max();
-        number(&self.version) < highest
-    }
-
-    fn says_the_same(&self, other: &Self) -> bool {
-        self.uid == other.uid
-            && self.holder == other.holder
-            && self.acquired == other.acquired
-            && self.renewed == other.renewed
-    }
-}
-
-/// Reads the record of these names, if it has all that makes it one.
-fn read(body: &[u8], names: [&str; 2]) -> Option<Record> {
-    let object: Members = serde_json::from_slice(body).ok()?;
-    let is_lease = is_one_of(&object, "kind", "Lease")?
-        && is_one_of(&object, "apiVersion", "coordination.k8s.io/v1")?;
-    let meta: Members = field(&object, "metadata")?.unwrap_or_default();
-    let spec: Members = field(&object, "spec")?.unwrap_or_default();
-    for number in ["leaseTransitions", "leaseDurationSeconds"] {
-        field::<i64>(&spec, number)?;
-    }
-    for text in ["strategy", "preferredHolder"] {
-        field::<String>(&spec, text)?;
-    }
-    let text = |part: &Members, name: &str| Some(field(part, name)?.unwrap_or_default());
-    let (namespace, name) = (text(&meta, "namespace")?, text(&meta, "name")?);
-    let record = Record {
-        uid: text(&meta, "uid")?,
-        version: text(&meta, "resourceVersion")?,
-        holder: text(&spec, "holderIdentity")?,
-        acquired: field(&spec, "acquireTime")?,
-        renewed: field(&spec, "renewTime")?,
-        seconds: field(&spec, "leaseDurationSeconds")?,
-    };
-    let is_whole = !record.uid.is_empty() && !record.version.is_empty();
-    (is_lease && is_whole && [namespace, name] == names).then_some(record)
-}
-
-/// A field, the last of its name; `None` if any of its name is something else than a `T` or null.
-#[expect(
-    clippy::option_option,
-    reason = "a field may be absent, and may be wrong"
-)]
-fn field<T: DeserializeOwned>(members: &Members, name: &str) -> Option<Option<T>> {
-    let mut last = None;
-    for (_, value) in members.iter().filter(|(key, _)| *key == name) {
-        last = value.read::<Option<T>>()?;
-    }
-    Some(last)
-}
-
-/// Whether a field says `wanted` or nothing; `None` if it is no text.
-fn is_one_of(members: &Members, name: &str, wanted: &str) -> Option<bool> {
-    let said: Option<String> = field(members, name)?;
-    Some(said.is_none_or(|said| said.is_empty() || said == wanted))
-}
-
-/// A time in microseconds since the epoch.
-fn instant(text: &str) -> Option<i128> {
-    let time: jiff::Timestamp = text.parse().ok()?;
-    Some(time.as_nanosecond().div_euclid(1_000))
 }
 
 fn second(micros: i128) -> i128 {

@@ -19,7 +19,6 @@ pub(super) struct Record {
 impl Record {
     /// Whether it is a later version than the one that was written on.
     pub(super) fn is_newer(&self, asked: Option<&str>) -> bool {
-        let number = |version: &str| version.parse::<u128>().ok();
         match (number(&self.version), asked.map(number)) {
             (Some(new), Some(Some(old))) => new > old,
             _ => asked != Some(&self.version),
@@ -27,7 +26,6 @@ impl Record {
     }
 
     pub(super) fn is_behind(&self, versions: &BTreeSet<String>) -> bool {
-        let number = |version: &str| version.parse::<u128>().ok();
         let highest = versions.iter().filter_map(|version| number(version)).max();
         number(&self.version) < highest
     }
@@ -38,6 +36,12 @@ impl Record {
             && self.acquired == other.acquired
             && self.renewed == other.renewed
     }
+}
+
+/// A version as a number, if it is written like one; others can only be told apart.
+fn number(version: &str) -> Option<u128> {
+    let number: u128 = version.parse().ok()?;
+    (number > 0 && number.to_string() == version).then_some(number)
 }
 
 /// Reads the record of these names, if it has all that makes it one.

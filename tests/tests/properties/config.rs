@@ -141,7 +141,9 @@ fn grants_kept(config: &Config, start: Instant) -> Result<u32, String> {
             Output::Event(Event::Acquired(_)) => held = true,
             Output::Event(Event::Renewed(_)) => renewals += 1,
             Output::Wait(until) if held => now = until,
-            other => return Err(format!("{other:?}")),
+            other @ (Output::Wait(_) | Output::Event(_) | Output::Cancel(_) | Output::Done) => {
+                return Err(format!("{other:?}"));
+            }
         }
     }
     if renewals < grants - 1 {

@@ -6,6 +6,7 @@
 )]
 
 pub mod contender;
+pub mod fuzzing;
 pub mod processes;
 pub mod random;
 pub mod sim;

@@ -33,8 +33,14 @@ fn no_seed_breaks_a_promise() {
     }
     println!("{total}");
     if seeds.len() > 1 {
-        assert!(total.acquired > 300 * 10 && total.renewed > 300 * 20, "{total}");
-        assert!(total.conflicts > 300 * 5 && total.taken_over > 300, "{total}");
+        assert!(
+            total.acquired > 300 * 10 && total.renewed > 300 * 20,
+            "{total}"
+        );
+        assert!(
+            total.conflicts > 300 * 5 && total.taken_over > 300,
+            "{total}"
+        );
     }
 }
 
@@ -48,8 +54,13 @@ fn the_same_seed_gives_the_same_world() {
 
 #[test]
 fn planted_bugs_are_found() {
-    for bug in [Bug::DeadlineFromResponse, Bug::NoCompareAndSwap, Bug::SlowClock] {
-        let found = (0..2_000).any(|seed| Run::new(seed, LENGTH, Some(bug)).run().violation.is_some());
+    for bug in [
+        Bug::DeadlineFromResponse,
+        Bug::NoCompareAndSwap,
+        Bug::SlowClock,
+    ] {
+        let found =
+            (0..2_000).any(|seed| Run::new(seed, LENGTH, Some(bug)).run().violation.is_some());
         assert!(found, "{bug:?} went unnoticed");
     }
 }

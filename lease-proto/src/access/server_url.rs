@@ -53,7 +53,8 @@ impl ServerUrl {
             });
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-        if authority.contains('@') {
+        // Wherever it stands: a password with a slash in it does not end before that.
+        if rest.contains('@') {
             return Err(ServerUrlError::UserInfo);
         }
         let https = match scheme.to_ascii_lowercase().as_str() {
@@ -384,6 +385,18 @@ mod tests {
                 !format!("{error} {error:?}").contains("hunter2"),
                 "{error:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_password_with_a_slash_in_it_is_not_repeated() {
+        for text in [
+            "https://u:p/hunter2@host",
+            "https://u:p?hunter2@host",
+            "https://u:\0hunter2#@h",
+        ] {
+            let error = ServerUrl::parse(text).unwrap_err();
+            assert_eq!(error, ServerUrlError::UserInfo, "{text}");
         }
     }
 }

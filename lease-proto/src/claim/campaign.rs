@@ -78,7 +78,8 @@ impl Claim {
                 let is_create = flight.call == Call::Create;
                 let base = self.observed.lease().filter(|_| !is_create);
                 if created == is_create && is_echo(&lease, &write, self, base) {
-                    self.observed.note_own(lease);
+                    let regressed = self.observed.note_new(lease);
+                    self.tell_regression(regressed);
                     self.hold(write);
                 } else {
                     self.look_again(trouble, pause);
@@ -123,13 +124,19 @@ impl Claim {
         let is_named = lease.spec.holder() == Some(self.identity.as_str());
         if let Some(write) = self.own_write(&lease) {
             self.writes.see(&write);
-            let is_enough = self.names_enough(&lease);
-            let regressed = self.observed.note_own(lease);
-            self.tell_regression(regressed);
             // The record of a tenure that is over is ours, and still no grant: what it says was for that tenure.
             // Nor is a write whose grant would have ended by now, or whose duration was shortened on its way in.
-            let is_grant = write.campaign == number && !write.confirmed && is_enough;
-            if is_grant && self.now < write.counts_from + self.config.grant_length() {
+            let is_grant = write.campaign == number
+                && !write.confirmed
+                && self.names_enough(&lease)
+                && self.now < write.counts_from + self.config.grant_length();
+            let regressed = if is_grant {
+                self.observed.note_new(lease)
+            } else {
+                self.observed.note_own(lease)
+            };
+            self.tell_regression(regressed);
+            if is_grant {
                 self.hold(write);
             } else {
                 self.step_to_write(self.now);

@@ -197,7 +197,11 @@ impl Claim {
         if let Phase::Held(tenure) = &mut self.phase {
             // While requests fail, the next one waits for its pause, which the server may have asked for.
             let pauses = tenure.told_trouble.is_some();
-            tenure.verify = Some(if pauses { self.now.max(tenure.at) } else { self.now });
+            tenure.verify = Some(if pauses {
+                self.now.max(tenure.at)
+            } else {
+                self.now
+            });
         }
     }
 

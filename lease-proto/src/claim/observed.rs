@@ -52,7 +52,7 @@ impl Observed {
     ///
     /// Returns whether the store was found to have gone back in time.
     pub(crate) fn note(&mut self, lease: Box<Lease>, config: &Config, now: Instant) -> bool {
-        let regressed = self.note_version(&lease);
+        let regressed = self.note_version(&lease, false);
         match lease.spec.holder() {
             Some(holder) => {
                 let duration = named_duration(&lease, config);
@@ -85,7 +85,18 @@ impl Observed {
     ///
     /// Returns whether the store was found to have gone back in time.
     pub(crate) fn note_own(&mut self, lease: Box<Lease>) -> bool {
-        let regressed = self.note_version(&lease);
+        self.note_mine(lease, false)
+    }
+
+    /// Takes note of a record that this claim wrote, of which nothing was known before: its version is a new one.
+    ///
+    /// Returns whether the store was found to have gone back in time.
+    pub(crate) fn note_new(&mut self, lease: Box<Lease>) -> bool {
+        self.note_mine(lease, true)
+    }
+
+    fn note_mine(&mut self, lease: Box<Lease>, is_new: bool) -> bool {
+        let regressed = self.note_version(&lease, is_new);
         self.foreign = None;
         self.lease = Some(lease);
         regressed
@@ -136,13 +147,17 @@ impl Observed {
     }
 
     /// Returns whether the store is found to have gone back in time, and was not before.
-    fn note_version(&mut self, lease: &Lease) -> bool {
+    ///
+    /// What is new has a higher version than all before, and the highest one is not passed by being reached again.
+    fn note_version(&mut self, lease: &Lease, is_new: bool) -> bool {
         let version = lease.metadata.resource_version.as_ref();
         let Some(number) = version.and_then(|version| version.number()) else {
             return false;
         };
         let was = self.regressed;
-        self.regressed = self.highest.is_some_and(|highest| number < highest);
+        self.regressed = self
+            .highest
+            .is_some_and(|highest| number < highest || (number == highest && (was || is_new)));
         self.highest = self.highest.max(Some(number));
         self.regressed && !was
     }

@@ -239,7 +239,7 @@ impl ApiServer {
             (GROUP, "v1", RESOURCE) => self.leases(request, verb, &resource, &query, &user, now),
             ("", "v1", "namespaces") => {
                 let name = resource.name.as_deref();
-                self.namespace(verb, name, request.body(), now)
+                self.namespace(verb, name, &query, request.body(), now)
             }
             _ => Err(Failure::no_resource()),
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     ApiServer, Outcome,
     go_time::{Stamp, WholeTime},
-    route::Verb,
+    route::{Query, Verb},
     status::{self, Cause, Details, Failure, GROUP, RESOURCE},
     validate,
 };
@@ -93,6 +93,7 @@ impl ApiServer {
         &mut self,
         verb: Verb,
         name: Option<&str>,
+        query: &Query<'_>,
         body: &[u8],
         now: Stamp,
     ) -> Result<Outcome, Failure> {
@@ -109,7 +110,13 @@ impl ApiServer {
                 });
                 Ok(answer(200, &list))
             }
-            (Verb::Create, None) => self.create_namespace(body, now),
+            (Verb::Create, None) => {
+                let is_dry_run = query.is_dry_run("CreateOptions")?;
+                self.create_namespace(body, is_dry_run, now)
+            }
+            (Verb::Delete, Some(name)) if query.is_dry_run("DeleteOptions")? => {
+                Ok(answer(200, &self.show(name)?))
+            }
             (Verb::Delete, Some(name)) => {
                 let version = self.store.version() + 1;
                 let known = self.namespaces.0.as_mut().and_then(|it| it.get_mut(name));
@@ -123,7 +130,12 @@ impl ApiServer {
         }
     }
 
-    fn create_namespace(&mut self, body: &[u8], now: Stamp) -> Result<Outcome, Failure> {
+    fn create_namespace(
+        &mut self,
+        body: &[u8],
+        is_dry_run: bool,
+        now: Stamp,
+    ) -> Result<Outcome, Failure> {
         let object: Value = serde_json::from_slice(body)
             .map_err(|it| Failure::bad_request(format!("couldn't read a Namespace: {it}")))?;
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -153,14 +165,15 @@ impl ApiServer {
         }
         let namespace = Namespace {
             uid: self.uids.uid(),
-            resource_version: self.store.bump(),
+            resource_version: if is_dry_run { 0 } else { self.store.bump() },
             created: Some(now.whole()),
             is_terminating: false,
         };
-        if let Some(known) = &mut self.namespaces.0 {
+        let shown = namespace.show(name);
+        if let Some(known) = self.namespaces.0.as_mut().filter(|_| !is_dry_run) {
             known.insert(name.to_owned(), namespace);
         }
-        Ok(answer(201, &self.show(name)?))
+        Ok(answer(201, &shown))
     }
 
     fn show(&self, name: &str) -> Result<Value, Failure> {
@@ -174,23 +187,29 @@ impl ApiServer {
             Some(known) => known.get(name).ok_or_else(|| Failure::no_namespace(name))?,
             None => &everywhere,
         };
-        let phase = if namespace.is_terminating {
+        Ok(namespace.show(name))
+    }
+}
+
+impl Namespace {
+    fn show(&self, name: &str) -> Value {
+        let phase = if self.is_terminating {
             "Terminating"
         } else {
             "Active"
         };
-        Ok(json!({
+        json!({
             "kind": "Namespace",
             "apiVersion": "v1",
             "metadata": {
                 "name": name,
-                "uid": namespace.uid,
-                "resourceVersion": namespace.resource_version.to_string(),
-                "creationTimestamp": namespace.created,
+                "uid": self.uid,
+                "resourceVersion": self.resource_version.to_string(),
+                "creationTimestamp": self.created,
             },
             "spec": {"finalizers": ["kubernetes"]},
             "status": {"phase": phase},
-        }))
+        })
     }
 }
 

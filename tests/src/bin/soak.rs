@@ -1,6 +1,10 @@
 //! Simulates clusters until enough seeds were run, enough time was simulated, or time is up.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for people to read")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it is a program for people to read"
+)]
 
 use std::{
     process::ExitCode,
@@ -92,7 +96,8 @@ fn soak(args: &Args) -> ExitCode {
                     let mut total = total.lock().expect("nobody panics with it");
                     total.0 += outcome.counts;
                     total.1 += 1;
-                    let enough = args.seeds.is_none() && args.years.is_some_and(|years| total.0.years() >= years);
+                    let enough = args.seeds.is_none()
+                        && args.years.is_some_and(|years| total.0.years() >= years);
                     if enough {
                         return;
                     }
@@ -134,8 +139,16 @@ fn too_little(counts: &Counts, seeds: u64) -> Option<String> {
         ("losses by expiry", counts.expired, hours),
         ("losses by a look", counts.dispossessed, hours / 4),
         ("conflicts", counts.conflicts, hours * 10),
-        ("unknown outcomes, carried out", counts.ambiguous_applied, hours * 2),
-        ("unknown outcomes, not carried out", counts.ambiguous_not_applied, hours * 2),
+        (
+            "unknown outcomes, carried out",
+            counts.ambiguous_applied,
+            hours * 2,
+        ),
+        (
+            "unknown outcomes, not carried out",
+            counts.ambiguous_not_applied,
+            hours * 2,
+        ),
         ("faults", counts.faults, hours * 20),
         ("quiet tails", counts.tails, seeds),
     ]
@@ -151,7 +164,10 @@ fn fail(run: &Run) -> ExitCode {
     print!("{}", outcome.trace);
     let kinds: Vec<Kind> = outcome.faults.kinds().collect();
     if let Some(violation) = &outcome.violation {
-        println!("soak: LEASE_SEED={} with {kinds:?} alone: {violation}", run.seed);
+        println!(
+            "soak: LEASE_SEED={} with {kinds:?} alone: {violation}",
+            run.seed
+        );
     }
     ExitCode::FAILURE
 }

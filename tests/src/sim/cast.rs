@@ -286,6 +286,5 @@ impl Node {
 pub(crate) fn pick<'a, T>(random: &mut Random, from: &'a [T]) -> &'a T {
     let most = u64::try_from(from.len()).unwrap_or(1).saturating_sub(1);
     let index = usize::try_from(random.between(0, most)).unwrap_or(0);
-    from.get(index)
-        .expect("it is drawn from what is not empty")
+    from.get(index).expect("it is drawn from what is not empty")
 }

@@ -111,10 +111,7 @@ impl Claimant {
 
     /// Whether it may act as the holder.
     pub(crate) fn believes(&self, now: Instant) -> bool {
-        let by_plant = self
-            .plant
-            .as_ref()
-            .is_some_and(|plant| plant.believes(now));
+        let by_plant = self.plant.as_ref().is_some_and(|plant| plant.believes(now));
         self.claim.is_held(now) || by_plant
     }
 

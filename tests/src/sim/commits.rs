@@ -74,8 +74,9 @@ impl World {
             ..node.standing(index, self.now)
         };
         let mine = Author::Node(index, life);
-        let may_take = before
-            .is_none_or(|before| before.holder.is_none() || message.evidence.allows(before, message.sent));
+        let may_take = before.is_none_or(|before| {
+            before.holder.is_none() || message.evidence.allows(before, message.sent)
+        });
         let may_create = message.evidence.allows_creation(message.sent);
         if !self.is_doubled() {
             audit::check_right(&standing, before, after, may_take, may_create, message.sent)?;
@@ -83,7 +84,8 @@ impl World {
                 audit::check_change(&standing, before, after)?;
             }
         }
-        let was_mine = before.is_some_and(|before| before.signed_by == mine && before.holder.is_some());
+        let was_mine =
+            before.is_some_and(|before| before.signed_by == mine && before.holder.is_some());
         let is_taken = before.is_some_and(|before| before.holder.is_some()) && !was_mine;
         let is_current = node.life == life;
         let (Some(after), true) = (after, is_current) else {
@@ -98,7 +100,8 @@ impl World {
             }
             if let Some(number) = message.number {
                 let seconds = after.seconds(0);
-                node.watched.carry_out(number, &after.uid, after.version, seconds);
+                node.watched
+                    .carry_out(number, &after.uid, after.version, seconds);
             }
         }
         Ok(())
@@ -139,7 +142,8 @@ impl World {
                     self.counts.robbed += u64::from(is_held);
                 }
                 Meaning::Overlap if is_bound => {
-                    let what = format!("acts as the holder while {author:?} makes the record {after:?}");
+                    let what =
+                        format!("acts as the holder while {author:?} makes the record {after:?}");
                     return Err(Violation::new("I2", index, what));
                 }
                 Meaning::Overlap => {}

@@ -1,6 +1,9 @@
 //! Requests and answers, from the claimant to the store and back.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, Request, Response, StatusCode, header};
 
@@ -44,11 +47,20 @@ pub(super) struct Reply {
 
 impl World {
     /// A claimant asks something.
-    pub(super) fn ask(&mut self, index: usize, tag: Tag, request: Request<Vec<u8>>) -> Result<(), Violation> {
+    pub(super) fn ask(
+        &mut self,
+        index: usize,
+        tag: Tag,
+        request: Request<Vec<u8>>,
+    ) -> Result<(), Violation> {
         let (now, is_read) = (self.now, request.method() == Method::GET);
         let node = &mut self.nodes[index];
         if node.open.is_some() {
-            return Err(Violation::new("I8", index, "has two requests under way at once"));
+            return Err(Violation::new(
+                "I8",
+                index,
+                "has two requests under way at once",
+            ));
         }
         let span = node.span();
         let is_held = node.watched.holding;
@@ -68,8 +80,18 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn depart(&mut self, index: usize, tag: Tag, request: Request<Vec<u8>>, number: Option<u64>) {
-        self.note(format_args!("{index} asks {} {}", request.method(), request.uri().path()));
+    pub(super) fn depart(
+        &mut self,
+        index: usize,
+        tag: Tag,
+        request: Request<Vec<u8>>,
+        number: Option<u64>,
+    ) {
+        self.note(format_args!(
+            "{index} asks {} {}",
+            request.method(),
+            request.uri().path()
+        ));
         let node = &self.nodes[index];
         let arrivals = network::request(node.link, &self.faults, &mut self.random, self.now);
         if arrivals == [None, None] {
@@ -169,7 +191,11 @@ impl World {
         Ok(())
     }
 
-    fn shown(&self, message: &Message, response: &Response<Vec<u8>>) -> Option<Option<Arc<Record>>> {
+    fn shown(
+        &self,
+        message: &Message,
+        response: &Response<Vec<u8>>,
+    ) -> Option<Option<Arc<Record>>> {
         let is_read = message.request.method() == Method::GET;
         match response.status() {
             status if status.is_success() && message.request.method() != Method::DELETE => {
@@ -237,7 +263,10 @@ impl World {
             node.watched.since.impersonated |= has_namesake;
             if let Some(record) = &reply.shows {
                 let mine = Author::Node(index, node.life);
-                if record.as_ref().is_some_and(|record| record.signed_by == mine) {
+                if record
+                    .as_ref()
+                    .is_some_and(|record| record.signed_by == mine)
+                {
                     node.evidence.settle();
                 } else {
                     let in_time = node.ours().is_none_or(|claimant| !claimant.is_over(now));
@@ -278,13 +307,18 @@ impl World {
 
 /// The pause that an answer asks for, in seconds.
 fn pause_asked_for(response: &Response<Vec<u8>>) -> Option<u64> {
-    let says_later = response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error();
-    let after = response.headers().get(header::RETRY_AFTER).filter(|_| says_later);
+    let says_later =
+        response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error();
+    let after = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .filter(|_| says_later);
     after.and_then(|after| after.to_str().ok()?.parse().ok())
 }
 
 /// Whether an answer leaves open whether a write was carried out.
 fn is_unclear(response: &Response<Vec<u8>>) -> bool {
     let body = response.body();
-    response.status().is_server_error() || (response.status().is_success() && !body.ends_with(b"}") && !body.ends_with(b"\n"))
+    response.status().is_server_error()
+        || (response.status().is_success() && !body.ends_with(b"}") && !body.ends_with(b"\n"))
 }

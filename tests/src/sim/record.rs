@@ -33,7 +33,12 @@ impl Record {
     /// Reads what the store has; `before` is the version that it replaces.
     pub(crate) fn read(lease: &Value, author: Author, before: Option<&Self>) -> Self {
         let (metadata, spec) = (&lease["metadata"], &lease["spec"]);
-        let text = |value: &Value| value.as_str().filter(|it| !it.is_empty()).map(str::to_owned);
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .filter(|it| !it.is_empty())
+                .map(str::to_owned)
+        };
         let mut rest = metadata.as_object().cloned().unwrap_or_default();
         for known in [
             "creationTimestamp",

@@ -47,7 +47,11 @@ impl World {
             3 => {
                 let holder = self.holder("L5")?;
                 if self.counts.lost != self.lost_before {
-                    return Err(Violation::new("L4", holder, "lost the Lease without a reason"));
+                    return Err(Violation::new(
+                        "L4",
+                        holder,
+                        "lost the Lease without a reason",
+                    ));
                 }
                 self.check_load(holder)?;
                 self.hand_over(holder)?;
@@ -96,7 +100,9 @@ impl World {
             record.strategy.is_some() || record.preferred.is_some() || record.duration.is_none()
         });
         if is_odd {
-            self.patch(r#"{"spec":{"strategy":null,"preferredHolder":null,"leaseDurationSeconds":15}}"#)?;
+            self.patch(
+                r#"{"spec":{"strategy":null,"preferredHolder":null,"leaseDurationSeconds":15}}"#,
+            )?;
         }
         Ok(())
     }

@@ -180,7 +180,10 @@ impl World {
         };
         let mut wall_error = 0;
         if self.faults.has(Kind::WallSkew) {
-            let most = *super::cast::pick(&mut self.random, &[1_000, 3_600_000_000, 315_360_000_000_000]);
+            let most = *super::cast::pick(
+                &mut self.random,
+                &[1_000, 3_600_000_000, 315_360_000_000_000],
+            );
             let error = self.random.between(0, 2 * most);
             wall_error = error.cast_signed() - most.cast_signed();
         }
@@ -312,7 +315,9 @@ impl World {
         let (now, doubled) = (self.now, self.is_doubled());
         let node = &mut self.nodes[index];
         let (token, longest) = match (node.ours(), &event) {
-            (Some(ours), Event::Acquired(grant)) => (ours.token(grant), ours.config().grant_length()),
+            (Some(ours), Event::Acquired(grant)) => {
+                (ours.token(grant), ours.config().grant_length())
+            }
             (Some(ours), _) => (None, ours.config().grant_length()),
             (None, _) => (None, Duration::ZERO),
         };
@@ -355,7 +360,10 @@ impl World {
                 continue;
             }
             if let Some(other) = holder {
-                let what = format!("and claimant {other} both hold the Lease at {} µs", self.now);
+                let what = format!(
+                    "and claimant {other} both hold the Lease at {} µs",
+                    self.now
+                );
                 return Err(Violation::new("I1", index, what));
             }
             holder = Some(index);

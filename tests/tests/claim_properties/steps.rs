@@ -3,55 +3,9 @@
 use std::time::Duration;
 
 use lease_proto::{Config, OnRelease, WriteMethod};
+use lease_tests::fuzzing::{Body, Change, Setup, Step, Wish};
 use proptest::prelude::*;
-use serde_json::{Value, json};
-
-/// One thing that happens to a claim.
-#[derive(Clone, Debug)]
-pub(crate) enum Step {
-    /// Time goes on by so many microseconds; the driver polls.
-    Pass(u64),
-    /// Time goes on until the claim wants to be polled.
-    Sleep,
-    /// The driver's clock reads this much earlier, once.
-    Back(u64),
-    /// The wall clock is set to this many seconds since the epoch.
-    Wall(i64),
-    /// The request in flight is answered with this status and this record.
-    Answer(u16, Body, Option<u64>),
-    /// It fails.
-    Fail,
-    /// An old request, or one that never was, is answered as well.
-    Stale(u64, u16, Body),
-    Acquire(Wish),
-    Resume,
-    Verify,
-    Release,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Wish {
-    Once,
-    Until(u64),
-    Forever,
-}
-
-/// What an answer carries.
-#[derive(Clone, Debug)]
-pub(crate) enum Body {
-    /// What was written last, as a server stores it, with changes.
-    Written(Vec<Change>),
-    /// What the server has, with changes.
-    Stored(Vec<Change>),
-    Bytes(Vec<u8>),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Change {
-    Spec(&'static str, Value),
-    Meta(&'static str, Value),
-    OwnName,
-}
+use serde_json::json;
 
 pub(crate) fn change() -> impl Strategy<Value = Change> {
     let times = prop::sample::select(vec![
@@ -145,7 +99,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
             1 => any::<i32>().prop_map(i64::from),
             1 => 253_402_200_000_i64..253_402_300_800,
         ].prop_map(Step::Wall),
-        12 => (status(), body(), retry_after).prop_map(|(code, body, after)| Step::Answer(code, body, after)),
+        12 => (status(), body(), retry_after).prop_map(|(code, body, after)| Step::Answer(code, body, headers(after))),
         2 => Just(Step::Fail),
         1 => (0_u64..40, status(), body()).prop_map(|(id, code, body)| Step::Stale(id, code, body)),
         3 => wish.prop_map(Step::Acquire),
@@ -155,8 +109,16 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn headers(retry_after: Option<u64>) -> Vec<(&'static str, Vec<u8>)> {
+    let value = retry_after.map(|after| after.to_string().into_bytes());
+    value
+        .map(|value| ("retry-after", value))
+        .into_iter()
+        .collect()
+}
+
 /// Settings that are mostly valid, from a millisecond to 68 years; those that are not are passed over.
-pub(crate) fn config() -> impl Strategy<Value = Config> {
+pub(crate) fn setup() -> impl Strategy<Value = Setup> {
     let lease = prop_oneof![
         3 => Just(15_000_u64),
         2 => 1_000_u64..60_000,
@@ -204,7 +166,12 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
                 if patches {
                     builder = builder.write_method(WriteMethod::Patch);
                 }
-                builder.build().ok()
+                let config = builder.build().ok()?;
+                Some(Setup {
+                    config,
+                    reclaims,
+                    whole_seconds: whole,
+                })
             },
         )
 }

@@ -382,3 +382,31 @@ fn no_pause_that_the_server_asks_for_is_longer_than_a_lease() {
     assert!(matches!(t.event(), Event::Retrying { .. }));
     t.waits_until(15_000);
 }
+
+#[test]
+fn a_version_that_is_given_a_second_time_is_no_token() {
+    let mut t = Timeline::held(|c| c);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released));
+    t.asks("PUT").echo(200, 11);
+    t.says(Event::Released(Released::Cleared));
+    t.claim.acquire(Patience::Forever, t.now());
+    // A backup from before the record was made.
+    t.asks("GET").answer(404, json!({}));
+    t.asks("POST").echo(201, 11).says(Event::StoreRegressed);
+    let acquired = t.event();
+    assert!(matches!(acquired, Event::Acquired(grant) if grant.token.is_none()));
+}
+
+#[test]
+fn versions_that_have_only_caught_up_are_no_tokens() {
+    let mut t = Timeline::new(|c| c);
+    t.claim.acquire(Patience::Forever, t.now());
+    t.asks("GET").answer(200, foreign(10, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    t.sleep().asks("GET").answer(200, foreign(8, "", 0));
+    t.says(Event::StoreRegressed);
+    t.asks("PUT").echo(200, 10);
+    let acquired = t.event();
+    assert!(matches!(acquired, Event::Acquired(grant) if grant.token.is_none()));
+}

@@ -115,3 +115,18 @@ fn namespaces_come_and_go() {
         200
     );
 }
+
+#[test]
+fn a_dry_run_makes_no_namespace_and_ends_none() {
+    let mut world = World::with(ApiServer::builder().namespaces(["demo"]));
+    let namespaces = "/api/v1/namespaces?dryRun=All";
+    let body = json!({"metadata": {"name": "other"}}).to_string();
+    let (code, made) = world.send("POST", namespaces, "", &body);
+    assert_eq!((code, &made["metadata"]["name"]), (201, &json!("other")));
+    let (code, _) = world.delete("/api/v1/namespaces/demo?dryRun=All");
+    assert_eq!(code, 200);
+    assert_eq!(world.get("/api/v1/namespaces/other").0, 404);
+    let (_, kept) = world.get("/api/v1/namespaces/demo");
+    assert_eq!(kept["status"]["phase"], "Active");
+    assert_eq!(world.server.resource_version(), 1);
+}

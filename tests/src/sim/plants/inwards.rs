@@ -88,7 +88,9 @@ impl Plant {
         let is_past = |at: Option<MicroTime>, now: MicroTime, margin: u64| {
             at.is_some_and(|at| at.saturating_add(Duration::from_secs(seconds + margin)) <= now)
         };
-        let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = headers
+            .get(header::DATE)
+            .and_then(|date| date.to_str().ok());
         let date = date.and_then(http_date);
         let free = match self.bug {
             Bug::MissingDurationIsExpired => spec["leaseDurationSeconds"].is_null(),
@@ -124,7 +126,9 @@ impl Plant {
             Bug::FloorDuration | Bug::NoClamp if is_ours => {
                 spec["leaseDurationSeconds"] = json!(self.seconds);
             }
-            Bug::ErrorIsRefusal if is_ours && self.forgotten.as_ref() == Some(&spec["renewTime"]) => {
+            Bug::ErrorIsRefusal
+                if is_ours && self.forgotten.as_ref() == Some(&spec["renewTime"]) =>
+            {
                 spec["renewTime"] = moved(&spec["renewTime"], 1);
             }
             _ => {}

@@ -44,9 +44,13 @@ impl Plant {
             Bug::FloorDuration if spec_is_ours => {
                 body["spec"]["leaseDurationSeconds"] = json!(self.seconds - 1);
             }
-            Bug::NoVersion if is_put && names_us => drop_member(&mut body["metadata"], "resourceVersion"),
+            Bug::NoVersion if is_put && names_us => {
+                drop_member(&mut body["metadata"], "resourceVersion")
+            }
             Bug::NoUid if is_put && names_us => drop_member(&mut body["metadata"], "uid"),
-            Bug::NoPreconditions if method == Method::DELETE => drop_member(&mut body, "preconditions"),
+            Bug::NoPreconditions if method == Method::DELETE => {
+                drop_member(&mut body, "preconditions")
+            }
             Bug::SameRenewTime if is_put && self.holding => {
                 if let Some((_, renewed)) = &self.written {
                     body["spec"]["renewTime"] = renewed.clone();
@@ -105,7 +109,10 @@ impl Plant {
                         return Vec::new();
                     }
                     (Bug::RenewedAfterLost, _) => {
-                        more.extend(self.last_grant.map(|grant| Say::Event(Event::Renewed(grant))));
+                        more.extend(
+                            self.last_grant
+                                .map(|grant| Say::Event(Event::Renewed(grant))),
+                        );
                     }
                     (Bug::TwoLost, _) => more.push(Say::Event(event.clone())),
                     _ => self.believes_until = None,

@@ -222,7 +222,11 @@ impl ClientGo {
         spec["leaseDurationSeconds"] = json!(1);
         spec["acquireTime"] = json!(now);
         spec["renewTime"] = json!(now);
-        self.send(Step::Release, written(Request::put(LEASE), &lease), moment.now)
+        self.send(
+            Step::Release,
+            written(Request::put(LEASE), &lease),
+            moment.now,
+        )
     }
 }
 
@@ -307,7 +311,9 @@ impl Rival for ClientGo {
                 self.stop();
                 self.at = Some(now + Duration::from_secs(1));
             }
-            (Step::Try | Step::Look | Step::Update | Step::LookToRelease, _) => self.missed(step, moment),
+            (Step::Try | Step::Look | Step::Update | Step::LookToRelease, _) => {
+                self.missed(step, moment)
+            }
         }
     }
 

@@ -168,13 +168,17 @@ impl Claim {
         let Phase::Release(release) = &self.phase else {
             return;
         };
-        let then = release.then;
+        let (then, not_before) = (release.then, release.at);
         if !release.quiet {
             self.events.push_back(Event::Released(how));
         }
         self.phase = Phase::Idle;
         if let Some(patience) = then {
             self.begin_campaign(patience, false);
+            if let Phase::Campaign(campaign) = &mut self.phase {
+                // What the server has asked for holds for whatever comes next.
+                campaign.at = campaign.at.max(not_before);
+            }
         }
     }
 

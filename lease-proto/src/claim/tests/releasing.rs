@@ -163,6 +163,18 @@ fn a_release_waits_for_the_pause_that_the_server_asked_for() {
 }
 
 #[test]
+fn a_campaign_after_a_release_waits_for_the_pause_that_the_server_asked_for() {
+    let mut t = Timeline::held(|c| c);
+    t.claim.release(t.now());
+    t.says(Event::Lost(Loss::Released)).asks("PUT");
+    t.claim.acquire(Patience::Forever, t.now());
+    t.at(4_000).respond(&later(503, "60"));
+    t.waits_until(10_000).at(10_000);
+    t.says(Event::Released(Released::Unconfirmed));
+    t.waits_until(64_000).at(64_000).asks("GET");
+}
+
+#[test]
 fn a_lease_left_to_expire_costs_no_request() {
     let mut t = Timeline::held(|c| c.on_release(crate::OnRelease::Expire));
     t.claim.release(t.now());

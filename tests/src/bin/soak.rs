@@ -18,6 +18,10 @@ use std::{
 use clap::Parser;
 use lease_tests::sim::{Counts, Kind, Run, shrink};
 
+/// Worlds are made of small allocations; this takes a third off the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Simulates clusters in which everything goes wrong, and stops at the first promise that is broken.
 #[derive(Debug, Parser)]
 #[command(name = "soak")]

@@ -32,6 +32,13 @@ impl World {
             && self.nodes[index].ours().is_some()
         {
             self.check_write(index, life, message, before.as_ref(), after.as_ref())?;
+        } else if let Author::Node(index, _) = author {
+            let name = self.nodes[index].standing(index, self.now).identity;
+            let names = |record: &Option<Arc<Record>>| {
+                let holder = record.as_ref().and_then(|record| record.holder.as_deref());
+                holder == Some(name)
+            };
+            self.counts.rival_tenures += u64::from(names(&after) && !names(&before));
         }
         self.tell_holders(author, before.as_ref(), after.as_ref())
     }

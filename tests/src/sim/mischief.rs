@@ -53,7 +53,8 @@ impl World {
         let length = self.random.between(SECOND / 10, 3 * self.longest.max(SECOND));
         match kind {
             Kind::Restores => self.restore(),
-            Kind::Annotations if self.random.chance(20) => self.annotate(self.now + length),
+            // Longer than a Lease lasts, and no longer than it takes: ten versions a second cost more time than all else.
+            Kind::Annotations if self.random.chance(10) => self.annotate(self.now + length.min(20 * SECOND)),
             Kind::Annotations => self.annotate(self.now),
             Kind::Writes => self.interfere(),
             Kind::Deletes => self.delete(),

@@ -10,8 +10,8 @@ use super::record::Record;
 /// What a claimant has received about the record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
-    /// The last record that it received, if another had signed it.
-    foreign: Option<Seen>,
+    /// The last record that it received, if another had signed it; and what it may or may not have read since.
+    foreign: Vec<Seen>,
 }
 
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ struct Seen {
 impl Evidence {
     /// Takes note of a record that has come at `now`; `None` where there was none.
     ///
-    /// If the answer was changed on its way, so that it may not have been `certain`, it may have been read or not: it
+    /// If the answer was changed on its way, or came late, so that it was not `certain`, it may have been read or not: it
     /// counts where it allows something, and does not where it forbids.
     pub(crate) fn receive(
         &mut self,
@@ -39,50 +39,53 @@ impl Evidence {
     ) {
         let Some(record) = record else { return };
         if record.holder.is_none() {
-            self.foreign = None;
+            if certain {
+                self.foreign.clear();
+            }
             return;
         }
         let seconds = if certain { record.seconds(own) } else { 0 };
-        match &mut self.foreign {
-            Some(seen) if seen.record.says_the_same(record) => {
+        if certain {
+            self.foreign.retain(|seen| seen.record.says_the_same(record));
+        }
+        let mut all = self.foreign.iter_mut();
+        match all.find(|seen| seen.record.says_the_same(record)) {
+            Some(seen) => {
                 seen.seconds = seen.seconds.max(seconds);
                 seen.certain |= certain;
             }
-            seen => {
-                *seen = Some(Seen {
-                    record: Arc::clone(record),
-                    since: now,
-                    seconds,
-                    certain,
-                });
-            }
+            None => self.foreign.push(Seen {
+                record: Arc::clone(record),
+                since: now,
+                seconds,
+                certain,
+            }),
         }
     }
 
     /// Takes note that an answer showed something else, in between: how long the record is to be waited for is only known
     /// from what comes after.
     pub(crate) fn doubt(&mut self) {
-        if let Some(seen) = &mut self.foreign {
+        for seen in &mut self.foreign {
             seen.seconds = 0;
         }
     }
 
     /// Forgets others: the claimant's own write is what the record says.
     pub(crate) fn settle(&mut self) {
-        self.foreign = None;
+        self.foreign.clear();
     }
 
     /// Whether a request sent at `sent` may take `record` from whoever signed it.
     pub(crate) fn allows(&self, record: &Record, sent: Instant) -> bool {
-        self.foreign
-            .as_ref()
-            .is_some_and(|seen| seen.record.says_the_same(record) && seen.is_over(sent))
+        let mut all = self.foreign.iter();
+        all.any(|seen| seen.record.says_the_same(record) && seen.is_over(sent))
     }
 
     /// Whether a request sent at `sent` may create the record.
     pub(crate) fn allows_creation(&self, sent: Instant) -> bool {
-        let seen = self.foreign.as_ref().filter(|seen| seen.certain);
-        seen.is_none_or(|seen| seen.is_over(sent))
+        let mut certain = self.foreign.iter().filter(|seen| seen.certain);
+        certain.all(|seen| seen.is_over(sent))
     }
 }
 

@@ -40,6 +40,12 @@ impl World {
             };
             self.counts.rival_tenures += u64::from(names(&after) && !names(&before));
         }
+        if let (Author::ThirdParty, Some(record)) = (author, &after)
+            && let Author::Node(index, life) = record.signed_by
+            && self.nodes[index].life == life
+        {
+            self.nodes[index].watched.lengthen(record.seconds(0));
+        }
         self.tell_holders(author, before.as_ref(), after.as_ref())
     }
 

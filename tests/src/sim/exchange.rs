@@ -238,6 +238,10 @@ impl World {
         }
         let (now, wall) = (node.now(self.now), node.wall(self.now));
         let own = node.wait_of_its_own();
+        let version = reply.shows.iter().flatten().map(|record| record.version).next();
+        let (status, truth) = (reply.response.status(), reply.truth);
+        self.note(format_args!("{index} hears {status} {truth:?} of version {version:?}"));
+        let node = &mut self.nodes[index];
         let is_awaited = node.open == Some(reply.tag);
         let Tag::Ours(id) = reply.tag else {
             let Tag::Rival(id) = reply.tag else {

@@ -75,6 +75,14 @@ impl Watched {
         }
     }
 
+    /// Takes note that somebody else has lengthened what the last write left in the record.
+    pub(crate) fn lengthen(&mut self, to: u64) {
+        let stored = self.written.iter_mut().filter_map(|written| written.stored.as_mut());
+        if let Some((_, _, seconds)) = stored.max_by_key(|(_, version, _)| *version) {
+            *seconds = to.max(*seconds);
+        }
+    }
+
     /// Whether a write was carried out.
     pub(crate) fn was_carried_out(&self, number: u64) -> bool {
         let mut written = self.written.iter();

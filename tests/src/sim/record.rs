@@ -21,6 +21,7 @@ pub(crate) struct Record {
     pub(crate) acquired: Option<String>,
     pub(crate) renewed: Option<String>,
     pub(crate) duration: Option<i64>,
+    pub(crate) transitions: Option<i64>,
     pub(crate) preferred: Option<String>,
     pub(crate) strategy: Option<String>,
     /// Whatever claimants have no business with.
@@ -59,6 +60,7 @@ impl Record {
             acquired: text(&spec["acquireTime"]),
             renewed: text(&spec["renewTime"]),
             duration: spec["leaseDurationSeconds"].as_i64(),
+            transitions: spec["leaseTransitions"].as_i64(),
             preferred: text(&spec["preferredHolder"]),
             strategy: text(&spec["strategy"]),
             rest,
@@ -72,8 +74,8 @@ impl Record {
 
     /// Whether holder and times are the same, so that nobody has renewed.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        (&self.uid, &self.holder, &self.acquired, &self.renewed)
-            == (&other.uid, &other.holder, &other.acquired, &other.renewed)
+        (&self.uid, &self.holder, self.transitions) == (&other.uid, &other.holder, other.transitions)
+            && (&self.acquired, &self.renewed) == (&other.acquired, &other.renewed)
     }
 
     /// For how long observers wait; `own` where the record does not say.

@@ -97,7 +97,12 @@ impl Claim {
         let pause = match &answer {
             Answer::Busy(pause) => *pause,
             Answer::Unclear => pause,
-            _ => None,
+            Answer::Record { .. }
+            | Answer::Absent
+            | Answer::Deleted
+            | Answer::Conflict
+            | Answer::Unauthorized(_)
+            | Answer::Refused(_) => None,
         };
         self.go_on_after(flight, answer);
         if let (Phase::Release(release), Some(pause)) = (&mut self.phase, pause) {

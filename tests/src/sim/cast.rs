@@ -120,18 +120,6 @@ impl Terms {
         self
     }
 
-    /// With a renew deadline in parts of a thousand of the duration.
-    pub(crate) fn renewing_within(mut self, permille: u64) -> Self {
-        self.deadline = Some(permille);
-        self
-    }
-
-    /// With what a release leaves.
-    pub(crate) fn leaving(mut self, release: OnRelease) -> Self {
-        self.release = release;
-        self
-    }
-
     pub(crate) fn config(&self, index: usize, random: &mut Random, mixed: bool) -> Config {
         let seconds = if mixed {
             *pick(random, &[3, 6, 15, 30])
@@ -224,7 +212,9 @@ impl Node {
 
     /// The whole seconds for which it waits at least where a record names none.
     pub(crate) fn wait_of_its_own(&self) -> i64 {
-        let wait = self.ours().map_or(15, |claimant| claimant.config().lease_duration().as_secs());
+        let wait = self
+            .ours()
+            .map_or(15, |claimant| claimant.config().lease_duration().as_secs());
         wait.cast_signed()
     }
 
@@ -262,7 +252,9 @@ impl Node {
 
     /// In what time its requests are counted together: two renewals, with the defaults ten seconds.
     pub(crate) fn span(&self) -> Micros {
-        let interval = self.ours().map(|claimant| claimant.config().renew_interval().as_micros());
+        let interval = self
+            .ours()
+            .map(|claimant| claimant.config().renew_interval().as_micros());
         let interval = interval.and_then(|micros| u64::try_from(micros).ok());
         let both = interval.map_or(Micros::MAX, |micros| 2 * micros);
         both.min(5 * self.retry_period()).min(10 * SECOND)

@@ -87,13 +87,6 @@ impl Claimant {
         self.queue.extend(says);
     }
 
-    pub(crate) fn fail(&mut self, id: RequestId, now: Instant) {
-        if let Some(plant) = &mut self.plant {
-            plant.fail(id);
-        }
-        self.claim.handle_failure(id, now);
-    }
-
     pub(crate) fn acquire(&mut self, patience: Patience, now: Instant) {
         self.claim.acquire(patience, now);
     }

@@ -129,10 +129,15 @@ impl World {
     ) -> Result<(), Violation> {
         let is_lawful = match author {
             Author::Node(index, _) => {
-                let (node, name) = (&self.nodes[index], self.nodes[index].standing(index, self.now).identity);
-                let held_by = |record: Option<&Arc<Record>>| record.and_then(|record| record.holder.clone());
+                let (node, name) = (
+                    &self.nodes[index],
+                    self.nodes[index].standing(index, self.now).identity,
+                );
+                let held_by =
+                    |record: Option<&Arc<Record>>| record.and_then(|record| record.holder.clone());
                 // A rival that releases does not look whose Lease it is by then.
-                let frees = held_by(after).is_none() && held_by(before).is_some_and(|holder| holder != name);
+                let frees = held_by(after).is_none()
+                    && held_by(before).is_some_and(|holder| holder != name);
                 node.is_lawful() && !self.is_doubled() && (node.ours().is_some() || !frees)
             }
             Author::ThirdParty => false,

@@ -39,14 +39,16 @@ impl Evidence {
     ) {
         let Some(record) = record else { return };
         if record.holder.is_none() {
-            if certain {
-                self.foreign.clear();
+            self.foreign.retain(|_| !certain);
+            for seen in &mut self.foreign {
+                seen.certain = false;
             }
             return;
         }
         let seconds = if certain { record.seconds(own) } else { 0 };
         if certain {
-            self.foreign.retain(|seen| seen.record.says_the_same(record));
+            self.foreign
+                .retain(|seen| seen.record.says_the_same(record));
         }
         let mut all = self.foreign.iter_mut();
         match all.find(|seen| seen.record.says_the_same(record)) {

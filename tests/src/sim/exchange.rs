@@ -150,7 +150,11 @@ impl World {
             Tampering::Instead(response, truth) => (response, truth, None),
             Tampering::Stale if self.last_read.is_some() => {
                 let (response, shows) = self.last_read.clone().unwrap_or_default();
-                let truth = if shows == self.record { Truth::Honest } else { Truth::Lie };
+                let truth = if shows == self.record {
+                    Truth::Honest
+                } else {
+                    Truth::Lie
+                };
                 (response, truth, Some(shows))
             }
             Tampering::After(response, truth) => {
@@ -174,8 +178,16 @@ impl World {
             }
         };
         self.note(format_args!("{index} is answered {}", response.status()));
-        let link = self.nodes[index].link;
-        let Some(at) = network::answer(link, &self.faults, &mut self.random, self.now) else {
+        let link = &mut self.nodes[index].link;
+        let slow = link.slow.take_if(|_| message.request.method() == Method::PUT);
+        if let Some((_, silence)) = slow {
+            link.cut_requests_until = self.now + silence;
+            link.cut_answers_until = self.now + silence;
+        }
+        let link = *link;
+        let in_time = network::answer(link, &self.faults, &mut self.random, self.now);
+        let late = slow.map(|(late, _)| self.now + late);
+        let Some(at) = late.or(in_time) else {
             self.counts.dropped += 1;
             return Ok(());
         };
@@ -238,9 +250,16 @@ impl World {
         }
         let (now, wall) = (node.now(self.now), node.wall(self.now));
         let own = node.wait_of_its_own();
-        let version = reply.shows.iter().flatten().map(|record| record.version).next();
+        let version = reply
+            .shows
+            .iter()
+            .flatten()
+            .map(|record| record.version)
+            .next();
         let (status, truth) = (reply.response.status(), reply.truth);
-        self.note(format_args!("{index} hears {status} {truth:?} of version {version:?}"));
+        self.note(format_args!(
+            "{index} hears {status} {truth:?} of version {version:?}"
+        ));
         let node = &mut self.nodes[index];
         let is_awaited = node.open == Some(reply.tag);
         let Tag::Ours(id) = reply.tag else {

@@ -155,12 +155,6 @@ impl Faults {
         self
     }
 
-    /// The same with a kind on.
-    pub(crate) fn with(mut self, kind: Kind) -> Self {
-        self.kinds |= kind.bit();
-        self
-    }
-
     /// The longest that a message takes.
     pub(crate) fn delay(&self) -> Micros {
         if self.has(Kind::Delays) {

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use super::{Micros, SECOND, Violation};
 
-/// How many requests are allowed in that time: two for each second of a Lease with the defaults, and a few at once.
-const MOST: usize = 23;
+/// How many requests are allowed in that time: two for each second of a Lease with the defaults, and three tries at once,
+/// each of a look and a write.
+const MOST: usize = 26;
 /// How many more for each command that it was given in that time: to look, to write, to look again, and to begin anew.
 const FOR_A_COMMAND: usize = 5;
 
@@ -47,13 +48,13 @@ impl Load {
             }
         }
         // A Lease shorter than the default's is fought for faster where others write all the time.
-        let races = if span < 10 * SECOND { self.raced.len() } else { 0 };
+        let races = if span < 10 * SECOND {
+            self.raced.len()
+        } else {
+            0
+        };
         if self.asked.len() > MOST + FOR_A_COMMAND * self.told.len() + races {
-            let what = format!(
-                "sent {} requests in {} ms",
-                self.asked.len(),
-                span / 1_000
-            );
+            let what = format!("sent {} requests in {} ms", self.asked.len(), span / 1_000);
             return Err(Violation::new("R2", node, what));
         }
         match self.quiet_until {

@@ -4,12 +4,8 @@ use http::Request;
 use lease_proto::wire::MicroTime;
 
 use super::{
-    Kind, Micros, SECOND, Violation, World,
-    cast::pick,
-    clock::Rest,
-    record::Author,
-    servers::LEASE,
-    world::Happening,
+    Kind, Micros, SECOND, Violation, World, cast::pick, clock::Rest, record::Author,
+    servers::LEASE, world::Happening,
 };
 
 /// What comes by chance, as against what is always there.
@@ -50,11 +46,15 @@ impl World {
         self.note(format_args!("{kind:?}"));
         let most = u64::try_from(self.nodes.len()).unwrap_or(1) - 1;
         let index = usize::try_from(self.random.between(0, most)).unwrap_or(0);
-        let length = self.random.between(SECOND / 10, 3 * self.longest.max(SECOND));
+        let length = self
+            .random
+            .between(SECOND / 10, 3 * self.longest.max(SECOND));
         match kind {
             Kind::Restores => self.restore(),
             // Longer than a Lease lasts, and no longer than it takes: ten versions a second cost more time than all else.
-            Kind::Annotations if self.random.chance(10) => self.annotate(self.now + length.min(20 * SECOND)),
+            Kind::Annotations if self.random.chance(10) => {
+                self.annotate(self.now + length.min(20 * SECOND))
+            }
             Kind::Annotations => self.annotate(self.now),
             Kind::Writes => self.interfere(),
             Kind::Deletes => self.delete(),
@@ -182,7 +182,9 @@ impl World {
     /// Somebody changes what is none of their business.
     fn interfere(&mut self) -> Result<(), Violation> {
         let wall = self.nodes.first().map(|node| node.wall(self.now));
-        let time = wall.map(|wall| MicroTime::from(wall).to_string()).unwrap_or_default();
+        let time = wall
+            .map(|wall| MicroTime::from(wall).to_string())
+            .unwrap_or_default();
         let spec = match self.random.between(0, 10) {
             0 => r#""leaseDurationSeconds":1"#.to_owned(),
             1 => r#""leaseDurationSeconds":3"#.to_owned(),
@@ -224,7 +226,9 @@ impl World {
     }
 
     fn third_party(&mut self, request: http::Result<Request<Vec<u8>>>) -> Result<(), Violation> {
-        let request = request.expect("the path is a valid one");
+        let Ok(request) = request else {
+            return Err(Violation::new("I10", 0, "the request of a third party is no request"));
+        };
         let before = self.servers.version();
         let _answer = self.servers.handle(0, &request, self.now);
         if self.servers.version() != before {

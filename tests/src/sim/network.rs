@@ -11,6 +11,10 @@ use crate::random::Random;
 pub(crate) struct Link {
     pub(crate) cut_requests_until: Micros,
     pub(crate) cut_answers_until: Micros,
+    /// Whether what is sent meanwhile arrives afterwards, as TCP sends it again, instead of being lost.
+    pub(crate) holds: bool,
+    /// How long the answer to the next write takes, and for how long nothing passes after it was sent.
+    pub(crate) slow: Option<(Micros, Micros)>,
 }
 
 /// When a request arrives: never, once, or twice.
@@ -21,7 +25,8 @@ pub(crate) fn request(
     now: Micros,
 ) -> [Option<Micros>; 2] {
     if link.cut_requests_until > now {
-        return [None, None];
+        let held = link.holds.then(|| travel(faults, random, link.cut_requests_until));
+        return [held.flatten(), None];
     }
     let first = travel(faults, random, now);
     let twice = faults.has(Kind::Duplicates) && random.chance(5);
@@ -37,7 +42,8 @@ pub(crate) fn answer(
     now: Micros,
 ) -> Option<Micros> {
     if link.cut_answers_until > now {
-        return None;
+        let held = link.holds.then(|| travel(faults, random, link.cut_answers_until));
+        return held.flatten();
     }
     travel(faults, random, now)
 }

@@ -69,15 +69,26 @@ impl Watched {
 
     /// Takes note that a write was carried out.
     pub(crate) fn carry_out(&mut self, number: u64, uid: &str, version: u64, seconds: u64) {
+        let stored = Some((uid.to_owned(), version, seconds));
         let mut written = self.written.iter_mut();
-        if let Some(written) = written.find(|written| written.number == number) {
-            written.stored = Some((uid.to_owned(), version, seconds));
+        match written.find(|written| written.number == number) {
+            Some(written) if written.stored.is_none() => written.stored = stored,
+            // One that was sent twice on its way, and carried out twice.
+            Some(&mut Written { sent, .. }) => self.written.push_back(Written {
+                sent,
+                number,
+                stored,
+            }),
+            None => {}
         }
     }
 
     /// Takes note that somebody else has lengthened what the last write left in the record.
     pub(crate) fn lengthen(&mut self, to: u64) {
-        let stored = self.written.iter_mut().filter_map(|written| written.stored.as_mut());
+        let stored = self
+            .written
+            .iter_mut()
+            .filter_map(|written| written.stored.as_mut());
         if let Some((_, _, seconds)) = stored.max_by_key(|(_, version, _)| *version) {
             *seconds = to.max(*seconds);
         }
@@ -117,7 +128,9 @@ impl Watched {
             }
             Event::Renewed(grant) => self.check_grant(grant, terms),
             Event::Lost(loss) => self.check_loss(loss, terms),
-            Event::IdentityCollision if !self.lied_to && !self.restored && !self.since.impersonated => {
+            Event::IdentityCollision
+                if !self.lied_to && !self.restored && !self.since.impersonated =>
+            {
                 let what = "complains of somebody with its identity, of whom there is none";
                 Err(Violation::new("L4", node, what))
             }
@@ -163,7 +176,9 @@ impl Watched {
             None => format!("was given no token: {grant:?}"),
             // Where time stood still, what is said when it goes on was true when it stopped; and who was robbed meanwhile
             // acts beside a successor.
-            Some(token) if self.is_bound() && terms.highest.is_some_and(|highest| token <= highest) => {
+            Some(token)
+                if self.is_bound() && terms.highest.is_some_and(|highest| token <= highest) =>
+            {
                 format!(
                     "was given the token {token}, and {:?} was given before",
                     terms.highest
@@ -199,10 +214,5 @@ impl Watched {
     /// Whether its belief counts against others'.
     pub(crate) fn is_bound(&self) -> bool {
         !self.robbed && self.excused == 0
-    }
-
-    /// Begins a new life, of which nothing is known.
-    pub(crate) fn forget(&mut self) {
-        *self = Self::default();
     }
 }

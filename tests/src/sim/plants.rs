@@ -22,6 +22,13 @@ macro_rules! bugs {
             /// All of them that worlds can have.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
+            /// Its number.
+            pub fn number(self) -> u8 {
+                match self {
+                    $(Self::$name => $number,)+
+                }
+            }
+
             /// What a claimant with this bug does.
             pub fn description(self) -> &'static str {
                 match self {

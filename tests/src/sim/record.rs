@@ -74,7 +74,8 @@ impl Record {
 
     /// Whether holder and times are the same, so that nobody has renewed.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        (&self.uid, &self.holder, self.transitions) == (&other.uid, &other.holder, other.transitions)
+        (&self.uid, &self.holder, self.transitions)
+            == (&other.uid, &other.holder, other.transitions)
             && (&self.acquired, &self.renewed) == (&other.acquired, &other.renewed)
     }
 

@@ -20,7 +20,7 @@ use crate::random::Random;
 #[derive(Debug)]
 pub(crate) enum Wish {
     /// Send this.
-    Ask(u64, Request<Vec<u8>>),
+    Ask(u64, Box<Request<Vec<u8>>>),
     /// Wait until then, or for an answer.
     Wait(Instant),
 }

@@ -170,8 +170,15 @@ impl World {
             } else {
                 // One that looks less than three times while the record lives may miss a renewal, and is told by a conflict.
                 let looks = self.longest_of(holder) * 5 / 6 / node.retry_period();
-                let guesses = if looks < 3 { passed / self.longest_of(holder) + 1 } else { 0 };
-                (passed / (node.retry_period() * 4 / 5) + 2 + guesses, guesses)
+                let guesses = if looks < 3 {
+                    passed / self.longest_of(holder) + 1
+                } else {
+                    0
+                };
+                (
+                    passed / (node.retry_period() * 4 / 5) + 2 + guesses,
+                    guesses,
+                )
             };
             if node.load.reads > reads || node.load.writes > writes {
                 let what = format!(

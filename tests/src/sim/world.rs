@@ -38,7 +38,7 @@ pub struct World {
     /// What it would go back to.
     pub(super) backup: Option<Arc<Record>>,
     /// The last answer to a read, as a cache would give it again, and what it shows.
-    pub(super) last_read: Option<(Response<Vec<u8>>, Option<Arc<Record>>)>,
+    pub(super) last_read: Option<LastRead>,
     pub(super) highest: Option<u128>,
     /// The longest time for which the record may hold others back.
     pub(super) longest: Micros,
@@ -50,6 +50,9 @@ pub struct World {
     pub(super) lost_before: u64,
     trace: Option<String>,
 }
+
+/// An answer, and the record that it shows.
+type LastRead = (Response<Vec<u8>>, Option<Arc<Record>>);
 
 #[derive(Debug)]
 pub(super) enum Happening {
@@ -130,15 +133,22 @@ impl World {
     ///
     /// Stops at the first promise that is broken.
     pub fn run(&mut self, until: Micros) -> Result<(), Violation> {
-        while let Some(((at, _), happening)) = self.agenda.pop_first() {
-            if at > until || self.done {
-                break;
-            }
-            self.now = at;
-            self.happen(happening)?;
-            self.check()?;
-        }
+        while self.step(until)? {}
         Ok(())
+    }
+
+    /// Lets the next thing happen, unless that is after `until` or all is done.
+    pub(super) fn step(&mut self, until: Micros) -> Result<bool, Violation> {
+        let Some(((at, _), happening)) = self.agenda.pop_first() else {
+            return Ok(false);
+        };
+        if at > until || self.done {
+            return Ok(false);
+        }
+        self.now = at;
+        self.happen(happening)?;
+        self.check()?;
+        Ok(true)
     }
 
     /// Adds a claimant of this library.
@@ -203,7 +213,10 @@ impl World {
             Happening::Mischief => self.mischief(),
             Happening::Annotate(until) => self.annotate(until),
             Happening::Tail(step) => self.tail(step),
-            Happening::Script(act) => self.act(act),
+            Happening::Script(act) => {
+                self.act(act);
+                Ok(())
+            }
         }
     }
 
@@ -284,7 +297,7 @@ impl World {
             };
             let random = &mut self.random;
             match rival.poll(&mut Moment { now, wall, random }) {
-                Wish::Ask(id, request) => self.depart(index, Tag::Rival(id), request, None),
+                Wish::Ask(id, request) => self.depart(index, Tag::Rival(id), *request, None),
                 Wish::Wait(until) => {
                     self.sleep(index, until.saturating_duration_since(now));
                     return;

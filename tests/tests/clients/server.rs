@@ -137,7 +137,9 @@ fn serve(
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream)? {
         let answer = behaviour(&request);
-        seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        seen.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request);
         let out = stream.get_mut();
         match answer {
             Answer::Keep(bytes) => out.write_all(&bytes)?,

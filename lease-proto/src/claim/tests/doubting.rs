@@ -101,7 +101,8 @@ fn a_frozen_wall_clock_does_not_have_two_tenures_say_the_same() {
         t.says(Event::Lost(Loss::Released)).asks("PUT");
         let cleared = t.written(version);
         said.push(cleared["spec"]["renewTime"].clone());
-        t.echo(200, version).says(Event::Released(Released::Cleared));
+        t.echo(200, version)
+            .says(Event::Released(Released::Cleared));
         t.claim.acquire(Patience::Forever, now);
         t.asks("GET").answer(200, cleared).asks("PUT");
         said.push(t.asked().body["spec"]["renewTime"].clone());

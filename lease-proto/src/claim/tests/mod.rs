@@ -233,7 +233,9 @@ fn foreign(version: u64, holder: &str, renewal: u64) -> Value {
 
 /// An answer that asks for a pause.
 fn later(code: u16, seconds: &str) -> Response<Vec<u8>> {
-    let answer = Response::builder().status(code).header("Retry-After", seconds);
+    let answer = Response::builder()
+        .status(code)
+        .header("Retry-After", seconds);
     answer.body(b"please try again later".to_vec()).unwrap()
 }
 

@@ -157,7 +157,8 @@ fn a_release_waits_for_the_pause_that_the_server_asked_for() {
         let mut t = Timeline::held(|c| c);
         t.at(5_000).asks("PUT");
         t.claim.release(t.now());
-        t.says(Event::Lost(Loss::Released)).respond(&later(code, "3"));
+        t.says(Event::Lost(Loss::Released))
+            .respond(&later(code, "3"));
         t.waits_until(8_000);
     }
 }

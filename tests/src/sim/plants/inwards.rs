@@ -38,10 +38,8 @@ impl Plant {
         let mut heard = now;
         match self.bug {
             Bug::TimerFromRequest => heard = asked.at,
-            Bug::IgnoresRetryAfter => {
-                if response.headers_mut().remove(header::RETRY_AFTER).is_some() {
-                    response.body_mut().clear();
-                }
+            Bug::IgnoresRetryAfter if response.headers_mut().remove(header::RETRY_AFTER).is_some() => {
+                response.body_mut().clear();
             }
             Bug::ErrorIsRefusal if response.status().is_server_error() => {
                 self.forgotten = Some(asked.body["spec"]["renewTime"].clone());

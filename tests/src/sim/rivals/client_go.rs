@@ -133,7 +133,7 @@ impl ClientGo {
             Stage::Acquire | Stage::Rest | Stage::Release => now + self.habits.timeout,
         };
         self.flight = Some((id, step, within));
-        Wish::Ask(id, request)
+        Wish::Ask(id, Box::new(request))
     }
 
     fn update(&mut self, step: Step, moment: &Moment<'_>) -> Wish {

@@ -93,7 +93,7 @@ impl Rival for WallClock {
         self.next += 1;
         let basis = self.write.then_some(moment.wall);
         self.flight = Some((id, basis, moment.now + Duration::from_secs(10)));
-        Wish::Ask(id, request)
+        Wish::Ask(id, Box::new(request))
     }
 
     fn answer(&mut self, id: u64, response: &Response<Vec<u8>>, moment: &mut Moment<'_>) {

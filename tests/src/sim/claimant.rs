@@ -43,27 +43,28 @@ impl Claimant {
     }
 
     pub(crate) fn poll(&mut self, now: Instant, wall: SystemTime) -> Say {
-        if let Some(say) = self.queue.pop_front() {
-            return say;
-        }
-        let output = self.claim.poll_output(now, wall);
-        let say = match output {
-            Output::Request(request) => {
-                self.deadline = request.deadline;
-                Say::Ask(request.id, request.http)
+        loop {
+            if let Some(say) = self.queue.pop_front() {
+                return say;
             }
-            Output::Cancel(id) => Say::Cancel(id),
-            Output::Event(event) => Say::Event(event),
-            Output::Wait(until) => Say::Wait(until),
-            Output::Done => Say::Done,
-        };
-        let Some(plant) = &mut self.plant else {
-            return say;
-        };
-        self.queue
-            .extend(plant.outwards(say, &self.claim, now, wall));
-        // A plant that holds something back has the claim asked again.
-        self.queue.pop_front().unwrap_or(Say::Wait(now))
+            let say = match self.claim.poll_output(now, wall) {
+                Output::Request(request) => {
+                    self.deadline = request.deadline;
+                    Say::Ask(request.id, request.http)
+                }
+                Output::Cancel(id) => Say::Cancel(id),
+                Output::Event(event) => Say::Event(event),
+                Output::Wait(until) => Say::Wait(until),
+                Output::Done => Say::Done,
+            };
+            // A plant that holds something back has the claim asked again.
+            match &mut self.plant {
+                Some(plant) => self
+                    .queue
+                    .extend(plant.outwards(say, &self.claim, now, wall)),
+                None => return say,
+            }
+        }
     }
 
     /// Whether an answer at `now` is too late to be looked at.
@@ -88,12 +89,15 @@ impl Claimant {
     }
 
     pub(crate) fn acquire(&mut self, patience: Patience, now: Instant) {
+        if let Some(plant) = &mut self.plant {
+            plant.releases(false);
+        }
         self.claim.acquire(patience, now);
     }
 
     pub(crate) fn release(&mut self, now: Instant) {
         if let Some(plant) = &mut self.plant {
-            plant.release();
+            plant.releases(true);
         }
         self.claim.release(now);
     }

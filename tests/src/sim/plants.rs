@@ -177,10 +177,7 @@ impl Plant {
         self.believes_until.is_some_and(|until| now < until) || self.held_back.is_some()
     }
 
-    pub(crate) fn release(&mut self) {
-        self.releasing = true;
-    }
-
+    /// No answer will come to a request.
     pub(crate) fn fail(&mut self, id: RequestId) {
         if let Some(asked) = self.asked.take_if(|asked| asked.id == id)
             && self.bug == Bug::ErrorIsRefusal
@@ -188,6 +185,11 @@ impl Plant {
         {
             self.forgotten = Some(asked.body["spec"]["renewTime"].clone());
         }
+    }
+
+    /// It was told to release, or something else.
+    pub(crate) fn releases(&mut self, releasing: bool) {
+        self.releasing = releasing;
     }
 
     /// Until when a grant lasts that is counted from now.

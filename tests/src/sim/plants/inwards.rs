@@ -37,7 +37,8 @@ impl Plant {
         };
         let mut heard = now;
         match self.bug {
-            Bug::TimerFromRequest => heard = asked.at,
+            // Nothing but a record is dated back: a pause would be, too.
+            Bug::TimerFromRequest if response.status() == StatusCode::OK => heard = asked.at,
             Bug::IgnoresRetryAfter if response.headers_mut().remove(header::RETRY_AFTER).is_some() => {
                 response.body_mut().clear();
             }

@@ -1,6 +1,10 @@
 //! Plays what was reported of other libraries, with claims of this one and with a model of client-go, and prints a table.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for people to read")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it is a program for people to read"
+)]
 
 use std::process::ExitCode;
 
@@ -19,8 +23,14 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let mut is_shown = true;
-    println!("Two holders at once, the longest of {} runs each (and in how many of them):\n", args.seeds);
-    println!("{:<48} {:>20} {:>20}", "what happens to the holder", "lease-proto", "client-go (model)");
+    println!(
+        "Two holders at once, the longest of {} runs each (and in how many of them):\n",
+        args.seeds
+    );
+    println!(
+        "{:<48} {:>20} {:>20}",
+        "what happens to the holder", "lease-proto", "client-go (model)"
+    );
     for scenario in SCENARIOS {
         let ours = match scenario.play(Side::Ours, args.seeds) {
             Ok(ours) => ours,
@@ -29,13 +39,23 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        let theirs = scenario.play(Side::ClientGo, args.seeds).unwrap_or_default();
-        println!("{:<48} {:>20} {:>20}", scenario.name, cell(ours), cell(theirs));
+        let theirs = scenario
+            .play(Side::ClientGo, args.seeds)
+            .unwrap_or_default();
+        println!(
+            "{:<48} {:>20} {:>20}",
+            scenario.name,
+            cell(ours),
+            cell(theirs)
+        );
         println!("  {}", scenario.source);
         is_shown &= ours.longest == 0 && ours.runs == args.seeds && theirs.longest > 0;
     }
     if is_shown {
-        println!("\npeers: {} scenarios: no overlap of ours, and client-go's in each", SCENARIOS.len());
+        println!(
+            "\npeers: {} scenarios: no overlap of ours, and client-go's in each",
+            SCENARIOS.len()
+        );
         ExitCode::SUCCESS
     } else {
         eprintln!("\npeers: a scenario has not shown what it is there to show");

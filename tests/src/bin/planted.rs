@@ -1,6 +1,10 @@
 //! Looks for every planted bug, and prints which seed and which promise finds it.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for people to read")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it is a program for people to read"
+)]
 
 use std::{
     process::ExitCode,
@@ -57,7 +61,10 @@ fn main() -> ExitCode {
         }
     });
     let all = all.into_inner().expect("nobody panics with it");
-    println!("{:>3}  {:<56} {:>6}  {:<4} {:>8}", "bug", "what a claimant does wrong", "seed", "rule", "found in");
+    println!(
+        "{:>3}  {:<56} {:>6}  {:<4} {:>8}",
+        "bug", "what a claimant does wrong", "seed", "rule", "found in"
+    );
     for (bug, found) in bugs.iter().zip(&all) {
         let (number, text) = (bug.number(), bug.description());
         match found {
@@ -65,7 +72,10 @@ fn main() -> ExitCode {
                 let seconds = took.as_secs_f64();
                 println!("{number:>3}  {text:<56} {seed:>6}  {rule:<4} {seconds:>6.1} s");
             }
-            None => println!("{number:>3}  {text:<56} {:>6}  {:<4} {:>8}", "-", "-", "NOT"),
+            None => println!(
+                "{number:>3}  {text:<56} {:>6}  {:<4} {:>8}",
+                "-", "-", "NOT"
+            ),
         }
     }
     let missed = all.iter().filter(|found| found.is_none()).count();
@@ -73,7 +83,11 @@ fn main() -> ExitCode {
         println!("planted: {} bugs, all found", bugs.len());
         ExitCode::SUCCESS
     } else {
-        eprintln!("planted: {missed} of {} bugs were not found in {} s each", bugs.len(), args.seconds);
+        eprintln!(
+            "planted: {missed} of {} bugs were not found in {} s each",
+            bugs.len(),
+            args.seconds
+        );
         ExitCode::FAILURE
     }
 }

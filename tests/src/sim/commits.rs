@@ -107,7 +107,8 @@ impl World {
         if after.holder.is_some() {
             self.counts.taken_over += u64::from(is_taken);
             let node = &mut self.nodes[index];
-            node.watched.robbed = false;
+            // What it wrote was shortened on its way in: others wait for less than it was promised.
+            node.watched.robbed = after.duration < Some(node.seconds());
             if !was_mine && !node.watched.holding {
                 node.watched.since = Since::new(&after.uid);
             }

@@ -179,7 +179,9 @@ impl World {
         };
         self.note(format_args!("{index} is answered {}", response.status()));
         let link = &mut self.nodes[index].link;
-        let slow = link.slow.take_if(|_| message.request.method() == Method::PUT);
+        let slow = link
+            .slow
+            .take_if(|_| message.request.method() == Method::PUT);
         if let Some((_, silence)) = slow {
             link.cut_requests_until = self.now + silence;
             link.cut_answers_until = self.now + silence;

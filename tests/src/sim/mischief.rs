@@ -227,7 +227,11 @@ impl World {
 
     fn third_party(&mut self, request: http::Result<Request<Vec<u8>>>) -> Result<(), Violation> {
         let Ok(request) = request else {
-            return Err(Violation::new("I10", 0, "the request of a third party is no request"));
+            return Err(Violation::new(
+                "I10",
+                0,
+                "the request of a third party is no request",
+            ));
         };
         let before = self.servers.version();
         let _answer = self.servers.handle(0, &request, self.now);

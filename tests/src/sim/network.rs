@@ -25,7 +25,9 @@ pub(crate) fn request(
     now: Micros,
 ) -> [Option<Micros>; 2] {
     if link.cut_requests_until > now {
-        let held = link.holds.then(|| travel(faults, random, link.cut_requests_until));
+        let held = link
+            .holds
+            .then(|| travel(faults, random, link.cut_requests_until));
         return [held.flatten(), None];
     }
     let first = travel(faults, random, now);
@@ -42,7 +44,9 @@ pub(crate) fn answer(
     now: Micros,
 ) -> Option<Micros> {
     if link.cut_answers_until > now {
-        let held = link.holds.then(|| travel(faults, random, link.cut_answers_until));
+        let held = link
+            .holds
+            .then(|| travel(faults, random, link.cut_answers_until));
         return held.flatten();
     }
     travel(faults, random, now)

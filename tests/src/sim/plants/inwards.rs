@@ -39,7 +39,9 @@ impl Plant {
         match self.bug {
             // Nothing but a record is dated back: a pause would be, too.
             Bug::TimerFromRequest if response.status() == StatusCode::OK => heard = asked.at,
-            Bug::IgnoresRetryAfter if response.headers_mut().remove(header::RETRY_AFTER).is_some() => {
+            Bug::IgnoresRetryAfter
+                if response.headers_mut().remove(header::RETRY_AFTER).is_some() =>
+            {
                 response.body_mut().clear();
             }
             Bug::ErrorIsRefusal if response.status().is_server_error() => {

@@ -32,6 +32,18 @@ impl fmt::Display for Violation {
     }
 }
 
+/// Two that held a Lease at once.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Overlap {
+    /// The Lease.
+    pub lease: String,
+    /// When the second began.
+    pub at: Micros,
+    /// For how long both did.
+    pub both: Micros,
+}
+
 /// What a log shows.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -40,10 +52,12 @@ pub struct Findings {
     pub violations: Vec<Violation>,
     /// Who held what and when, in order.
     pub tenures: Vec<Tenure>,
-    /// When, and for how long, the rival went on while one of ours had rightly taken over.
-    pub rival_was_late: Vec<(Micros, Micros)>,
-    /// When, and for how long, the rival took a deleted record at once while one of ours did not know of the deletion.
-    pub rival_after_deletion: Vec<(Micros, Micros)>,
+    /// How often one of ours held a Lease at the same time as another claimant, and was wrong.
+    pub overlaps: usize,
+    /// The rival went on while one of ours had rightly taken over.
+    pub rival_was_late: Vec<Overlap>,
+    /// The rival took a deleted record at once, while one of ours did not know of the deletion.
+    pub rival_after_deletion: Vec<Overlap>,
     /// Times at which a claimant took the record from a rival, with the proof that it had expired.
     pub taken_from_rival: usize,
     /// How often the history of a record has a gap.
@@ -99,13 +113,19 @@ impl Findings {
                 if both == 0 || first.process == second.process {
                     continue;
                 }
+                let overlap = Overlap {
+                    lease: second.process.lease.clone(),
+                    at: second.from,
+                    both,
+                };
                 match (is_rival(first), is_rival(second)) {
                     (true, true) => {}
-                    (true, false) => self.rival_was_late.push((second.from, both)),
+                    (true, false) => self.rival_was_late.push(overlap),
                     (false, true) if was_deleted(versions, second) => {
-                        self.rival_after_deletion.push((second.from, both));
+                        self.rival_after_deletion.push(overlap);
                     }
                     (false, true | false) => {
+                        self.overlaps += 1;
                         let what = format!(
                             "{} began to hold what {} held for {} ms more",
                             second.process.name,

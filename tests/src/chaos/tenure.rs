@@ -87,6 +87,7 @@ struct Reader<'a> {
     process: &'a Process,
     open: Option<Open>,
     stopped: Option<Micros>,
+    has_ended: bool,
     /// The grant ended while it was stopped: what it says next must be that.
     must_say_lost: bool,
     tenures: Vec<Tenure>,
@@ -108,6 +109,7 @@ impl<'a> Reader<'a> {
             process,
             open: None,
             stopped: None,
+            has_ended: false,
             must_say_lost: false,
             tenures: Vec::new(),
             disorders: Vec::new(),
@@ -115,6 +117,10 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&mut self, entry: &Entry) {
+        // The signal that kills is written down before it is sent.
+        if self.has_ended {
+            return;
+        }
         if self.must_say_lost && entry.what.was_said() && !self.is_stale(entry.what) {
             self.must_say_lost = false;
             if entry.what != What::Lost {
@@ -152,6 +158,7 @@ impl<'a> Reader<'a> {
                 }
             }
             What::Ended => {
+                self.has_ended = true;
                 self.must_say_lost = false;
                 self.close(entry.at);
             }

@@ -1,6 +1,9 @@
 //! The checker: what may never be in a log.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::{
     boot::Micros,
@@ -192,6 +195,8 @@ impl Findings {
     /// No write goes in with a lower token than one before it, and none is begun while another one holds the Lease.
     fn writes(&mut self, log: &Log, lease: &str, tenures: &[Tenure]) {
         let mut highest = 0;
+        // Whoever is wrong is so many times a second.
+        let mut said = BTreeSet::new();
         for write in log.writes.iter().filter(|write| write.lease == lease) {
             let writer = &write.writer;
             if write.accepted && write.token < highest {
@@ -209,6 +214,7 @@ impl Findings {
                 .find(|tenure| tenure.token == Some(write.token));
             if let Some(own) = own
                 && own.told < write.looked_from
+                && said.insert((write.token, None))
             {
                 let what = format!(
                     "{writer} looked after its loss and wrote with {}",
@@ -222,6 +228,7 @@ impl Findings {
             });
             if let Some(other) = other
                 && !is_rival(other)
+                && said.insert((write.token, Some(&other.process)))
             {
                 let name = &other.process.name;
                 let what = format!("{writer} wrote with {} while {name} held it", write.token);

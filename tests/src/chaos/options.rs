@@ -11,7 +11,7 @@ use crate::{
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How many episodes there are at least. Defaults to 20, which is less than a minute.
+    /// How many episodes there are at least. Defaults to 12, which is less than a minute.
     pub episodes: usize,
     /// How many Leases are contended for side by side. Defaults to 6.
     pub arenas: usize,
@@ -26,7 +26,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            episodes: 20,
+            episodes: 12,
             arenas: 6,
             seed: None,
             only: None,

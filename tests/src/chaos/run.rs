@@ -25,6 +25,7 @@ use crate::{
         report::{Happened, Report},
     },
     contender::{Error, say},
+    processes,
     random::Random,
 };
 
@@ -36,6 +37,7 @@ use crate::{
 pub fn run(options: &Options) -> Result<Report, Error> {
     let seed = options.seed.unwrap_or_else(boot::now);
     let cluster = Arc::new(Cluster::from_environment()?);
+    processes::build_contenders()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -114,40 +114,12 @@ impl Arena {
     /// Lets an episode happen, and waits until somebody holds the Lease again.
     pub(crate) fn run(&mut self, episode: &Episode) -> Result<(), Error> {
         let targets = self.targets(episode.target);
-        if let Some(mode) = episode.mode() {
-            self.set(&targets, mode);
-            self.ground.pause(episode.during)?;
-            self.set(&targets, Mode::Pass);
-            return self.await_holder();
+        let others: Vec<bool> = targets.iter().map(|chosen| !chosen).collect();
+        if let Some(mode) = episode.also {
+            self.set(&others, mode);
         }
-        match episode.kind {
-            Kind::Annotate => self.annotate(episode.during + Duration::from_secs(self.ttl))?,
-            Kind::BadToken => self.spoil_tokens(&targets, episode.during)?,
-            Kind::Delete => {
-                // Who has never seen the holder cannot know that a deletion is not a release.
-                self.ground.pause(Duration::from_secs(self.ttl + 1))?;
-                self.ground.cluster.delete(&self.lease)?;
-                self.ground.pause(Duration::from_secs(self.ttl))?;
-            }
-            Kind::Kill => {
-                for (_, claimant) in self.chosen(&targets) {
-                    claimant.kill();
-                }
-                self.ground.pause(episode.absent)?;
-            }
-            Kind::Stop => {
-                for (_, claimant) in self.chosen(&targets) {
-                    claimant.stop()?;
-                }
-                self.ground.pause(episode.during)?;
-                for (_, claimant) in self.chosen(&targets) {
-                    claimant.go_on()?;
-                }
-            }
-            Kind::Terminate => self.terminate(&targets, episode.absent)?,
-            // These are not about one arena.
-            _ => {}
-        }
+        self.harm(episode, &targets)?;
+        self.set(&others, Mode::Pass);
         self.await_holder()
     }
 
@@ -170,6 +142,44 @@ impl Arena {
             }
             self.ground.pause(Duration::from_millis(50))?;
         }
+    }
+
+    fn harm(&mut self, episode: &Episode, targets: &[bool]) -> Result<(), Error> {
+        if let Some(mode) = episode.mode() {
+            self.set(targets, mode);
+            self.ground.pause(episode.during)?;
+            self.set(targets, Mode::Pass);
+            return Ok(());
+        }
+        match episode.kind {
+            Kind::Annotate => self.annotate(episode.during + Duration::from_secs(self.ttl))?,
+            Kind::BadToken => self.spoil_tokens(targets, episode.during)?,
+            Kind::Delete => {
+                // Who has never seen the holder cannot know that a deletion is not a release.
+                self.ground.pause(Duration::from_secs(self.ttl + 1))?;
+                self.ground.cluster.delete(&self.lease)?;
+                self.ground.pause(Duration::from_secs(self.ttl))?;
+            }
+            Kind::Kill => {
+                for (_, claimant) in self.chosen(targets) {
+                    claimant.kill();
+                }
+                self.ground.pause(episode.absent)?;
+            }
+            Kind::Stop => {
+                for (_, claimant) in self.chosen(targets) {
+                    claimant.stop()?;
+                }
+                self.ground.pause(episode.during)?;
+                for (_, claimant) in self.chosen(targets) {
+                    claimant.go_on()?;
+                }
+            }
+            Kind::Terminate => self.terminate(targets, episode.absent)?,
+            // These are not about one arena.
+            _ => {}
+        }
+        Ok(())
     }
 
     fn start(&mut self, seat: &Seat) -> Result<Claimant, Error> {

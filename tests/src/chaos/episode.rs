@@ -144,6 +144,8 @@ pub(crate) struct Episode {
     pub(crate) during: Duration,
     /// How late what is late is.
     pub(crate) late: Duration,
+    /// What the proxies of all others do meanwhile.
+    pub(crate) also: Option<Mode>,
     /// Before another claimant takes the place of one that has ended.
     pub(crate) absent: Duration,
 }
@@ -157,6 +159,17 @@ impl Episode {
             6..8 => Target::All,
             _ => Target::Waiter,
         };
+        // Whoever is cut off when a record is deleted cannot know that it was not released.
+        let also = (kind != Kind::Delete && random.chance(30)).then(|| {
+            let late = Duration::from_millis(random.between(ttl / 10, ttl));
+            match random.between(0, 4) {
+                0 => Mode::DelayAnswers(late),
+                1 => Mode::DelayRequests(late),
+                2 => Mode::DropAnswers,
+                3 => Mode::Hang,
+                _ => Mode::Reset,
+            }
+        });
         let mut draw = |least, most| Duration::from_millis(random.between(least, most));
         Self {
             kind,
@@ -165,6 +178,7 @@ impl Episode {
             during: draw(ttl / 5, 2 * ttl),
             late: draw(ttl / 10, ttl),
             absent: draw(0, ttl),
+            also,
         }
     }
 

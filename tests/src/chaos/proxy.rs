@@ -321,4 +321,99 @@ mod tests {
             assert_eq!(requests, 1, "cut into pieces of {size}");
         }
     }
+
+    /// A server that sends back what it gets, and a proxy before it.
+    fn echo(runtime: &tokio::runtime::Runtime) -> Proxy {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there are ports");
+        let upstream = listener.local_addr().expect("it listens");
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                std::thread::spawn(move || {
+                    let other = stream.try_clone().expect("there are descriptors");
+                    io::copy(&mut &stream, &mut &other)
+                });
+            }
+        });
+        Proxy::open(runtime.handle(), upstream).expect("there are ports")
+    }
+
+    /// Sends something through, and returns what comes back within a while.
+    fn send(stream: &std::net::TcpStream, text: &str, within: Duration) -> io::Result<Vec<u8>> {
+        use std::io::{Read, Write};
+
+        let (mut stream, mut answer) = (stream, vec![0; text.len()]);
+        stream.set_read_timeout(Some(within))?;
+        stream.write_all(text.as_bytes())?;
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Nothing is waited for so long that comes, on a loaded machine.
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// What does not come is waited for.
+    const SHORT: Duration = Duration::from_millis(300);
+
+    #[test]
+    fn it_harms_what_goes_through_and_only_while_it_is_told_to() {
+        use std::io::Read;
+
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("there are threads");
+        let proxy = echo(&runtime);
+        let connect = || {
+            let stream = std::net::TcpStream::connect(proxy.address())?;
+            stream.set_nodelay(true).map(|()| stream)
+        };
+        let first = connect().expect("the proxy listens");
+        assert_eq!(send(&first, "one", LONG).expect("it passes"), b"one");
+
+        proxy.set(Mode::BlackHole);
+        send(&first, "two", SHORT).expect_err("nothing comes through");
+        proxy.set(Mode::Pass);
+        let mut late = [0; 3];
+        first.set_read_timeout(None).expect("it can be set");
+        (&first).read_exact(&mut late).expect("it was held back");
+        assert_eq!(&late, b"two");
+
+        proxy.set(Mode::Hang);
+        send(&first, "three", SHORT).expect_err("it stands still");
+        let second = connect().expect("the proxy listens");
+        assert_eq!(send(&second, "four", LONG).expect("it is new"), b"four");
+
+        let begun = std::time::Instant::now();
+        proxy.set(Mode::DelayAnswers(Duration::from_millis(200)));
+        assert_eq!(send(&second, "five", LONG).expect("it is in time"), b"five");
+        assert!(begun.elapsed() >= Duration::from_millis(200));
+
+        proxy.set(Mode::Reset);
+        send(&second, "six", LONG).expect_err("it is reset");
+        let reset = connect().and_then(|third| send(&third, "seven", LONG));
+        reset.expect_err("new ones are, too");
+    }
+
+    #[test]
+    fn an_answer_is_dropped_after_its_request_has_come_through() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("there are threads");
+        let proxy = echo(&runtime);
+        let stream = std::net::TcpStream::connect(proxy.address()).expect("the proxy listens");
+        proxy.set(Mode::DropAnswers);
+        // A handshake comes back, or there would be no request.
+        let handshake = "\u{16}\u{3}\u{1}\u{0}\u{1}x";
+        assert_eq!(
+            send(&stream, handshake, LONG).expect("it passes"),
+            handshake.as_bytes()
+        );
+        let request = format!("\u{17}\u{3}\u{3}\u{1}\u{0}{}", "x".repeat(256));
+        send(&stream, &request, SHORT).expect_err("the answer is dropped");
+        proxy.set(Mode::Pass);
+        send(&stream, "more", LONG).expect_err("what has lost bytes is reset");
+    }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
@@ -26,9 +27,27 @@ pub struct Claim {
     clock: Clock,
     inbox: mpsc::Receiver<Input>,
     outbox: mpsc::Sender<Input>,
+    awaited: Option<Awaited>,
     last_error: Option<Arc<TransportError>>,
-    /// Whether another thread has asked for the release.
+    looks: Looks,
+    /// Whether it is released for good.
     is_stopping: bool,
+}
+
+/// Looks at the record that were asked for, by number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looks {
+    wanted: Option<u64>,
+    /// The latest that the next answer to a look will do for.
+    begun: u64,
+}
+
+/// The request whose outcome is awaited.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    id: RequestId,
+    deadline: Instant,
+    timeout: Duration,
 }
 
 /// What wakes a claim that waits.
@@ -42,7 +61,7 @@ enum Input {
 #[derive(Clone, Copy, Debug)]
 enum Command {
     Release,
-    Verify,
+    Verify(u64),
 }
 
 /// How another thread asks.
@@ -54,8 +73,8 @@ impl Mailbox {
         let _already_over = self.0.send(Input::Command(Command::Release));
     }
 
-    pub(crate) fn verify(&self) {
-        let _already_over = self.0.send(Input::Command(Command::Verify));
+    pub(crate) fn verify(&self, look: u64) {
+        let _already_over = self.0.send(Input::Command(Command::Verify(look)));
     }
 }
 
@@ -72,9 +91,18 @@ impl Client {
             clock,
             inbox,
             outbox,
+            awaited: None,
             last_error: None,
+            looks: Looks::default(),
             is_stopping: false,
         }
+    }
+
+    /// What is said of a request that got no answer in time.
+    fn silence(&self, after: Duration) -> TransportError {
+        let server = self.server();
+        let server = server.map_or_else(|| "the API server".to_owned(), ToString::to_string);
+        TransportError::Timeout { server, after }
     }
 }
 
@@ -83,10 +111,11 @@ impl Claim {
     pub fn next_event(&mut self) -> Option<Event> {
         loop {
             let (now, wall) = (self.clock.now(), self.clock.wall());
+            self.notice_silence(now);
             match self.proto.poll_output(now, wall) {
                 Output::Request(request) => self.send(request),
                 // Its thread ends with the request's deadline, and its outcome is ignored.
-                Output::Cancel(_) => {}
+                Output::Cancel(_) => self.awaited = None,
                 Output::Event(event) => return Some(event),
                 Output::Wait(until) => self.wait(until),
                 Output::Done => return None,
@@ -106,7 +135,7 @@ impl Claim {
 
     /// Reads the record before something critical: see [`lease_proto::Claim::verify`].
     pub fn verify(&mut self) {
-        self.proto.verify(self.clock.now());
+        self.look(self.looks.begun);
     }
 
     /// Gives the Lease up: see [`lease_proto::Claim::release`].
@@ -144,8 +173,24 @@ impl Claim {
         self.last_error.as_ref()
     }
 
+    /// Asks for a look at the record, which [`looked`](Self::looked) numbers when it is told of.
+    pub(crate) fn look(&mut self, number: u64) {
+        self.looks.wanted = self.looks.wanted.max(Some(number));
+    }
+
+    /// Returns the latest look that a `Verified` told of now answers.
+    pub(crate) fn looked(&self) -> u64 {
+        self.looks.begun
+    }
+
     pub(crate) fn mailbox(&self) -> Mailbox {
         Mailbox(self.outbox.clone())
+    }
+
+    /// Releases for good.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopping = true;
+        self.release();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -168,22 +213,50 @@ impl Claim {
             reload_credentials,
             http,
         } = request;
+        let timeout = deadline.saturating_duration_since(self.clock.now());
+        self.awaited = Some(Awaited {
+            id,
+            deadline,
+            timeout,
+        });
         let (client, clock, outbox) = (self.client.clone(), self.clock, self.outbox.clone());
         let exchange = move || {
             let timeout = deadline.saturating_duration_since(clock.now());
-            let outcome = client.send(http, timeout, reload_credentials);
-            let _nobody_waits = outbox.send(Input::Outcome(id, outcome));
+            if timeout.is_zero() {
+                // Nobody waits for it any more, so it must not be carried out either.
+                return;
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                client.send(http, timeout, reload_credentials)
+            }));
+            let panicked = |_| Err(TransportError::Other("the transport panicked".into()));
+            let _nobody_waits = outbox.send(Input::Outcome(id, outcome.unwrap_or_else(panicked)));
         };
         let thread = thread::Builder::new()
             .name("lease-request".to_owned())
             .spawn(exchange);
-        if thread.is_err() {
-            self.proto.handle_failure(id, self.clock.now());
+        if let Err(error) = thread {
+            self.take(Input::Outcome(id, Err(TransportError::Other(error.into()))));
+        }
+    }
+
+    /// Keeps the reason when no outcome comes in time, which the core notices by itself.
+    fn notice_silence(&mut self, now: Instant) {
+        if let Some(awaited) = self.awaited.take_if(|awaited| awaited.deadline <= now) {
+            self.last_error = Some(Arc::new(self.client.silence(awaited.timeout)));
         }
     }
 
     /// Waits for an outcome, a command, or `until`.
     fn wait(&mut self, until: Instant) {
+        if self.awaited.is_none()
+            && let Some(look) = self.looks.wanted.take()
+        {
+            // Not before: the answer to a request that was under way tells how things stood earlier.
+            self.looks.begun = look;
+            self.proto.verify(self.clock.now());
+            return;
+        }
         // Timers stop while the machine is suspended and the clock does not, so it is looked at often.
         let timeout = until.saturating_duration_since(self.clock.now()).min(TICK);
         if let Ok(input) = self.inbox.recv_timeout(timeout) {
@@ -194,15 +267,20 @@ impl Claim {
     fn take(&mut self, input: Input) {
         let now = self.clock.now();
         match input {
-            Input::Command(Command::Release) => {
-                self.is_stopping = true;
-                self.proto.release(now);
-            }
-            Input::Command(Command::Verify) => self.proto.verify(now),
-            Input::Outcome(id, Ok(response)) => self.proto.handle_response(id, &response, now),
-            Input::Outcome(id, Err(error)) => {
-                self.last_error = Some(Arc::new(error));
-                self.proto.handle_failure(id, now);
+            Input::Command(Command::Release) => self.stop(),
+            Input::Command(Command::Verify(look)) => self.look(look),
+            Input::Outcome(id, outcome) => {
+                // An answer to a request that is over tells nothing, and neither does its failure.
+                if self.awaited.take_if(|awaited| awaited.id == id).is_none() {
+                    return;
+                }
+                match outcome {
+                    Ok(response) => self.proto.handle_response(id, &response, now),
+                    Err(error) => {
+                        self.last_error = Some(Arc::new(error));
+                        self.proto.handle_failure(id, now);
+                    }
+                }
             }
         }
     }

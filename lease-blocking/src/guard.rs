@@ -7,7 +7,7 @@ use std::{
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
-use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, VerifyError};
+use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, VerifyError, keeper::Plan};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -70,31 +70,25 @@ impl Client {
 }
 
 impl Claim {
-    /// Acquires the Lease on this thread, and has another one renew it.
+    /// Acquires the Lease, and renews it, on a thread of its own.
     ///
     /// # Errors
     ///
     /// Says why the Lease is not held. A write whose outcome was not known has been undone, as far as that could be.
     pub fn hold(mut self, patience: Patience) -> Result<Guard, AcquireError> {
         self.acquire(patience);
-        let mut error = AcquireError::GaveUp(GaveUp::Stopped);
-        while let Some(event) = self.next_event() {
-            match event {
-                Event::Acquired(acquired) => {
-                    let keeper = Keeper::start(self, false).map_err(Arc::new)?;
-                    return Ok(Guard { keeper, acquired });
-                }
-                Event::Failed(failure) => {
-                    error = AcquireError::Failed(failure);
-                    self.release();
-                }
-                Event::GaveUp(GaveUp::Stopped) => {}
-                Event::GaveUp(why) => error = AcquireError::new(why, self.last_error().cloned()),
-                // Who else holds it and what is tried again is of no interest to whoever waits for the end.
-                Event::Waiting(_) | Event::HolderChanged(_) | Event::Retrying { .. } | _ => {}
-            }
+        let keeper = Keeper::start(self, Plan::OnceOrFail).map_err(Arc::new)?;
+        let outcome = keeper
+            .shared()
+            .wait(None, |ledger| match ledger.acquired() {
+                Some(grant) => Some(Ok(grant)),
+                None => ledger.has_ended().then(|| Err(ledger.take_error())),
+            });
+        match outcome {
+            Some(Ok(acquired)) => Ok(Guard { keeper, acquired }),
+            Some(Err(Some(error))) => Err(error),
+            Some(Err(None)) | None => Err(AcquireError::GaveUp(GaveUp::Stopped)),
         }
-        Err(error)
     }
 }
 
@@ -172,18 +166,20 @@ impl Guard {
 
     /// Reads the record, and returns once it is known to name this claimant still.
     ///
+    /// What was read for an earlier call, or for another reason, does not count.
+    ///
     /// # Errors
     ///
     /// Says why the Lease is not held any more, or that no answer came before the grant ended that it had when this was
     /// called, whether or not that has been renewed.
     pub fn verify(&self) -> Result<(), VerifyError> {
         let shared = self.keeper.shared();
-        let before = shared.ledger().verified();
         let until = Clock::new().now() + self.remaining();
-        self.keeper.mailbox().verify();
+        let look = shared.ask();
+        self.keeper.mailbox().verify(look);
         let answer = shared.wait(Some(until), |ledger| {
             let is_over = ledger.has_ended() || ledger.loss().is_some();
-            (is_over || ledger.verified() != before).then_some(())
+            (is_over || shared.has_looked(look)).then_some(())
         });
         let answered = answer.is_some();
         self.check().map_err(VerifyError::Lost)?;

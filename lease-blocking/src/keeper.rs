@@ -50,7 +50,7 @@ impl Client {
     pub fn keep(&self, config: Config) -> std::io::Result<Keeper> {
         let mut claim = self.claim(config);
         claim.acquire(Patience::Forever);
-        Keeper::start(claim, true)
+        Keeper::start(claim, Plan::Forever)
     }
 }
 
@@ -62,13 +62,30 @@ impl Claim {
     ///
     /// Fails if the system has no thread to give.
     pub fn keep(self) -> std::io::Result<Keeper> {
-        Keeper::start(self, false)
+        Keeper::start(self, Plan::Once)
+    }
+}
+
+/// When a keeper ends by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Plan {
+    /// Never: it begins again after every loss.
+    Forever,
+    /// When the claim is at rest.
+    Once,
+    /// When the claim is at rest; a failure that trying again will not change ends the campaign.
+    OnceOrFail,
+}
+
+impl Plan {
+    fn is_ended_by(self, event: &Event) -> bool {
+        self == Self::OnceOrFail && matches!(event, Event::Failed(_))
     }
 }
 
 impl Keeper {
-    /// Keeps `claim` going until it is at rest; with `again`, for ever.
-    pub(crate) fn start(claim: Claim, again: bool) -> std::io::Result<Self> {
+    /// Keeps `claim` going.
+    pub(crate) fn start(claim: Claim, plan: Plan) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::new());
         let mut keeper = Self {
             shared: Arc::clone(&shared),
@@ -79,11 +96,11 @@ impl Keeper {
             thread: None,
         };
         if let Some(grant) = claim.grant() {
-            shared.note(&Event::Acquired(grant), None);
+            shared.note(&Event::Acquired(grant), &claim);
         }
         let run = move || {
             // Whatever happens, nobody may believe in a Lease that is not kept any more.
-            let _panicked = catch_unwind(AssertUnwindSafe(|| run(claim, &shared, again)));
+            let _panicked = catch_unwind(AssertUnwindSafe(|| run(claim, &shared, plan)));
             shared.end();
         };
         let thread = thread::Builder::new()
@@ -181,13 +198,17 @@ impl Drop for Keeper {
     }
 }
 
-/// Drives a claim until it is at rest, or for ever.
-fn run(mut claim: Claim, shared: &Shared, again: bool) {
+/// Drives a claim for as long as the plan says.
+fn run(mut claim: Claim, shared: &Shared, plan: Plan) {
     loop {
         while let Some(event) = claim.next_event() {
-            shared.note(&event, claim.last_error());
+            shared.note(&event, &claim);
+            // Once only: a release that is refused says the same, and is over.
+            if plan.is_ended_by(&event) && !shared.has_acquired() && !claim.is_stopping() {
+                claim.stop();
+            }
         }
-        if !again || claim.is_stopping() {
+        if plan != Plan::Forever || claim.is_stopping() {
             return;
         }
         // Whoever has just lost it must not begin again without a pause.

@@ -5,6 +5,7 @@ use std::{
     fmt,
     future::poll_fn,
     hash::BuildHasher,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -25,8 +26,25 @@ pub struct Claim {
     proto: proto::Claim,
     client: Client,
     clock: Clock,
-    in_flight: Option<(RequestId, BoxFuture<'static, Outcome>)>,
+    in_flight: Option<InFlight>,
     last_error: Option<Arc<TransportError>>,
+    looks: Looks,
+}
+
+/// Looks at the record that were asked for, by number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looks {
+    wanted: Option<u64>,
+    /// The latest that the next answer to a look will do for.
+    begun: u64,
+}
+
+/// The request whose outcome is awaited.
+struct InFlight {
+    id: RequestId,
+    deadline: Instant,
+    timeout: Duration,
+    exchange: BoxFuture<'static, Outcome>,
 }
 
 type Outcome = Result<http::Response<Vec<u8>>, TransportError>;
@@ -43,7 +61,15 @@ impl Client {
             clock,
             in_flight: None,
             last_error: None,
+            looks: Looks::default(),
         }
+    }
+
+    /// What is said of a request that got no answer in time.
+    fn silence(&self, after: Duration) -> TransportError {
+        let server = self.server();
+        let server = server.map_or_else(|| "the API server".to_owned(), ToString::to_string);
+        TransportError::Timeout { server, after }
     }
 }
 
@@ -56,6 +82,7 @@ impl Claim {
     pub async fn next_event(&mut self) -> Option<Event> {
         loop {
             let (now, wall) = (self.clock.now(), self.clock.wall());
+            self.notice_silence(now);
             match self.proto.poll_output(now, wall) {
                 Output::Request(request) => self.send(request),
                 Output::Cancel(_) => self.in_flight = None,
@@ -78,7 +105,7 @@ impl Claim {
 
     /// Reads the record before something critical: see [`lease_proto::Claim::verify`].
     pub fn verify(&mut self) {
-        self.proto.verify(self.clock.now());
+        self.look(self.looks.begun);
     }
 
     /// Gives the Lease up: see [`lease_proto::Claim::release`].
@@ -116,6 +143,16 @@ impl Claim {
         self.last_error.as_ref()
     }
 
+    /// Asks for a look at the record, which [`looked`](Self::looked) numbers when it is told of.
+    pub(crate) fn look(&mut self, number: u64) {
+        self.looks.wanted = self.looks.wanted.max(Some(number));
+    }
+
+    /// Returns the latest look that a `Verified` told of now answers.
+    pub(crate) fn looked(&self) -> u64 {
+        self.looks.begun
+    }
+
     fn send(&mut self, request: Request) {
         let Request {
             id,
@@ -123,16 +160,41 @@ impl Claim {
             reload_credentials,
             http,
         } = request;
+        let timeout = deadline.saturating_duration_since(self.clock.now());
         let (client, clock) = (self.client.clone(), self.clock);
         let exchange = async move {
             let timeout = deadline.saturating_duration_since(clock.now());
+            if timeout.is_zero() {
+                // Nobody waits for it any more, so it must not be carried out either.
+                return Err(client.silence(timeout));
+            }
             client.send(http, timeout, reload_credentials).await
         };
-        self.in_flight = Some((id, Box::pin(exchange)));
+        self.in_flight = Some(InFlight {
+            id,
+            deadline,
+            timeout,
+            exchange: Box::pin(exchange),
+        });
+    }
+
+    /// Keeps the reason when no outcome comes in time, which the core notices by itself.
+    fn notice_silence(&mut self, now: Instant) {
+        if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= now) {
+            self.last_error = Some(Arc::new(self.client.silence(flight.timeout)));
+        }
     }
 
     /// Waits for the outcome of the request in flight, or for `until`.
     async fn wait(&mut self, until: Instant) {
+        if self.in_flight.is_none()
+            && let Some(look) = self.looks.wanted.take()
+        {
+            // Not before: the answer to a request that was under way tells how things stood earlier.
+            self.looks.begun = look;
+            self.proto.verify(self.clock.now());
+            return;
+        }
         // Timers stop while the machine is suspended and the clock does not, so it is looked at often.
         let timeout = until.saturating_duration_since(self.clock.now()).min(TICK);
         let Ok((id, outcome)) = tokio::time::timeout(timeout, self.outcome()).await else {
@@ -151,11 +213,15 @@ impl Claim {
     /// Waits for the outcome of the request in flight; without one for ever.
     async fn outcome(&mut self) -> (RequestId, Outcome) {
         poll_fn(|context| {
-            let Some((id, exchange)) = &mut self.in_flight else {
+            let Some(InFlight { id, exchange, .. }) = &mut self.in_flight else {
                 return Poll::Pending;
             };
             let id = *id;
-            exchange.as_mut().poll(context).map(|outcome| {
+            // What a transport from elsewhere does must not end the keeper.
+            let polled = catch_unwind(AssertUnwindSafe(|| exchange.as_mut().poll(context)));
+            let panicked =
+                |_| Poll::Ready(Err(TransportError::Other("the transport panicked".into())));
+            polled.unwrap_or_else(panicked).map(|outcome| {
                 self.in_flight = None;
                 (id, outcome)
             })
@@ -169,7 +235,10 @@ impl fmt::Debug for Claim {
         f.debug_struct("Claim")
             .field("proto", &self.proto)
             .field("client", &self.client)
-            .field("in_flight", &self.in_flight.as_ref().map(|(id, _)| id))
+            .field(
+                "in_flight",
+                &self.in_flight.as_ref().map(|flight| flight.id),
+            )
             .finish_non_exhaustive()
     }
 }

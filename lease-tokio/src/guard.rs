@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
-use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, VerifyError};
+use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, VerifyError, keeper::Plan};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -111,7 +111,7 @@ impl Claim {
     /// Dropping the future stops the attempt; what may have been written by then is undone in the background.
     pub async fn hold(mut self, patience: Patience) -> Result<Guard, AcquireError> {
         self.acquire(patience);
-        let keeper = Keeper::start(self, false);
+        let keeper = Keeper::start(self, Plan::OnceOrFail);
         let outcome = keeper
             .shared()
             .wait(None, |ledger| match ledger.acquired() {
@@ -224,6 +224,8 @@ impl Guard {
 
     /// Reads the record, and returns once it is known to name this claimant still.
     ///
+    /// What was read for an earlier call, or for another reason, does not count.
+    ///
     /// # Errors
     ///
     /// Says why the Lease is not held any more, or that no answer came before the grant ended that it had when this was
@@ -234,12 +236,12 @@ impl Guard {
     /// The look goes on in the background.
     pub async fn verify(&self) -> Result<(), VerifyError> {
         let shared = self.keeper.shared();
-        let before = shared.ledger().verified();
         let until = Clock::new().now() + self.remaining();
-        self.keeper.verify();
+        let look = shared.ask();
+        self.keeper.verify(look);
         let answer = shared.wait(Some(until), |ledger| {
             let is_over = ledger.has_ended() || ledger.loss().is_some();
-            (is_over || ledger.verified() != before).then_some(())
+            (is_over || shared.has_looked(look)).then_some(())
         });
         let answered = answer.await.is_some();
         self.check().map_err(VerifyError::Lost)?;

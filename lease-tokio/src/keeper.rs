@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lease_proto::{AcquireError, Config, Event, Grant, Identity, Patience, Released};
+use lease_proto::{Config, Event, Grant, Identity, Patience, Released};
 use tokio::sync::mpsc;
 
 use crate::{Claim, Client, Clock, TransportError, shared::Shared};
@@ -25,7 +25,7 @@ pub struct Keeper {
 #[derive(Clone, Copy, Debug)]
 enum Command {
     Release,
-    Verify,
+    Verify(u64),
 }
 
 impl Client {
@@ -56,29 +56,46 @@ impl Client {
     pub fn keep(&self, config: Config) -> Keeper {
         let mut claim = self.claim(config);
         claim.acquire(Patience::Forever);
-        Keeper::start(claim, true)
+        Keeper::start(claim, Plan::Forever)
     }
 }
 
 impl Claim {
     /// Drives the claim in a task of its own until it is at rest: for one campaign and one tenure, if it was told to
-    /// acquire. A failure that trying again will not change ends the campaign.
+    /// acquire.
     ///
     /// # Panics
     ///
     /// Panics outside a tokio runtime.
     pub fn keep(self) -> Keeper {
-        Keeper::start(self, false)
+        Keeper::start(self, Plan::Once)
+    }
+}
+
+/// When a keeper ends by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Plan {
+    /// Never: it begins again after every loss.
+    Forever,
+    /// When the claim is at rest.
+    Once,
+    /// When the claim is at rest; a failure that trying again will not change ends the campaign.
+    OnceOrFail,
+}
+
+impl Plan {
+    fn is_ended_by(self, event: &Event) -> bool {
+        self == Self::OnceOrFail && matches!(event, Event::Failed(_))
     }
 }
 
 impl Keeper {
-    /// Keeps `claim` going until it is at rest or cannot succeed; with `again`, for ever.
-    pub(crate) fn start(claim: Claim, again: bool) -> Self {
+    /// Keeps `claim` going.
+    pub(crate) fn start(claim: Claim, plan: Plan) -> Self {
         let shared = Arc::new(Shared::new());
         let (commands, inbox) = mpsc::unbounded_channel();
         if let Some(grant) = claim.grant() {
-            shared.note(&Event::Acquired(grant), None);
+            shared.note(&Event::Acquired(grant), &claim);
         }
         let keeper = Self {
             shared: Arc::clone(&shared),
@@ -95,7 +112,7 @@ impl Keeper {
                 inbox,
                 is_stopping: false,
             }
-            .run(&end.0, again)
+            .run(&end.0, plan)
             .await;
         });
         keeper
@@ -170,8 +187,8 @@ impl Keeper {
         &self.shared
     }
 
-    pub(crate) fn verify(&self) {
-        let _already_over = self.commands.send(Command::Verify);
+    pub(crate) fn verify(&self, look: u64) {
+        let _already_over = self.commands.send(Command::Verify(look));
     }
 }
 
@@ -184,11 +201,11 @@ struct Task {
 }
 
 impl Task {
-    /// Drives the claim until it is at rest, or for ever.
-    async fn run(mut self, shared: &Shared, again: bool) {
+    /// Drives the claim for as long as the plan says.
+    async fn run(mut self, shared: &Shared, plan: Plan) {
         loop {
-            self.drive(shared, again).await;
-            if !again || self.is_stopping {
+            self.drive(shared, plan).await;
+            if plan != Plan::Forever || self.is_stopping {
                 return;
             }
             // Whoever has just lost it must not begin again without a pause.
@@ -201,38 +218,24 @@ impl Task {
     }
 
     /// Drives the claim until it is at rest.
-    async fn drive(&mut self, shared: &Shared, again: bool) {
+    async fn drive(&mut self, shared: &Shared, plan: Plan) {
         loop {
             tokio::select! {
                 // The claim first: what it has to say comes before what is asked of it, and once it is at rest nothing is.
                 biased;
                 event = self.claim.next_event() => match event {
                     Some(event) => {
-                        self.reflect(&event, shared, again);
-                        shared.note(&event, self.claim.last_error());
+                        shared.note(&event, &self.claim);
+                        // Once only: a release that is refused says the same, and is over.
+                        if plan.is_ended_by(&event) && !shared.has_acquired() && !self.is_stopping {
+                            self.stop();
+                        }
                     }
                     None => return,
                 },
                 command = self.inbox.recv(), if !self.is_stopping => self.take(command),
             }
         }
-    }
-
-    /// Keeps the reason why there is no Lease, for whoever waits for one.
-    fn reflect(&mut self, event: &Event, shared: &Shared, again: bool) {
-        let error = match event {
-            Event::GaveUp(why) => AcquireError::new(why.clone(), self.claim.last_error().cloned()),
-            // Only what ends a campaign: a release that is refused says the same, and must not begin another one.
-            Event::Failed(failure)
-                if !again && !self.is_stopping && shared.ledger().acquired().is_none() =>
-            {
-                self.is_stopping = true;
-                self.claim.release();
-                AcquireError::Failed(failure.clone())
-            }
-            Event::Failed(_) | Event::Acquired(_) | Event::Lost(_) | _ => return,
-        };
-        shared.fail(error);
     }
 
     /// Does nothing for a retry period, unless it is told to stop.
@@ -250,13 +253,15 @@ impl Task {
 
     fn take(&mut self, command: Option<Command>) {
         match command {
-            Some(Command::Verify) => self.claim.verify(),
+            Some(Command::Verify(look)) => self.claim.look(look),
             // The keeper was dropped, or asks.
-            Some(Command::Release) | None => {
-                self.is_stopping = true;
-                self.claim.release();
-            }
+            Some(Command::Release) | None => self.stop(),
         }
+    }
+
+    fn stop(&mut self) {
+        self.is_stopping = true;
+        self.claim.release();
     }
 }
 

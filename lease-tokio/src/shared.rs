@@ -1,14 +1,17 @@
 //! What the task that keeps a claim tells the tasks that rely on it.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger};
 use tokio::sync::watch;
 
-use crate::{Clock, TransportError};
+use crate::{Claim, Clock};
 
 /// What is known of a claim, written by one task and read by others.
 #[derive(Debug)]
@@ -18,6 +21,9 @@ pub(crate) struct Shared {
     deadline: Deadline,
     /// Never locked across an await.
     ledger: Mutex<Ledger>,
+    /// How many looks at the record were asked for, and the latest of them that was answered.
+    asked: AtomicU64,
+    looked: AtomicU64,
     changed: watch::Sender<()>,
 }
 
@@ -28,6 +34,8 @@ impl Shared {
             clock,
             deadline: Deadline::new(clock.now()),
             ledger: Mutex::default(),
+            asked: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
             changed: watch::Sender::new(()),
         }
     }
@@ -47,23 +55,43 @@ impl Shared {
         self.is_held().then(|| self.ledger().grant()).flatten()
     }
 
+    /// Whether it has been held, be it for a moment.
+    pub(crate) fn has_acquired(&self) -> bool {
+        self.ledger().acquired().is_some()
+    }
+
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Numbers a look at the record.
+    pub(crate) fn ask(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Whether the record was read, and found to be ours, after that look was asked for.
+    pub(crate) fn has_looked(&self, look: u64) -> bool {
+        self.looked.load(Ordering::Acquire) >= look
+    }
+
     /// Takes note of an event, before anybody is told.
-    pub(crate) fn note(&self, event: &Event, last_error: Option<&Arc<TransportError>>) {
+    pub(crate) fn note(&self, event: &Event, claim: &Claim) {
+        let last_error = claim.last_error();
         let mut ledger = self.ledger();
         ledger.note(event, last_error);
+        if let Event::GaveUp(why) = event {
+            ledger.fail(AcquireError::new(why.clone(), last_error.cloned()));
+        }
+        if let Event::Failed(failure) = event {
+            ledger.fail(AcquireError::Failed(failure.clone()));
+        }
+        if let Event::Verified(_) = event {
+            self.looked.store(claim.looked(), Ordering::Release);
+        }
         self.deadline
             .set(ledger.grant().map(|grant| grant.valid_until));
         drop(ledger);
         self.changed.send_replace(());
-    }
-
-    /// Takes note of why there is no Lease.
-    pub(crate) fn fail(&self, error: AcquireError) {
-        self.ledger().fail(error);
     }
 
     /// Takes note that nobody keeps the claim from here on.

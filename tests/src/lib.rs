@@ -8,11 +8,9 @@
 pub mod boot;
 pub mod chaos;
 pub mod contender;
-pub mod faults;
-pub mod oracle;
 pub mod processes;
 pub mod random;
-pub mod world;
+pub mod sim;
 
 /// The examples of the README, compiled.
 #[cfg(doctest)]

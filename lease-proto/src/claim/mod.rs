@@ -192,7 +192,9 @@ impl Claim {
     pub fn verify(&mut self, now: Instant) {
         self.advance(now);
         if let Phase::Held(tenure) = &mut self.phase {
-            tenure.verify = Some(self.now);
+            // While requests fail, the next one waits for its pause, which the server may have asked for.
+            let pauses = tenure.told_trouble.is_some();
+            tenure.verify = Some(if pauses { self.now.max(tenure.at) } else { self.now });
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) trait Driver: Clone {
     fn keep(&self, config: Config) -> Self::Keeper;
 }
 
-pub(crate) trait Guard: Send + 'static {
+pub(crate) trait Guard: Send + Sync + 'static {
     fn is_held(&self) -> bool;
     fn remaining(&self) -> Duration;
     fn check(&self) -> Result<(), Lost>;

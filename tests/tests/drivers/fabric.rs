@@ -17,12 +17,16 @@ use lease_proto::{
 /// What is done to a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
-    /// It never reaches the server, and no answer comes until the time for it is over.
+    /// It never reaches the server, and no answer comes until well after the time for it is over.
     Hang,
+    /// The transport panics.
+    Panic,
     /// It never reaches the server, and that is told at once.
     Fail,
     /// The server carries it out, and the answer is lost.
     LoseAnswer,
+    /// The server answers at once, and its answer is on the way for so long.
+    Late(Duration),
     /// The server answers with this code instead.
     Answer(u16),
 }
@@ -64,6 +68,11 @@ impl Fabric {
         self.state().asked.clone()
     }
 
+    pub(crate) fn count(&self, method: &Method) -> usize {
+        let asked = self.asked();
+        asked.iter().filter(|asked| *asked == method).count()
+    }
+
     pub(crate) fn record(&self) -> Option<Lease> {
         let lease = self.state().server.lease("default", "leader")?;
         Some(serde_json::from_value(lease).expect("the server keeps Leases"))
@@ -87,12 +96,12 @@ impl Fabric {
         assert!(answer.status().is_success(), "{answer:?}");
     }
 
-    /// Carries one request; `Err` says for how long no answer comes.
+    /// Carries one request, and says how long its outcome is on the way.
     pub(crate) fn carry(
         &self,
         request: &http::Request<Vec<u8>>,
         timeout: Duration,
-    ) -> Result<http::Response<Vec<u8>>, (Duration, TransportError)> {
+    ) -> (Duration, Result<http::Response<Vec<u8>>, TransportError>) {
         let mut state = self.state();
         state.asked.push(request.method().clone());
         let concerns = |(method, _): &(Option<Method>, Fault)| {
@@ -105,25 +114,30 @@ impl Fabric {
             None => state.always,
         };
         let lost = || TransportError::Other("as the test wants it".into());
+        let at_once = Duration::ZERO;
         match fault {
-            Some(Fault::Hang) => Err((timeout, lost())),
-            Some(Fault::Fail) => Err((Duration::ZERO, lost())),
+            Some(Fault::Hang) => (timeout + Duration::from_millis(500), Err(lost())),
+            Some(Fault::Fail) => (at_once, Err(lost())),
+            Some(Fault::Panic) => {
+                drop(state);
+                panic!("as the test wants it");
+            }
             Some(Fault::Answer(code)) => {
                 let status = format!(
                     r#"{{"kind":"Status","code":{code},"message":"as the test wants it"}}"#
                 );
                 let mut answer = http::Response::new(status.into_bytes());
                 *answer.status_mut() = StatusCode::from_u16(code).unwrap_or_default();
-                Ok(answer)
+                (at_once, Ok(answer))
             }
-            Some(Fault::LoseAnswer) | None => {
+            Some(Fault::LoseAnswer | Fault::Late(_)) | None => {
                 let Answer::Whole(answer) = state.server.handle(request, SystemTime::now()) else {
                     panic!("nothing is watched");
                 };
-                if fault.is_some() {
-                    Err((Duration::ZERO, lost()))
-                } else {
-                    Ok(answer)
+                match fault {
+                    Some(Fault::LoseAnswer) => (at_once, Err(lost())),
+                    Some(Fault::Late(after)) => (after, Ok(answer)),
+                    _ => (at_once, Ok(answer)),
                 }
             }
         }
@@ -140,10 +154,9 @@ impl lease_blocking::Transport for Fabric {
         request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        self.carry(&request, timeout).map_err(|(after, error)| {
-            thread::sleep(after);
-            error
-        })
+        let (after, outcome) = self.carry(&request, timeout);
+        thread::sleep(after);
+        outcome
     }
 }
 
@@ -155,15 +168,12 @@ impl lease_tokio::Transport for Fabric {
     ) -> lease_tokio::BoxFuture<'_, Result<http::Response<Vec<u8>>, TransportError>> {
         Box::pin(async move {
             // So that there is a point at which a future can be dropped after the request has been sent.
-            let outcome = self.carry(&request, timeout);
+            let (after, outcome) = self.carry(&request, timeout);
             tokio::task::yield_now().await;
-            match outcome {
-                Ok(answer) => Ok(answer),
-                Err((after, error)) => {
-                    tokio::time::sleep(after).await;
-                    Err(error)
-                }
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
             }
+            outcome
         })
     }
 }

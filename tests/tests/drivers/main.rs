@@ -30,6 +30,12 @@ fn config(identity: &str, millis: u64) -> Config {
         .unwrap()
 }
 
+fn taken_over() -> Loss {
+    Loss::TakenOver {
+        by: "other".to_owned(),
+    }
+}
+
 fn await_that(mut holds: impl FnMut() -> bool, what: &str) {
     let until = Instant::now() + SOON;
     while !holds() {
@@ -63,8 +69,11 @@ scenarios! {
     a_deletion_a_take_over_and_an_annotation_are_told_apart
     a_refusal_says_which_role_is_missing
     a_server_that_fails_is_said_to
+    a_server_that_is_silent_is_said_to_be
+    a_transport_that_panics_costs_one_answer
     a_lost_answer_to_the_acquiring_write_is_settled
     a_look_finds_a_successor
+    a_look_is_not_answered_by_what_was_read_before
     a_release_that_is_refused_ends
     a_look_without_an_answer_is_bounded_and_costs_nothing
     a_keeper_stopped_after_a_loss_frees_what_it_may_have_written
@@ -88,29 +97,12 @@ fn a_guard_renews_and_its_release_clears_the_record<D: Driver>() {
             .number()
             .unwrap()
     );
-    await_that(
-        || {
-            fabric
-                .asked()
-                .iter()
-                .filter(|method| *method == Method::PUT)
-                .count()
-                >= 3
-        },
-        "three renewals",
-    );
+    await_that(|| fabric.count(&Method::PUT) >= 3, "three renewals");
     assert!(guard.is_held() && guard.check().is_ok() && guard.remaining() > Duration::ZERO);
     let later = fabric.record().unwrap();
     assert_eq!(later.spec.acquire_time, first.spec.acquire_time);
     assert_ne!(later.spec.renew_time, first.spec.renew_time);
-    assert!(
-        fabric
-            .asked()
-            .iter()
-            .filter(|method| *method == Method::GET)
-            .count()
-            == 1
-    );
+    assert_eq!(fabric.count(&Method::GET), 1);
     assert_eq!(guard.release(), Some(Released::Cleared));
     assert_eq!(fabric.holder(), None);
 }
@@ -217,12 +209,7 @@ fn a_deletion_a_take_over_and_an_annotation_are_told_apart<D: Driver>() {
 
     let guard = D::over(&fabric).acquire(config("me", 3_000)).unwrap();
     fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
-    assert_eq!(
-        guard.wait_lost(SOON),
-        Some(Loss::TakenOver {
-            by: "other".to_owned()
-        })
-    );
+    assert_eq!(guard.wait_lost(SOON), Some(taken_over()));
     drop(guard);
     assert_eq!(fabric.holder().as_deref(), Some("other"));
 }
@@ -261,6 +248,45 @@ fn a_server_that_fails_is_said_to<D: Driver>() {
     assert_eq!(source.unwrap().to_string(), "as the test wants it");
 }
 
+fn a_server_that_is_silent_is_said_to_be<D: Driver>() {
+    let fabric = Fabric::new();
+    let hasty = Config::builder("default", "leader", "me")
+        .request_timeout(Duration::from_millis(200))
+        .acquire_retries(1)
+        .build()
+        .unwrap();
+    // What failed before is not the reason.
+    fabric.once(Method::GET, Fault::Fail);
+    fabric.always(Some(Fault::Hang));
+    let error = D::over(&fabric).try_acquire(hasty).err().unwrap();
+    assert!(matches!(error, AcquireError::Trouble { .. }), "{error}");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        source.starts_with("no answer from the API server within "),
+        "{source}"
+    );
+}
+
+fn a_transport_that_panics_costs_one_answer<D: Driver>() {
+    let fabric = Fabric::new();
+    fabric.once(Method::GET, Fault::Panic);
+    fabric.once(Method::PUT, Fault::Panic);
+    // Each request has longer than the test.
+    let slow = Config::builder("default", "leader", "me")
+        .lease_duration(3 * SOON)
+        .renew_interval(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let begun = Instant::now();
+    let guard = D::over(&fabric).acquire(slow).unwrap();
+    await_that(
+        || fabric.count(&Method::PUT) >= 2,
+        "a renewal after the one that panicked",
+    );
+    assert!(begun.elapsed() < SOON && guard.is_held());
+    assert_eq!(guard.release(), Some(Released::Cleared));
+}
+
 fn a_lost_answer_to_the_acquiring_write_is_settled<D: Driver>() {
     let fabric = Fabric::new();
     fabric.once(Method::POST, Fault::LoseAnswer);
@@ -275,11 +301,25 @@ fn a_look_finds_a_successor<D: Driver>() {
     assert_eq!(guard.verify(), Ok(()));
     fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
     assert!(guard.is_held(), "nobody has looked yet");
-    let loss = Loss::TakenOver {
-        by: "other".to_owned(),
-    };
-    assert_eq!(guard.verify(), Err(VerifyError::Lost(Lost::new(loss))));
+    let lost = Lost::new(taken_over());
+    assert_eq!(guard.verify(), Err(VerifyError::Lost(lost)));
     assert!(!guard.is_held());
+}
+
+fn a_look_is_not_answered_by_what_was_read_before<D: Driver>() {
+    let fabric = Fabric::new();
+    let guard = D::over(&fabric).acquire(config("me", 60_000)).unwrap();
+    fabric.once(Method::GET, Fault::Late(Duration::from_secs(1)));
+    let reads = fabric.count(&Method::GET);
+    thread::scope(|scope| {
+        let earlier = scope.spawn(|| guard.verify());
+        await_that(|| fabric.count(&Method::GET) > reads, "the earlier look");
+        fabric.third_party(Method::PATCH, r#"{"spec":{"holderIdentity":"other"}}"#);
+        let lost = Lost::new(taken_over());
+        assert_eq!(guard.verify(), Err(VerifyError::Lost(lost)));
+        // It may have been told of the one or of the other.
+        let _either = earlier.join().unwrap();
+    });
 }
 
 fn a_release_that_is_refused_ends<D: Driver>() {

@@ -1,0 +1,170 @@
+//! Simulates clusters until enough seeds were run, enough time was simulated, or time is up.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for people to read")]
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use lease_tests::sim::{Counts, Kind, Run, shrink};
+
+/// Simulates clusters in which everything goes wrong, and stops at the first promise that is broken.
+#[derive(Debug, Parser)]
+#[command(name = "soak")]
+struct Args {
+    /// How many seeds to run
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// How many years of cluster time to simulate, over all seeds
+    #[arg(long)]
+    years: Option<f64>,
+    /// How many minutes to run at most
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// The first seed; LEASE_SEED=N replays seed N alone and prints what happens in it
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+}
+
+/// For how long things go wrong in a world where nothing else is asked for: half an hour.
+const LENGTH: u64 = 1_800_000_000;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Ok(seed) = std::env::var("LEASE_SEED") {
+        let Ok(seed) = seed.parse() else {
+            eprintln!("soak: LEASE_SEED must be a number, not {seed:?}");
+            return ExitCode::from(64);
+        };
+        return replay(&Run::new(seed, length(&args), None));
+    }
+    soak(&args)
+}
+
+/// For how long things go wrong in each world.
+fn length(args: &Args) -> u64 {
+    match (args.years, args.seeds) {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a length within a microsecond or so is good enough"
+        )]
+        (Some(years), Some(seeds)) => (years * 365.25 * 86_400e6 / seeds as f64) as u64 + 1,
+        _ => LENGTH,
+    }
+}
+
+fn soak(args: &Args) -> ExitCode {
+    let began = Instant::now();
+    let default = args.seeds.is_none() && args.years.is_none() && args.minutes.is_none();
+    let minutes = args.minutes.or_else(|| default.then_some(0.5));
+    let deadline = minutes.map(|minutes| began + Duration::from_secs_f64(minutes * 60.0));
+    let next = AtomicU64::new(args.from);
+    let last = args.seeds.map(|seeds| args.from + seeds);
+    let stop = AtomicBool::new(false);
+    let total = Mutex::new((Counts::default(), 0_u64));
+    let failed = Mutex::new(None);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                    if is_late || last.is_some_and(|last| seed >= last) {
+                        return;
+                    }
+                    let run = Run::new(seed, length(args), None);
+                    let outcome = run.run();
+                    if outcome.violation.is_some() {
+                        stop.store(true, Ordering::Relaxed);
+                        let mut failed = failed.lock().expect("nobody panics with it");
+                        failed.get_or_insert(run);
+                        return;
+                    }
+                    let mut total = total.lock().expect("nobody panics with it");
+                    total.0 += outcome.counts;
+                    total.1 += 1;
+                    let enough = args.seeds.is_none() && args.years.is_some_and(|years| total.0.years() >= years);
+                    if enough {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    if let Some(run) = failed.into_inner().expect("nobody panics with it") {
+        return fail(&run);
+    }
+    let (counts, seeds) = total.into_inner().expect("nobody panics with it");
+    print!("{counts}");
+    println!(
+        "soak: {seeds} seeds from {}, {:.3} cluster-years in {:.0} s, 0 violations",
+        args.from,
+        counts.years(),
+        began.elapsed().as_secs_f64()
+    );
+    match too_little(&counts, seeds) {
+        Some(what) => {
+            eprintln!("soak: {what}: this proves nothing");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Says what has happened too rarely for the run to mean anything.
+fn too_little(counts: &Counts, seeds: u64) -> Option<String> {
+    let hours = counts.micros / 3_600_000_000;
+    [
+        ("tenures", counts.acquired, hours * 10),
+        ("renewals", counts.renewed, hours * 50),
+        ("take-overs", counts.taken_over, hours),
+        ("losses by expiry", counts.expired, hours),
+        ("losses by a look", counts.dispossessed, hours / 4),
+        ("conflicts", counts.conflicts, hours * 10),
+        ("unknown outcomes, carried out", counts.ambiguous_applied, hours * 2),
+        ("unknown outcomes, not carried out", counts.ambiguous_not_applied, hours * 2),
+        ("faults", counts.faults, hours * 20),
+        ("quiet tails", counts.tails, seeds),
+    ]
+    .into_iter()
+    .find(|(_, seen, least)| seen < least)
+    .map(|(what, seen, least)| format!("{seen} {what}, and at least {least} are wanted"))
+}
+
+/// Shows why a seed fails, with as few faults as it fails with.
+fn fail(run: &Run) -> ExitCode {
+    let least = shrink(run);
+    let outcome = least.traced();
+    print!("{}", outcome.trace);
+    let kinds: Vec<Kind> = outcome.faults.kinds().collect();
+    if let Some(violation) = &outcome.violation {
+        println!("soak: LEASE_SEED={} with {kinds:?} alone: {violation}", run.seed);
+    }
+    ExitCode::FAILURE
+}
+
+/// Prints what happens in one world.
+fn replay(run: &Run) -> ExitCode {
+    let outcome = run.traced();
+    print!("{}", outcome.trace);
+    match outcome.violation {
+        None => {
+            print!("{}", outcome.counts);
+            println!("soak: LEASE_SEED={}: 0 violations", run.seed);
+            ExitCode::SUCCESS
+        }
+        Some(violation) => {
+            println!("soak: LEASE_SEED={}: {violation}", run.seed);
+            fail(run)
+        }
+    }
+}

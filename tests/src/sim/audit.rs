@@ -1,0 +1,218 @@
+//! The auditor at the store: every request and every version is checked against what its author may do.
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use http::{Method, Request};
+use serde_json::Value;
+
+use super::{
+    Violation,
+    record::{Author, Record},
+};
+
+/// What is known of one claimant at the moment of a write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing<'a> {
+    pub(crate) node: usize,
+    pub(crate) life: u64,
+    pub(crate) identity: &'a str,
+    /// What it publishes.
+    pub(crate) seconds: i64,
+    /// Whether it may act as the holder now.
+    pub(crate) believes: bool,
+}
+
+/// What happened to the record since a claimant began its tenure.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Since {
+    uid: String,
+    pub(crate) holders: BTreeSet<String>,
+    pub(crate) gone: bool,
+    pub(crate) yielded: bool,
+    /// Somebody else signed with its identity.
+    pub(crate) impersonated: bool,
+}
+
+/// Checks the form of a request as it leaves a claimant.
+pub(crate) fn check_request(
+    standing: &Standing<'_>,
+    request: &Request<Vec<u8>>,
+) -> Result<(), Violation> {
+    let broken = |what: String| Err(Violation::new("I6", standing.node, what));
+    let method = request.method();
+    if method == Method::GET {
+        return Ok(());
+    }
+    let body: Value = match serde_json::from_slice(request.body()) {
+        Ok(body) => body,
+        Err(error) => return broken(format!("sent a body that is no JSON: {error}")),
+    };
+    let (metadata, spec) = (&body["metadata"], &body["spec"]);
+    let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+    match *method {
+        Method::DELETE => {
+            let conditions = &body["preconditions"];
+            if !is_text(&conditions["uid"]) || !is_text(&conditions["resourceVersion"]) {
+                return broken("deletes without both preconditions".to_owned());
+            }
+            return Ok(());
+        }
+        Method::POST => {}
+        _ if !is_text(&metadata["resourceVersion"]) => {
+            return broken(format!("sent a {method} without resourceVersion"));
+        }
+        Method::PUT if !is_text(&metadata["uid"]) => {
+            return broken("sent a PUT without uid".to_owned());
+        }
+        _ => {}
+    }
+    if metadata.get("managedFields").is_some() {
+        return broken("wrote managedFields".to_owned());
+    }
+    for time in [&spec["acquireTime"], &spec["renewTime"]] {
+        if let Some(text) = time.as_str()
+            && !has_six_digits(text)
+        {
+            return broken(format!("wrote the time {text:?}"));
+        }
+    }
+    let names_itself = spec["holderIdentity"] == standing.identity;
+    if names_itself && spec["leaseDurationSeconds"] != standing.seconds {
+        return broken(format!(
+            "published {} instead of {} s",
+            spec["leaseDurationSeconds"], standing.seconds
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that a renewal changed the `renewTime`, and whatever is not the claimant's was kept.
+pub(crate) fn check_change(
+    standing: &Standing<'_>,
+    before: &Record,
+    after: &Record,
+) -> Result<(), Violation> {
+    if before.uid == after.uid && before.rest != after.rest {
+        let what = format!("changed {:?} to {:?}", before.rest, after.rest);
+        return Err(Violation::new("I8", standing.node, what));
+    }
+    if before.renewed.is_some() && before.renewed == after.renewed && before.uid == after.uid {
+        let what = format!("wrote the renewTime {:?} again", after.renewed);
+        return Err(Violation::new("I6", standing.node, what));
+    }
+    Ok(())
+}
+
+/// Checks that a claimant might write over `before`, judged from what it had received when it sent the write.
+pub(crate) fn check_right(
+    standing: &Standing<'_>,
+    before: Option<&Arc<Record>>,
+    after: Option<&Arc<Record>>,
+    may_take: bool,
+    may_create: bool,
+    sent: Instant,
+) -> Result<(), Violation> {
+    let broken = |what: String| Err(Violation::new("I7", standing.node, what));
+    let Some(before) = before else {
+        return if may_create {
+            Ok(())
+        } else {
+            broken(format!(
+                "created the record at {sent:?}, before the time of the holder that it had seen was over"
+            ))
+        };
+    };
+    let own = before.signed_by == Author::Node(standing.node, standing.life);
+    if before.holder.is_none() || own || may_take {
+        return Ok(());
+    }
+    let after = after.map(|after| &after.holder);
+    broken(format!(
+        "wrote {after:?} over {:?} of {:?}, which it had no right to at {sent:?}",
+        before.holder, before.signed_by
+    ))
+}
+
+/// What a new version means for one claimant that may act as the holder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Meaning {
+    /// Nothing.
+    Nothing,
+    /// The record does not hold others back any more, through no fault of anybody who plays by the rules.
+    Robbed,
+    /// Somebody who plays by the rules took it.
+    Overlap,
+}
+
+/// Says what the change from `before` to `after`, written by `author`, means for whoever signed what was before.
+pub(crate) fn meaning(
+    holder: &Standing<'_>,
+    before: Option<&Arc<Record>>,
+    after: Option<&Arc<Record>>,
+    author: Author,
+    is_lawful: bool,
+) -> Meaning {
+    let Some(before) = before else {
+        return Meaning::Nothing;
+    };
+    if before.signed_by != Author::Node(holder.node, holder.life) {
+        return Meaning::Nothing;
+    }
+    let is_own = author == Author::Node(holder.node, holder.life);
+    let keeps = after.is_some_and(|after| {
+        after.uid == before.uid && after.holder.as_deref() == Some(holder.identity)
+    });
+    let as_long = after.is_some_and(|after| after.duration >= Some(holder.seconds));
+    let overlap = if holder.believes {
+        Meaning::Overlap
+    } else {
+        Meaning::Nothing
+    };
+    match (is_own, keeps, as_long) {
+        (true, false, _) => overlap,
+        // On its way in somebody shortened what it wrote.
+        (true, true, false) => Meaning::Robbed,
+        (true, true, true) => Meaning::Nothing,
+        (false, true, true) if after.is_some_and(|after| after.says_the_same(before)) => {
+            Meaning::Nothing
+        }
+        (false, _, _) if is_lawful => overlap,
+        (false, _, _) => Meaning::Robbed,
+    }
+}
+
+impl Since {
+    /// A tenure of the record with this uid begins.
+    pub(crate) fn new(uid: &str) -> Self {
+        Self {
+            uid: uid.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes note of a new version, for the claimant with `identity` in the `life` of `node`.
+    pub(crate) fn note(&mut self, standing: &Standing<'_>, record: Option<&Record>) {
+        let Some(record) = record else {
+            self.gone = true;
+            return;
+        };
+        self.gone |= record.uid != self.uid;
+        self.yielded |= record.preferred.is_some() || record.strategy.is_some();
+        if let Some(holder) = &record.holder {
+            if holder != standing.identity {
+                self.holders.insert(holder.clone());
+            } else if record.signed_by != Author::Node(standing.node, standing.life) {
+                self.impersonated = true;
+            }
+        }
+    }
+}
+
+/// Whether a time has the one form that every API server takes.
+fn has_six_digits(text: &str) -> bool {
+    let digits = text
+        .strip_suffix('Z')
+        .and_then(|text| text.split_once('.'))
+        .map(|(_, digits)| digits);
+    digits.is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|it| it.is_ascii_digit()))
+}

@@ -1,0 +1,277 @@
+//! Who takes part: claimants and rivals, each on a machine of its own.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use lease_proto::{Config, OnRelease, Patience, RequestId, WriteMethod};
+
+use super::{
+    Micros, SECOND,
+    audit::Standing,
+    claimant::Claimant,
+    clock::Clock,
+    evidence::Evidence,
+    kinds::{Faults, Kind},
+    load::Load,
+    network::Link,
+    oracle::Watched,
+    plants::Bug,
+    rivals::Rival,
+};
+use crate::random::Random;
+
+/// Names a request in the world.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Tag {
+    Ours(RequestId),
+    Rival(u64),
+}
+
+/// Who plays.
+#[derive(Debug)]
+pub(crate) enum Player {
+    Ours(Box<Claimant>),
+    Rival(Box<dyn Rival>),
+}
+
+/// One participant and its machine.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) player: Player,
+    pub(crate) clock: Clock,
+    pub(crate) link: Link,
+    pub(crate) paused_until: Micros,
+    pub(crate) wake_at: Micros,
+    pub(crate) life: u64,
+    pub(crate) watched: Watched,
+    pub(crate) evidence: Evidence,
+    pub(crate) load: Load,
+    /// The request under way, as the participant sees it.
+    pub(crate) open: Option<Tag>,
+    /// The write under way, by its number.
+    pub(crate) writing: Option<u64>,
+    /// It does not acquire for now, since it was told so.
+    pub(crate) resting: bool,
+    /// It is gone for good.
+    pub(crate) dead: bool,
+}
+
+/// What one world's claimants have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    seconds: u64,
+    extra: u64,
+    /// The renew deadline, in parts of a thousand of the duration.
+    deadline: Option<u64>,
+    method: WriteMethod,
+    pub(super) release: OnRelease,
+    twins: bool,
+    stable: bool,
+    observers: bool,
+}
+
+impl Terms {
+    /// The defaults.
+    pub(crate) fn usual() -> Self {
+        Self {
+            seconds: 15,
+            extra: 0,
+            deadline: None,
+            method: WriteMethod::Put,
+            release: OnRelease::Clear,
+            twins: false,
+            stable: false,
+            observers: true,
+        }
+    }
+
+    pub(crate) fn draw(random: &mut Random, faults: &Faults) -> Self {
+        let seconds = *pick(random, &[15, 15, 15, 15, 15, 15, 6, 3, 30, 60]);
+        let has_rivals = [Kind::ClientGo, Kind::WallPeer, Kind::Patcher]
+            .iter()
+            .any(|kind| faults.has(*kind));
+        Self {
+            seconds,
+            extra: if random.chance(10) { 500 } else { 0 },
+            deadline: random.chance(25).then(|| random.between(500, 990)),
+            method: if random.chance(25) {
+                WriteMethod::Patch
+            } else {
+                WriteMethod::Put
+            },
+            release: pick(
+                random,
+                &[
+                    OnRelease::Clear,
+                    OnRelease::Clear,
+                    OnRelease::Delete,
+                    OnRelease::Expire,
+                ],
+            )
+            .to_owned(),
+            twins: faults.has(Kind::Twins),
+            stable: random.chance(25),
+            observers: has_rivals || random.chance(70),
+        }
+    }
+
+    /// With a duration in whole seconds.
+    pub(crate) fn lasting(mut self, seconds: u64) -> Self {
+        self.seconds = seconds;
+        self
+    }
+
+    /// With a renew deadline in parts of a thousand of the duration.
+    pub(crate) fn renewing_within(mut self, permille: u64) -> Self {
+        self.deadline = Some(permille);
+        self
+    }
+
+    /// With what a release leaves.
+    pub(crate) fn leaving(mut self, release: OnRelease) -> Self {
+        self.release = release;
+        self
+    }
+
+    pub(crate) fn config(&self, index: usize, random: &mut Random, mixed: bool) -> Config {
+        let seconds = if mixed {
+            *pick(random, &[3, 6, 15, 30])
+        } else {
+            self.seconds
+        };
+        let lease = Duration::from_millis(seconds * 1_000 + self.extra);
+        // The first two of a world of twins have the same name, and none of them anything to tell them apart.
+        let name = if self.twins { index / 2 * 2 } else { index };
+        let mut config = Config::builder("default", "leader", format!("node-{name}"))
+            .lease_duration(lease)
+            .unique_identity(!self.twins && !self.stable)
+            .whole_second_observers(self.observers || seconds < 3)
+            .write_method(self.method)
+            .on_release(self.release);
+        if let Some(permille) = self.deadline {
+            let deadline = lease / 1_000 * u32::try_from(permille).unwrap_or(500);
+            config = config
+                .renew_deadline(deadline)
+                .renew_interval(deadline / 2)
+                .retry_period(deadline / 5);
+        }
+        config.build().expect("what is drawn is valid")
+    }
+}
+
+impl Node {
+    pub(crate) fn new(player: Player, clock: Clock, life: u64) -> Self {
+        Self {
+            player,
+            clock,
+            link: Link::default(),
+            paused_until: 0,
+            wake_at: 0,
+            life,
+            watched: Watched::default(),
+            evidence: Evidence::default(),
+            load: Load::default(),
+            open: None,
+            writing: None,
+            resting: false,
+            dead: false,
+        }
+    }
+
+    /// The instant as the participant reads it.
+    pub(crate) fn now(&self, now: Micros) -> Instant {
+        match &self.player {
+            Player::Ours(claimant) if claimant.bug() == Some(Bug::MonotonicClock) => {
+                self.clock.monotonic(now)
+            }
+            Player::Ours(_) | Player::Rival(_) => self.clock.boot(now),
+        }
+    }
+
+    pub(crate) fn wall(&self, now: Micros) -> SystemTime {
+        self.clock.wall(now)
+    }
+
+    pub(crate) fn ours(&self) -> Option<&Claimant> {
+        match &self.player {
+            Player::Ours(claimant) => Some(claimant),
+            Player::Rival(_) => None,
+        }
+    }
+
+    pub(crate) fn ours_mut(&mut self) -> Option<&mut Claimant> {
+        match &mut self.player {
+            Player::Ours(claimant) => Some(claimant),
+            Player::Rival(_) => None,
+        }
+    }
+
+    /// Whether it may act as the holder; a rival that cannot run does not.
+    pub(crate) fn believes(&self, now: Micros) -> bool {
+        if self.dead {
+            return false;
+        }
+        match &self.player {
+            Player::Ours(claimant) => claimant.believes(self.now(now)),
+            Player::Rival(rival) => self.paused_until <= now && rival.believes(self.wall(now)),
+        }
+    }
+
+    /// The seconds that it publishes; where it is a rival, what it waits for if a record does not say.
+    pub(crate) fn seconds(&self) -> i64 {
+        self.ours()
+            .map_or(15, |claimant| claimant.config().published_seconds())
+    }
+
+    pub(crate) fn standing(&self, node: usize, now: Micros) -> Standing<'_> {
+        let identity = match &self.player {
+            Player::Ours(claimant) => claimant.identity(),
+            Player::Rival(rival) => rival.identity(),
+        };
+        Standing {
+            node,
+            life: self.life,
+            identity,
+            seconds: self.seconds(),
+            believes: self.believes(now),
+        }
+    }
+
+    /// Whether what it takes was free by everybody's rules.
+    pub(crate) fn is_lawful(&self) -> bool {
+        match &self.player {
+            Player::Ours(_) => true,
+            Player::Rival(rival) => rival.is_lawful() && self.watched.excused == 0,
+        }
+    }
+
+    /// How long it pauses at most between two looks, in true time.
+    pub(crate) fn retry_period(&self) -> Micros {
+        let period = self
+            .ours()
+            .map(|claimant| claimant.config().retry_period().as_micros());
+        period
+            .and_then(|micros| u64::try_from(micros).ok())
+            .unwrap_or(2 * SECOND)
+    }
+
+    /// The patience that it next acquires with.
+    pub(crate) fn patience(&self, random: &mut Random, faults: &Faults, now: Micros) -> Patience {
+        if !faults.has(Kind::Impatience) {
+            return Patience::Forever;
+        }
+        let within = Duration::from_micros(random.between(SECOND, 40 * SECOND));
+        match random.between(0, 2) {
+            0 => Patience::Once,
+            1 => Patience::Until(self.now(now) + within),
+            _ => Patience::Forever,
+        }
+    }
+}
+
+/// Draws one of several.
+pub(crate) fn pick<'a, T>(random: &mut Random, from: &'a [T]) -> &'a T {
+    let most = u64::try_from(from.len()).unwrap_or(1).saturating_sub(1);
+    let index = usize::try_from(random.between(0, most)).unwrap_or(0);
+    from.get(index)
+        .expect("it is drawn from what is not empty")
+}

@@ -1,0 +1,144 @@
+//! A new version of the record, and what it means for everybody.
+
+use std::sync::Arc;
+
+use super::{
+    Micros, SECOND, Violation, World,
+    audit::{self, Meaning, Since, Standing},
+    exchange::Message,
+    record::{Author, Record},
+};
+
+/// For how long after a restore versions may meet their doubles.
+const AFTERMATH: Micros = 240 * SECOND;
+
+impl World {
+    /// The store has a new version, written by `author`.
+    pub(super) fn committed(
+        &mut self,
+        author: Author,
+        message: Option<&Message>,
+    ) -> Result<(), Violation> {
+        let before = self.record.take();
+        let lease = self.servers.lease();
+        self.record = lease.map(|lease| Arc::new(Record::read(&lease, author, before.as_deref())));
+        let after = self.record.clone();
+        self.counts.commits += 1;
+        if let Some(record) = &after {
+            self.longest = self.longest.max(record.seconds(0) * SECOND);
+        }
+        self.note(format_args!("the record is {after:?}"));
+        if let (Author::Node(index, life), Some(message)) = (author, message)
+            && self.nodes[index].ours().is_some()
+        {
+            self.check_write(index, life, message, before.as_ref(), after.as_ref())?;
+        }
+        self.tell_holders(author, before.as_ref(), after.as_ref())
+    }
+
+    /// The store has gone back to `record`.
+    pub(super) fn went_back(&mut self, record: Option<Arc<Record>>) {
+        let same = match (&self.record, &record) {
+            (Some(now), Some(then)) => now.says_the_same(then),
+            (None, None) => true,
+            _ => false,
+        };
+        self.record = record;
+        self.highest = None;
+        self.restored_at = Some(self.now);
+        for node in &mut self.nodes {
+            node.watched.restored = true;
+            if !same {
+                node.watched.robbed = true;
+                self.counts.robbed += 1;
+            }
+        }
+    }
+
+    /// Whether the store went back not long ago, so that a version may stand for two records.
+    fn is_doubled(&self) -> bool {
+        self.restored_at.is_some_and(|at| self.now < at + AFTERMATH)
+    }
+
+    fn check_write(
+        &mut self,
+        index: usize,
+        life: u64,
+        message: &Message,
+        before: Option<&Arc<Record>>,
+        after: Option<&Arc<Record>>,
+    ) -> Result<(), Violation> {
+        let node = &self.nodes[index];
+        let standing = Standing {
+            life,
+            ..node.standing(index, self.now)
+        };
+        let mine = Author::Node(index, life);
+        let may_take = before
+            .is_none_or(|before| before.holder.is_none() || message.evidence.allows(before, message.sent));
+        let may_create = message.evidence.allows_creation(message.sent);
+        if !self.is_doubled() {
+            audit::check_right(&standing, before, after, may_take, may_create, message.sent)?;
+        }
+        if let (Some(before), Some(after)) = (before, after) {
+            audit::check_change(&standing, before, after)?;
+        }
+        let was_mine = before.is_some_and(|before| before.signed_by == mine && before.holder.is_some());
+        let is_taken = before.is_some_and(|before| before.holder.is_some()) && !was_mine;
+        let is_current = node.life == life;
+        let (Some(after), true) = (after, is_current) else {
+            return Ok(());
+        };
+        if after.holder.is_some() {
+            self.counts.taken_over += u64::from(is_taken);
+            let node = &mut self.nodes[index];
+            node.watched.robbed = false;
+            if !was_mine {
+                node.watched.since = Since::new(&after.uid);
+            }
+            if let Some(number) = message.number {
+                let seconds = after.seconds(0);
+                node.watched.carry_out(number, &after.uid, after.version, seconds);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the new version means for those that may act as the holder.
+    fn tell_holders(
+        &mut self,
+        author: Author,
+        before: Option<&Arc<Record>>,
+        after: Option<&Arc<Record>>,
+    ) -> Result<(), Violation> {
+        let is_lawful = match author {
+            Author::Node(index, _) => self.nodes[index].is_lawful() && !self.is_doubled(),
+            Author::ThirdParty => false,
+        };
+        for index in 0..self.nodes.len() {
+            let node = &self.nodes[index];
+            if node.ours().is_none() {
+                continue;
+            }
+            let standing = node.standing(index, self.now);
+            let meaning = audit::meaning(&standing, before, after, author, is_lawful);
+            let mut since = node.watched.since.clone();
+            since.note(&standing, after.map(Arc::as_ref));
+            let (is_bound, is_held) = (node.watched.is_bound(), standing.believes);
+            self.nodes[index].watched.since = since;
+            match meaning {
+                Meaning::Nothing => {}
+                Meaning::Robbed => {
+                    self.nodes[index].watched.robbed = true;
+                    self.counts.robbed += u64::from(is_held);
+                }
+                Meaning::Overlap if is_bound => {
+                    let what = format!("acts as the holder while {author:?} makes the record {after:?}");
+                    return Err(Violation::new("I2", index, what));
+                }
+                Meaning::Overlap => {}
+            }
+        }
+        Ok(())
+    }
+}

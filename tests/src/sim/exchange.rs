@@ -1,0 +1,278 @@
+//! Requests and answers, from the claimant to the store and back.
+
+use std::{sync::Arc, time::{Duration, Instant}};
+
+use http::{Method, Request, Response, StatusCode, header};
+
+use super::{
+    Kind, Violation, World,
+    answers::{self, Tampering, Truth},
+    audit,
+    cast::{Player, Tag},
+    evidence::Evidence,
+    network,
+    record::{Author, Record},
+    rivals::Moment,
+    world::Happening,
+};
+
+/// A request on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) node: usize,
+    pub(super) life: u64,
+    tag: Tag,
+    request: Request<Vec<u8>>,
+    /// The write's name.
+    pub(super) number: Option<u64>,
+    pub(super) sent: Instant,
+    /// What its sender had seen when it sent it.
+    pub(super) evidence: Evidence,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(super) struct Reply {
+    node: usize,
+    life: u64,
+    tag: Tag,
+    response: Response<Vec<u8>>,
+    truth: Truth,
+    /// The record as the answer shows it, if it shows any, or that there is none.
+    shows: Option<Option<Arc<Record>>>,
+}
+
+impl World {
+    /// A claimant asks something.
+    pub(super) fn ask(&mut self, index: usize, tag: Tag, request: Request<Vec<u8>>) -> Result<(), Violation> {
+        let (now, is_read) = (self.now, request.method() == Method::GET);
+        let node = &mut self.nodes[index];
+        if node.open.is_some() {
+            return Err(Violation::new("I8", index, "has two requests under way at once"));
+        }
+        let period = node.retry_period();
+        let is_held = node.watched.holding;
+        node.load.ask(index, now, period, is_read, is_held)?;
+        audit::check_request(&node.standing(index, now), &request)?;
+        node.open = Some(tag);
+        let number = (!is_read).then(|| {
+            self.writes += 1;
+            self.writes
+        });
+        if let Some(number) = number {
+            let local = node.now(now);
+            node.watched.hand_out(number, local);
+            node.writing = Some(number);
+        }
+        self.depart(index, tag, request, number);
+        Ok(())
+    }
+
+    pub(super) fn depart(&mut self, index: usize, tag: Tag, request: Request<Vec<u8>>, number: Option<u64>) {
+        self.note(format_args!("{index} asks {} {}", request.method(), request.uri().path()));
+        let node = &self.nodes[index];
+        let arrivals = network::request(node.link, &self.faults, &mut self.random, self.now);
+        if arrivals == [None, None] {
+            self.counts.dropped += 1;
+        }
+        let message = Message {
+            node: index,
+            life: node.life,
+            tag,
+            request,
+            number,
+            sent: node.now(self.now),
+            evidence: node.evidence.clone(),
+        };
+        let [first, second] = arrivals;
+        if let Some(at) = second {
+            self.schedule(at, Happening::Arrive(Box::new(message.clone())));
+        }
+        if let Some(at) = first {
+            self.schedule(at, Happening::Arrive(Box::new(message)));
+        }
+    }
+
+    /// A claimant does not wait for an answer any more.
+    pub(super) fn give_up(&mut self, index: usize, tag: Tag) {
+        self.nodes[index].open.take_if(|open| *open == tag);
+        self.settle_ambiguous(index);
+    }
+
+    fn settle_ambiguous(&mut self, index: usize) {
+        if let Some(number) = self.nodes[index].writing.take() {
+            if self.nodes[index].watched.was_carried_out(number) {
+                self.counts.ambiguous_applied += 1;
+            } else {
+                self.counts.ambiguous_not_applied += 1;
+            }
+        }
+    }
+
+    /// A request reaches a server.
+    pub(super) fn arrive(&mut self, message: Message) -> Result<(), Violation> {
+        self.counts.requests += 1;
+        let index = message.node;
+        let fronts = u64::try_from(self.servers.len()).unwrap_or(1);
+        let front = usize::try_from(self.random.between(0, fronts - 1)).unwrap_or(0);
+        if !self.servers.is_up(front, self.now) {
+            self.counts.dropped += 1;
+            return Ok(());
+        }
+        let is_ours = self.nodes[index].ours().is_some();
+        let tampering = answers::draw(&self.faults, &mut self.random, &message.request, is_ours);
+        if !matches!(tampering, Tampering::Nothing) {
+            self.counts.tampered += 1;
+        }
+        let (response, truth, shows) = match tampering {
+            Tampering::Instead(response, truth) => (response, truth, None),
+            Tampering::Stale if self.servers.stale_read().is_some() => {
+                let response = self.servers.stale_read().unwrap_or_default();
+                (response, Truth::Lie, None)
+            }
+            Tampering::After(response, truth) => {
+                let _carried_out = self.carry_out(&message, front)?;
+                (response, truth, None)
+            }
+            Tampering::Changed(change, truth) => {
+                let mut response = self.carry_out(&message, front)?;
+                let shows = self.shown(&message, &response);
+                change(&mut response, &mut self.random);
+                // What was changed may still be readable, and then shows what it showed.
+                (response, truth, shows)
+            }
+            Tampering::Nothing | Tampering::Stale => {
+                let response = self.carry_out(&message, front)?;
+                let shows = self.shown(&message, &response);
+                (response, Truth::Honest, shows)
+            }
+        };
+        self.note(format_args!("{index} is answered {}", response.status()));
+        let link = self.nodes[index].link;
+        let Some(at) = network::answer(link, &self.faults, &mut self.random, self.now) else {
+            self.counts.dropped += 1;
+            return Ok(());
+        };
+        let reply = Reply {
+            node: index,
+            life: message.life,
+            tag: message.tag,
+            response,
+            truth,
+            shows,
+        };
+        self.schedule(at, Happening::Answer(Box::new(reply)));
+        Ok(())
+    }
+
+    fn shown(&self, message: &Message, response: &Response<Vec<u8>>) -> Option<Option<Arc<Record>>> {
+        let is_read = message.request.method() == Method::GET;
+        match response.status() {
+            status if status.is_success() && message.request.method() != Method::DELETE => {
+                Some(self.record.clone())
+            }
+            StatusCode::NOT_FOUND if is_read => Some(None),
+            _ => None,
+        }
+    }
+
+    /// Has the servers answer, and looks at what has changed by that.
+    fn carry_out(
+        &mut self,
+        message: &Message,
+        front: usize,
+    ) -> Result<Response<Vec<u8>>, Violation> {
+        let before = self.servers.version();
+        let response = self.servers.handle(front, &message.request, self.now);
+        if response.status() == StatusCode::CONFLICT {
+            self.counts.conflicts += 1;
+        }
+        if self.servers.version() != before {
+            let author = Author::Node(message.node, message.life);
+            self.committed(author, Some(message))?;
+        }
+        Ok(response)
+    }
+
+    /// An answer reaches whoever asked.
+    pub(super) fn answered(&mut self, reply: Reply) -> Result<(), Violation> {
+        let index = reply.node;
+        let node = &mut self.nodes[index];
+        if node.life != reply.life || node.dead {
+            return Ok(());
+        }
+        if node.paused_until > self.now {
+            let at = node.paused_until;
+            self.schedule(at, Happening::Answer(Box::new(reply)));
+            return Ok(());
+        }
+        let (now, wall) = (node.now(self.now), node.wall(self.now));
+        let own = node.seconds();
+        let is_awaited = node.open == Some(reply.tag);
+        let Tag::Ours(id) = reply.tag else {
+            let Tag::Rival(id) = reply.tag else {
+                return Ok(());
+            };
+            if let Player::Rival(rival) = &mut node.player {
+                let random = &mut self.random;
+                rival.answer(id, &reply.response, &mut Moment { now, wall, random });
+            }
+            return self.wake(index);
+        };
+        if is_awaited {
+            node.open = None;
+            node.watched.lied_to |= reply.truth == Truth::Lie;
+            let has_namesake = reply.shows.iter().flatten().any(|record| {
+                let standing = node.standing(index, self.now);
+                record.holder.as_deref() == Some(standing.identity)
+                    && record.signed_by != Author::Node(index, node.life)
+            });
+            node.watched.since.impersonated |= has_namesake;
+            if let Some(record) = &reply.shows {
+                let mine = Author::Node(index, node.life);
+                if record.as_ref().is_some_and(|record| record.signed_by == mine) {
+                    node.evidence.settle();
+                } else {
+                    node.evidence.receive(record.as_ref(), own, now);
+                }
+            }
+            // A server that answers has no need of the pause any more, unless it asks for it again.
+            node.load.end_pause();
+            if let Some(pause) = pause_asked_for(&reply.response)
+                && let Some(claimant) = node.ours()
+            {
+                let most = claimant.config().lease_duration();
+                let pause = Duration::from_secs(pause).min(most);
+                // The claimant's clock may be fast.
+                let pause = u64::try_from(pause.as_micros()).unwrap_or(0) * 998 / 1_000;
+                node.load.pause(self.now + pause);
+            }
+            if is_unclear(&reply.response) {
+                self.settle_ambiguous(index);
+            }
+        }
+        let node = &mut self.nodes[index];
+        node.writing = node.writing.filter(|_| !is_awaited);
+        let twice = self.faults.has(Kind::Sloppy) && self.random.chance(5);
+        if let Some(claimant) = node.ours_mut() {
+            claimant.answer(id, &reply.response, now, wall);
+            if twice {
+                claimant.answer(id, &reply.response, now, wall);
+            }
+        }
+        self.wake(index)
+    }
+}
+
+/// The pause that an answer asks for, in seconds.
+fn pause_asked_for(response: &Response<Vec<u8>>) -> Option<u64> {
+    let says_later = response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error();
+    let after = response.headers().get(header::RETRY_AFTER).filter(|_| says_later);
+    after.and_then(|after| after.to_str().ok()?.parse().ok())
+}
+
+/// Whether an answer leaves open whether a write was carried out.
+fn is_unclear(response: &Response<Vec<u8>>) -> bool {
+    let body = response.body();
+    response.status().is_server_error() || (response.status().is_success() && !body.ends_with(b"}") && !body.ends_with(b"\n"))
+}

@@ -1,0 +1,230 @@
+//! What goes wrong now and then: to machines, to servers, and by the hands of third parties.
+
+use http::Request;
+use lease_proto::wire::MicroTime;
+
+use super::{
+    Kind, Micros, SECOND, Violation, World,
+    cast::pick,
+    record::Author,
+    servers::LEASE,
+    world::Happening,
+};
+
+/// What comes by chance, as against what is always there.
+const SUDDEN: &[Kind] = &[
+    Kind::WallSteps,
+    Kind::WallStands,
+    Kind::Suspends,
+    Kind::Freezes,
+    Kind::Pauses,
+    Kind::Crashes,
+    Kind::Cuts,
+    Kind::Fronts,
+    Kind::ServerSteps,
+    Kind::Restores,
+    Kind::Annotations,
+    Kind::Writes,
+    Kind::Deletes,
+    Kind::Webhook,
+    Kind::Releases,
+    Kind::Verifies,
+];
+
+impl World {
+    /// Something goes wrong.
+    pub(super) fn mischief(&mut self) -> Result<(), Violation> {
+        let on: Vec<Kind> = SUDDEN
+            .iter()
+            .copied()
+            .filter(|kind| self.faults.has(*kind))
+            .collect();
+        if on.is_empty() {
+            return Ok(());
+        }
+        let pause = self.random.between(SECOND / 5, self.faults.calm);
+        self.schedule(self.now + pause, Happening::Mischief);
+        let kind = *pick(&mut self.random, &on);
+        self.counts.faults += 1;
+        self.note(format_args!("{kind:?}"));
+        let most = u64::try_from(self.nodes.len()).unwrap_or(1) - 1;
+        let index = usize::try_from(self.random.between(0, most)).unwrap_or(0);
+        let length = self.random.between(SECOND / 10, 3 * self.longest.max(SECOND));
+        match kind {
+            Kind::Restores => self.restore(),
+            Kind::Annotations if self.random.chance(20) => self.annotate(self.now + length),
+            Kind::Annotations => self.annotate(self.now),
+            Kind::Writes => self.interfere(),
+            Kind::Deletes => self.delete(),
+            Kind::Webhook => {
+                let webhook = self.servers.webhook;
+                self.servers.webhook = webhook.is_none().then_some(2);
+                Ok(())
+            }
+            Kind::Fronts | Kind::ServerSteps => {
+                self.disturb_servers(kind, length);
+                Ok(())
+            }
+            _ => self.disturb(kind, index, length),
+        }
+    }
+
+    /// Something happens to one machine, or the process on it.
+    fn disturb(&mut self, kind: Kind, index: usize, length: Micros) -> Result<(), Violation> {
+        let until = self.now + length;
+        self.note(format_args!("to {index} for {length} µs"));
+        let (both, requests) = (self.random.chance(50), self.random.chance(50));
+        let step = self.random.between(0, 7_200 * SECOND).cast_signed() - 3_600_000_000;
+        let node = &mut self.nodes[index];
+        let now = node.now(self.now);
+        match kind {
+            Kind::Cuts => {
+                if both || requests {
+                    node.link.cut_requests_until = until;
+                }
+                if both || !requests {
+                    node.link.cut_answers_until = until;
+                }
+            }
+            Kind::Pauses => node.paused_until = until,
+            Kind::Suspends => {
+                node.paused_until = until;
+                node.clock.slept += length;
+                // Timers do not count the sleep; whoever drives a claim looks at least once a second.
+                let late = self.random.between(0, SECOND);
+                self.schedule(until + late, Happening::Wake(index));
+            }
+            Kind::Freezes => {
+                node.paused_until = until;
+                node.clock.frozen += length;
+                node.watched.excused = 2;
+            }
+            Kind::WallSteps => {
+                node.clock.wall_error += step;
+                node.clock.wall_stands_at = None;
+            }
+            Kind::WallStands => {
+                node.clock.wall_stands_at = match node.clock.wall_stands_at {
+                    None => Some(self.now),
+                    Some(_) => None,
+                };
+            }
+            Kind::Crashes if node.ours().is_some() => {
+                let life = node.life + 1;
+                let mut reborn = self.birth(index, life);
+                reborn.load = std::mem::take(&mut self.nodes[index].load);
+                reborn.load.end_pause();
+                reborn.watched.lied_to = false;
+                self.nodes[index] = reborn;
+                let at = self.now + self.random.between(1, 5 * SECOND);
+                self.schedule(at, Happening::Acquire(index, life));
+            }
+            Kind::Releases if node.paused_until <= self.now => {
+                node.load.end_pause();
+                node.watched.told_to_release = true;
+                if let Some(claimant) = node.ours_mut() {
+                    claimant.release(now);
+                    return self.wake(index);
+                }
+            }
+            Kind::Verifies if node.paused_until <= self.now => {
+                if let Some(claimant) = node.ours_mut() {
+                    claimant.verify(now);
+                    return self.wake(index);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn disturb_servers(&mut self, kind: Kind, length: Micros) {
+        let fronts = u64::try_from(self.servers.len()).unwrap_or(1);
+        let front = usize::try_from(self.random.between(0, fronts - 1)).unwrap_or(0);
+        if kind == Kind::Fronts {
+            self.servers.take_down(front, self.now + length);
+        } else {
+            let error = self.random.between(0, 7_200 * SECOND).cast_signed() - 3_600_000_000;
+            self.servers.set_clock(front, error);
+        }
+    }
+
+    /// The store is backed up, or goes back to the backup.
+    fn restore(&mut self) -> Result<(), Violation> {
+        if self.random.chance(60) || !self.servers.restore() {
+            self.servers.back_up();
+            self.backup.clone_from(&self.record);
+        } else {
+            let record = self.backup.clone();
+            self.note(format_args!("the store goes back to {record:?}"));
+            self.went_back(record);
+        }
+        Ok(())
+    }
+
+    /// Somebody annotates the record, at 10 Hz until then.
+    pub(super) fn annotate(&mut self, until: Micros) -> Result<(), Violation> {
+        if self.now < until {
+            self.schedule(self.now + SECOND / 10, Happening::Annotate(until));
+        }
+        let now = self.now;
+        self.patch(&format!(
+            r#"{{"metadata":{{"annotations":{{"at":"{now}"}},"labels":{{"seen":"{}"}}}}}}"#,
+            now % 7
+        ))
+    }
+
+    /// Somebody changes what is none of their business.
+    fn interfere(&mut self) -> Result<(), Violation> {
+        let wall = self.nodes.first().map(|node| node.wall(self.now));
+        let time = wall.map(|wall| MicroTime::from(wall).to_string()).unwrap_or_default();
+        let spec = match self.random.between(0, 10) {
+            0 => r#""leaseDurationSeconds":1"#.to_owned(),
+            1 => r#""leaseDurationSeconds":3"#.to_owned(),
+            2 => r#""leaseDurationSeconds":40"#.to_owned(),
+            3 => r#""leaseDurationSeconds":null"#.to_owned(),
+            4 => r#""renewTime":null"#.to_owned(),
+            5 => r#""renewTime":null,"acquireTime":null,"leaseDurationSeconds":null"#.to_owned(),
+            6 => r#""holderIdentity":"""#.to_owned(),
+            7 => r#""holderIdentity":null,"renewTime":null,"leaseDurationSeconds":null"#.to_owned(),
+            8 => format!(
+                r#""holderIdentity":"intruder","leaseDurationSeconds":20,"acquireTime":"{time}","renewTime":"{time}""#
+            ),
+            9 => r#""strategy":"OldestEmulationVersion""#.to_owned(),
+            _ => r#""strategy":"OldestEmulationVersion","preferredHolder":"somebody""#.to_owned(),
+        };
+        self.patch(r#"{"spec":{"strategy":null,"preferredHolder":null}}"#)?;
+        self.patch(&format!(r#"{{"spec":{{{spec}}}}}"#))
+    }
+
+    /// Somebody deletes the record, and perhaps makes another.
+    pub(super) fn delete(&mut self) -> Result<(), Violation> {
+        let request = Request::delete(LEASE).body(Vec::new());
+        self.third_party(request)?;
+        if self.random.chance(30) {
+            let body = br#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"leader"}}"#;
+            let request = Request::post(super::servers::LEASES)
+                .header("content-type", "application/json")
+                .body(body.to_vec());
+            self.third_party(request)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn patch(&mut self, patch: &str) -> Result<(), Violation> {
+        let request = Request::patch(LEASE)
+            .header("content-type", "application/merge-patch+json")
+            .body(patch.as_bytes().to_vec());
+        self.third_party(request)
+    }
+
+    fn third_party(&mut self, request: http::Result<Request<Vec<u8>>>) -> Result<(), Violation> {
+        let request = request.expect("the path is a valid one");
+        let before = self.servers.version();
+        let _answer = self.servers.handle(0, &request, self.now);
+        if self.servers.version() != before {
+            self.committed(Author::ThirdParty, None)?;
+        }
+        Ok(())
+    }
+}

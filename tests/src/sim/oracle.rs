@@ -1,0 +1,194 @@
+//! The promises about what claimants say and believe, checked as they say it.
+
+use std::{collections::VecDeque, time::Instant};
+
+use lease_proto::{Event, Grant, Loss};
+
+use super::{Violation, audit::Since};
+
+/// A write that a claimant handed out.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    /// On its own clock.
+    pub(crate) sent: Instant,
+    /// The write's name, to find it again.
+    pub(crate) number: u64,
+    /// What came of it in the store: the record's uid and version, and the seconds that it names.
+    pub(crate) stored: Option<(String, u64, u64)>,
+}
+
+/// What is known of a claimant.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watched {
+    pub(crate) holding: bool,
+    until: Option<Instant>,
+    uid: Option<String>,
+    written: VecDeque<Written>,
+    /// What happened to the record since the tenure began in the store.
+    pub(crate) since: Since,
+    /// Its record was taken away by somebody who does not play by the rules: until it notices, it may believe on.
+    pub(crate) robbed: bool,
+    /// All its clocks stood still: what it believed then lasts too long. Over with the second grant from then on.
+    pub(crate) excused: u8,
+    /// The store went back in its life.
+    pub(crate) restored: bool,
+    /// It was told untruths, so that its losses need no reason.
+    pub(crate) lied_to: bool,
+    /// It was told to release.
+    pub(crate) told_to_release: bool,
+}
+
+/// What a claimant is configured with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) node: usize,
+    pub(crate) now: Instant,
+    /// The longest that a grant may last after its write was sent, in microseconds.
+    pub(crate) longest: u64,
+    /// The highest token that was given out before, since the store was last restored.
+    pub(crate) highest: Option<u128>,
+    /// The token as the claimant has it.
+    pub(crate) token: Option<u128>,
+}
+
+impl Watched {
+    /// Takes note of a write that is handed out.
+    pub(crate) fn hand_out(&mut self, number: u64, sent: Instant) {
+        if self.written.len() >= 64 {
+            self.written.pop_front();
+        }
+        self.written.push_back(Written {
+            sent,
+            number,
+            stored: None,
+        });
+    }
+
+    /// Takes note that a write was carried out.
+    pub(crate) fn carry_out(&mut self, number: u64, uid: &str, version: u64, seconds: u64) {
+        let mut written = self.written.iter_mut();
+        if let Some(written) = written.find(|written| written.number == number) {
+            written.stored = Some((uid.to_owned(), version, seconds));
+        }
+    }
+
+    /// Whether a write was carried out.
+    pub(crate) fn was_carried_out(&self, number: u64) -> bool {
+        let mut written = self.written.iter();
+        written.any(|written| written.number == number && written.stored.is_some())
+    }
+
+    /// Hears what the claimant says, in its order.
+    pub(crate) fn hear(&mut self, event: &Event, terms: &Terms) -> Result<(), Violation> {
+        let node = terms.node;
+        let (may_come, holds_after) = match event {
+            Event::Acquired(_) => (!self.holding, true),
+            Event::Renewed(_) | Event::AtRisk { .. } | Event::Recovered | Event::Verified(_) => {
+                (self.holding, true)
+            }
+            Event::Lost(_) => (self.holding, false),
+            _ => (!self.holding, false),
+        };
+        if !may_come {
+            return Err(Violation::new(
+                "I4",
+                node,
+                format!("said {event:?} out of turn"),
+            ));
+        }
+        self.holding = holds_after;
+        match event {
+            Event::Acquired(grant) => {
+                self.until = None;
+                self.uid = None;
+                self.check_token(grant, terms)?;
+                self.check_grant(grant, terms)
+            }
+            Event::Renewed(grant) => self.check_grant(grant, terms),
+            Event::Lost(loss) => self.check_loss(loss, terms),
+            Event::IdentityCollision if !self.lied_to && !self.since.impersonated => {
+                let what = "complains of somebody with its identity, of whom there is none";
+                Err(Violation::new("L4", node, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A grant lasts longer with each renewal, and never longer than from the handing out of a write that was carried out.
+    fn check_grant(&mut self, grant: &Grant, terms: &Terms) -> Result<(), Violation> {
+        let (node, until) = (terms.node, grant.valid_until);
+        if self.until.is_some_and(|last| until <= last) {
+            return Err(Violation::new("I5", node, "was renewed for no longer"));
+        }
+        let mut written = self.written.iter();
+        let basis = written.find_map(|written| {
+            let (uid, _, seconds) = written.stored.as_ref()?;
+            let lasts = terms.longest.min(seconds * super::SECOND);
+            let covers = written.sent + std::time::Duration::from_micros(lasts) >= until;
+            let is_same = self.uid.as_ref().is_none_or(|own| own == uid);
+            (covers && is_same).then(|| uid.clone())
+        });
+        if basis.is_none() {
+            let what = format!("believes until {until:?} without a write that would allow it");
+            return Err(Violation::new("I5", node, what));
+        }
+        self.until = Some(until);
+        self.uid = self.uid.take().or(basis);
+        self.excused = self.excused.saturating_sub(1);
+        Ok(())
+    }
+
+    fn check_token(&self, grant: &Grant, terms: &Terms) -> Result<(), Violation> {
+        let stored = |version: u128| {
+            let mut all = self
+                .written
+                .iter()
+                .filter_map(|written| written.stored.as_ref());
+            all.any(|(_, stored, _)| u128::from(*stored) <= version)
+        };
+        let what = match terms.token {
+            None if self.restored || self.lied_to => return Ok(()),
+            None => format!("was given no token: {grant:?}"),
+            Some(token) if terms.highest.is_some_and(|highest| token <= highest) => {
+                format!(
+                    "was given the token {token}, and {:?} was given before",
+                    terms.highest
+                )
+            }
+            Some(token) if !stored(token) => {
+                format!("was given the token {token}, and had written nothing by then")
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(Violation::new("I3", terms.node, what))
+    }
+
+    /// A tenure ends for a reason, and the reason is true.
+    fn check_loss(&mut self, loss: &Loss, terms: &Terms) -> Result<(), Violation> {
+        let is_true = match loss {
+            Loss::Expired => self.until.is_some_and(|until| until <= terms.now),
+            Loss::Released => self.told_to_release,
+            Loss::Deleted => self.since.gone || self.restored,
+            Loss::TakenOver { by } => self.since.holders.contains(by) || self.restored,
+            Loss::IdentityCollision => self.since.impersonated || self.restored,
+            Loss::StoreRegressed => self.restored,
+            Loss::Yielded { .. } => self.since.yielded,
+            _ => false,
+        };
+        if is_true || self.lied_to {
+            return Ok(());
+        }
+        let what = format!("says that it lost the Lease because {loss}, which is not so");
+        Err(Violation::new("L4", terms.node, what))
+    }
+
+    /// Whether its belief counts against others'.
+    pub(crate) fn is_bound(&self) -> bool {
+        !self.robbed && self.excused == 0
+    }
+
+    /// Begins a new life, of which nothing is known.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}

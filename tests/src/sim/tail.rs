@@ -1,0 +1,168 @@
+//! The quiet tail: nothing goes wrong any more, and within known bounds somebody holds, keeps and hands over the Lease.
+
+use lease_proto::OnRelease;
+
+use super::{Faults, Micros, SECOND, Violation, World, network::Link, world::Happening};
+
+/// How long a request and its answer take at most when all is well.
+const ROUND_TRIP: Micros = SECOND / 5;
+
+impl World {
+    /// One step of it.
+    pub(super) fn tail(&mut self, step: u8) -> Result<(), Violation> {
+        self.note(format_args!("quiet tail, step {step}"));
+        match step {
+            0 => {
+                self.calm_down()?;
+                // What was delayed most has arrived by then.
+                self.schedule(self.now + 61 * SECOND, Happening::Tail(1));
+            }
+            1 => {
+                self.calm_down()?;
+                let wait = 2 * self.longest + 10 * self.slowest() + 5 * SECOND;
+                self.schedule(self.now + wait * 1_003 / 1_000, Happening::Tail(2));
+            }
+            2 => {
+                let holder = self.holder("L6")?;
+                for node in &mut self.nodes {
+                    node.load.count_anew();
+                }
+                self.lost_before = self.counts.lost;
+                self.storm = self.random.chance(30);
+                let until = self.now + 10 * self.interval(holder);
+                if self.storm {
+                    // It goes on until the end.
+                    self.annotate(Micros::MAX)?;
+                }
+                self.tail_since = self.now;
+                self.schedule(until, Happening::Tail(3));
+            }
+            3 => {
+                let holder = self.holder("L5")?;
+                if self.counts.lost != self.lost_before {
+                    return Err(Violation::new("L4", holder, "lost the Lease without a reason"));
+                }
+                self.check_load(holder)?;
+                self.hand_over(holder)?;
+            }
+            4 => {
+                let holder = self.holder("L2")?;
+                self.nodes[holder].dead = true;
+                let within = self.longest_of(holder) + self.patience();
+                self.schedule(self.now + within, Happening::Tail(5));
+                for index in 0..self.nodes.len() {
+                    if self.nodes[index].resting {
+                        self.nodes[index].resting = false;
+                        let life = self.nodes[index].life;
+                        self.schedule(self.now, Happening::Acquire(index, life));
+                    }
+                }
+            }
+            _ => {
+                self.holder("L1")?;
+                self.counts.tails += 1;
+                self.done = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all faults, and what third parties and rivals did to the record.
+    fn calm_down(&mut self) -> Result<(), Violation> {
+        self.faults = Faults::none();
+        self.servers.heal();
+        for index in 0..self.nodes.len() {
+            let node = &mut self.nodes[index];
+            node.link = Link::default();
+            node.paused_until = node.paused_until.min(self.now);
+            node.load.end_pause();
+            node.dead |= node.ours().is_none();
+            self.schedule(self.now, Happening::Wake(index));
+        }
+        let is_odd = self.record.as_ref().is_some_and(|record| {
+            record.strategy.is_some() || record.preferred.is_some() || record.duration.is_none()
+        });
+        if is_odd {
+            self.patch(r#"{"spec":{"strategy":null,"preferredHolder":null,"leaseDurationSeconds":15}}"#)?;
+        }
+        Ok(())
+    }
+
+    /// The one that holds the Lease; there must be one.
+    fn holder(&self, rule: &'static str) -> Result<usize, Violation> {
+        let mut all = 0..self.nodes.len();
+        let holder = all.find(|index| {
+            let node = &self.nodes[*index];
+            node.ours().is_some() && node.believes(self.now)
+        });
+        holder.ok_or_else(|| Violation::new(rule, 0, "and nobody else holds the Lease in time"))
+    }
+
+    /// The holder is told to release; somebody else takes over soon.
+    fn hand_over(&mut self, holder: usize) -> Result<(), Violation> {
+        let node = &mut self.nodes[holder];
+        let now = node.now(self.now);
+        node.resting = true;
+        node.watched.told_to_release = true;
+        if let Some(claimant) = node.ours_mut() {
+            claimant.release(now);
+        }
+        self.wake(holder)?;
+        // A waiter that looks only after the deletion has not seen that the Lease was given up, and waits it out.
+        let within = match self.terms.release {
+            OnRelease::Clear => self.patience(),
+            _ => self.longest_of(holder) + self.patience(),
+        };
+        self.schedule(self.now + within, Happening::Tail(4));
+        Ok(())
+    }
+
+    /// How long the slowest takes from learning that the Lease is free, or may be, until it has it.
+    fn patience(&self) -> Micros {
+        let conflicts = if self.storm { 3 * self.slowest() } else { 0 };
+        self.slowest() * 6 / 5 + 5 * ROUND_TRIP + SECOND / 2 + conflicts
+    }
+
+    fn slowest(&self) -> Micros {
+        let periods = self.nodes.iter().map(|node| node.retry_period());
+        periods.max().unwrap_or(0)
+    }
+
+    fn longest_of(&self, index: usize) -> Micros {
+        self.nodes[index].seconds().unsigned_abs() * SECOND * 1_004 / 1_000
+    }
+
+    fn interval(&self, index: usize) -> Micros {
+        let claimant = self.nodes[index].ours();
+        let micros = claimant.map(|claimant| claimant.config().renew_interval().as_micros());
+        micros
+            .and_then(|micros| u64::try_from(micros).ok())
+            .unwrap_or(SECOND)
+    }
+
+    /// A holder writes once in an interval and reads nothing; a waiter reads once in a period and writes nothing.
+    fn check_load(&self, holder: usize) -> Result<(), Violation> {
+        if self.storm {
+            return Ok(());
+        }
+        let passed = (self.now - self.tail_since) * 1_003 / 1_000;
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.ours().is_none() || node.dead {
+                continue;
+            }
+            let (reads, writes) = if index == holder {
+                (0, passed / self.interval(index) + 1)
+            } else {
+                (passed / (node.retry_period() * 4 / 5) + 2, 0)
+            };
+            if node.load.reads > reads || node.load.writes > writes {
+                let what = format!(
+                    "made {} reads and {} writes where {reads} and {writes} would do",
+                    node.load.reads, node.load.writes
+                );
+                return Err(Violation::new("R1", index, what));
+            }
+        }
+        Ok(())
+    }
+}

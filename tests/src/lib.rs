@@ -5,6 +5,8 @@
     reason = "tests pick out the variants that they are about"
 )]
 
+pub mod boot;
+pub mod chaos;
 pub mod contender;
 pub mod fuzzing;
 pub mod processes;

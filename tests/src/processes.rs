@@ -21,6 +21,35 @@ pub fn signal(child: &Child, signal: Signal) -> io::Result<()> {
     Ok(rustix::process::kill_process(pid, signal)?)
 }
 
+/// Builds the claimants of this package beside a program of it that cargo runs, as that one is built.
+///
+/// Cargo builds only the program that it is told to run. Run without cargo, it takes those that are there.
+///
+/// # Errors
+///
+/// Fails if they cannot be built.
+pub fn build_contenders() -> io::Result<()> {
+    let Some(cargo) = std::env::var_os("CARGO") else {
+        return Ok(());
+    };
+    let profile = if cfg!(debug_assertions) {
+        "dev"
+    } else {
+        "release"
+    };
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "lease-tests"])
+        .args(["--profile", profile])
+        .args(["--bin", "contender-blocking", "--bin", "contender-tokio"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other("the claimants cannot be built"))
+    }
+}
+
 /// Builds the command `lease` as the tests are built, and returns where it is.
 ///
 /// Cargo tells a test only of the programs of its own package.

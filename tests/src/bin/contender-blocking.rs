@@ -1,9 +1,9 @@
 //! A claimant over `lease-blocking` as a process of its own: see [`lease_tests::contender`].
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
-use lease_blocking::Client;
-use lease_tests::contender::{self, Contender};
+use lease_blocking::{Client, Keeper};
+use lease_tests::contender::{self, Contender, Teller};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
@@ -14,10 +14,10 @@ fn main() -> ExitCode {
         let keepers = keep(contender)?;
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         std::thread::scope(|scope| {
-            for (name, keeper) in &keepers {
+            for (teller, keeper) in &keepers {
                 scope.spawn(move || {
                     while let Some(event) = keeper.next_event() {
-                        contender::tell(name, &event, keeper.last_error());
+                        teller.tell(&event, keeper.last_error());
                     }
                 });
             }
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     })
 }
 
-fn keep(contender: &Contender) -> Result<Vec<(String, lease_blocking::Keeper)>, contender::Error> {
+fn keep(contender: &Contender) -> Result<Vec<(Teller, Arc<Keeper>)>, contender::Error> {
     let mut client = Client::builder(&contender.server);
     if let Some(ca) = &contender.ca {
         client = client.certificate_authority(ca.clone());
@@ -42,6 +42,12 @@ fn keep(contender: &Contender) -> Result<Vec<(String, lease_blocking::Keeper)>, 
         client = client.token_file(file);
     }
     let client = client.build()?;
-    let keep = |name: String| Ok((name.clone(), client.keep(contender.config(&name)?)?));
+    let keep = |name: String| {
+        let keeper = Arc::new(client.keep(contender.config(&name)?)?);
+        let writer = Arc::clone(&keeper);
+        let identity = keeper.identity().as_str().to_owned();
+        let teller = contender.begin(&name, &identity, move || writer.grant())?;
+        Ok((teller, keeper))
+    };
     contender.leases().map(keep).collect()
 }

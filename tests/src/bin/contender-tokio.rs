@@ -1,6 +1,6 @@
 //! A claimant over `lease-tokio` as a process of its own: see [`lease_tests::contender`].
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use lease_tests::contender::{self, Contender};
 use lease_tokio::Client;
@@ -37,13 +37,16 @@ async fn run(contender: &Contender) -> Result<(), contender::Error> {
     let stop = tokio::sync::watch::Sender::new(false);
     let mut tasks = JoinSet::new();
     for name in contender.leases() {
-        let keeper = client.keep(contender.config(&name)?);
+        let keeper = Arc::new(client.keep(contender.config(&name)?));
+        let writer = Arc::clone(&keeper);
+        let identity = keeper.identity().as_str().to_owned();
+        let teller = contender.begin(&name, &identity, move || writer.grant())?;
         let mut stopped = stop.subscribe();
         tasks.spawn(async move {
             loop {
                 tokio::select! {
                     event = keeper.next_event() => match event {
-                        Some(event) => contender::tell(&name, &event, keeper.last_error()),
+                        Some(event) => teller.tell(&event, keeper.last_error()),
                         None => return,
                     },
                     _ = stopped.changed() => keeper.stop(),

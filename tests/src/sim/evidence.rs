@@ -46,9 +46,10 @@ impl Evidence {
             return;
         }
         let seconds = if certain { record.seconds(own) } else { 0 };
-        if certain {
-            self.foreign
-                .retain(|seen| seen.record.says_the_same(record));
+        let is_same = |seen: &Seen| seen.record.says_the_same(record);
+        self.foreign.retain(|seen| !certain || is_same(seen));
+        for seen in &mut self.foreign {
+            seen.certain &= is_same(seen);
         }
         let mut all = self.foreign.iter_mut();
         match all.find(|seen| seen.record.says_the_same(record)) {

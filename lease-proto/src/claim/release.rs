@@ -106,6 +106,8 @@ impl Claim {
         };
         self.go_on_after(flight, answer);
         if let (Phase::Release(release), Some(pause)) = (&mut self.phase, pause) {
+            // Longer than a lease lasts is nobody's intention, and would keep the claim from whatever comes next.
+            let pause = pause.min(self.config.lease_duration);
             release.at = release.at.max(self.now + pause);
         }
     }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are part of the result")]
 
-use lease_tests::sim::{Bug, Counts, Run, shrink};
+use lease_tests::sim::{Bug, Counts, Crowd, Run, shrink};
 
 /// Ten minutes.
 const LENGTH: u64 = 600_000_000;
@@ -63,4 +63,16 @@ fn planted_bugs_are_found() {
             (0..2_000).any(|seed| Run::new(seed, LENGTH, Some(bug)).run().violation.is_some());
         assert!(found, "{bug:?} went unnoticed");
     }
+}
+
+#[test]
+fn a_thousand_candidates_are_no_herd() {
+    let crowd = Crowd::gather(1_000, 1).expect("it keeps all promises");
+    println!("{crowd:?}");
+    // Everybody looks once in a retry period of 2 s, 20 % early at the earliest; the holder renews every 5 s.
+    assert!(crowd.reads <= 1_000 * 60 * 10 / 16, "{crowd:?}");
+    assert!(crowd.writes <= 13, "{crowd:?}");
+    // A few, whose look came while the write of the first one was under way.
+    assert!(crowd.at_release <= 30, "{crowd:?}");
+    assert!(crowd.at_expiry <= 30, "{crowd:?}");
 }

@@ -1,6 +1,6 @@
 //! Trying to acquire: looking at the record, judging it, taking it by compare-and-swap.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{
     Ask, Claim, Want,
@@ -139,12 +139,12 @@ impl Claim {
             if is_grant {
                 self.hold(write);
             } else {
-                self.step_to_write(self.now);
+                self.step_to_write();
             }
         } else if is_named && self.config.reclaim_own_identity {
             let regressed = self.observed.note_own(lease);
             self.tell_regression(regressed);
-            self.step_to_write(self.now);
+            self.step_to_write();
         } else if resume {
             let holder = lease.spec.holder().map(str::to_owned);
             self.observed.note(lease, &self.config, self.now);
@@ -176,7 +176,7 @@ impl Claim {
 
     fn act_on_verdict(&mut self) {
         match self.observed.verdict(self.now) {
-            Verdict::Free => self.step_to_write(self.now),
+            Verdict::Free => self.step_to_write(),
             Verdict::Controlled(strategy) => self.fail(Failure::Controlled { strategy }),
             Verdict::Held(waiting) => {
                 let campaign = campaign_of(&mut self.phase);
@@ -199,20 +199,17 @@ impl Claim {
                     Some(_) => {}
                 }
                 let look = self.now + self.random.around(self.config.retry_period);
-                if until <= look && !self.observed.is_new(self.now) {
-                    self.step_to_write(until);
-                } else {
-                    // A holder whose record lives for no longer than a look takes to come round has most likely renewed.
-                    let campaign = campaign_of(&mut self.phase);
-                    (campaign.step, campaign.at) = (CampaignStep::Read, look.min(until));
-                }
+                // When its time is over the record is looked at once more: somebody else may have taken it, and of a thousand
+                // that wait half would write over that in vain.
+                let campaign = campaign_of(&mut self.phase);
+                (campaign.step, campaign.at) = (CampaignStep::Read, look.min(until));
             }
         }
     }
 
-    fn step_to_write(&mut self, at: Instant) {
+    fn step_to_write(&mut self) {
         let campaign = campaign_of(&mut self.phase);
-        (campaign.step, campaign.at) = (CampaignStep::Write, at);
+        (campaign.step, campaign.at) = (CampaignStep::Write, self.now);
     }
 
     /// Returns whether the record as last seen may be rewritten now.

@@ -136,11 +136,6 @@ impl Observed {
         }
     }
 
-    /// Returns whether somebody else's tenure was first seen as it is at `now`, and not looked at since.
-    pub(crate) fn is_new(&self, now: Instant) -> bool {
-        self.foreign.as_ref().is_some_and(|seen| seen.since >= now)
-    }
-
     /// Returns whether versions have not yet passed the highest one seen.
     pub(crate) fn has_regressed(&self) -> bool {
         self.regressed

@@ -10,6 +10,7 @@ mod claimant;
 mod clock;
 mod commits;
 mod counts;
+mod crowd;
 mod evidence;
 mod exchange;
 mod kinds;
@@ -30,6 +31,7 @@ mod world;
 
 pub use self::{
     counts::Counts,
+    crowd::Crowd,
     kinds::{Faults, Kind},
     plants::Bug,
     seeds::{Outcome, Run, shrink},

@@ -108,7 +108,7 @@ impl World {
     }
 
     /// The one that holds the Lease; there must be one.
-    fn holder(&self, rule: &'static str) -> Result<usize, Violation> {
+    pub(super) fn holder(&self, rule: &'static str) -> Result<usize, Violation> {
         let mut all = 0..self.nodes.len();
         let holder = all.find(|index| {
             let node = &self.nodes[*index];
@@ -119,14 +119,7 @@ impl World {
 
     /// The holder is told to release; somebody else takes over soon.
     fn hand_over(&mut self, holder: usize) -> Result<(), Violation> {
-        let node = &mut self.nodes[holder];
-        let now = node.now(self.now);
-        node.resting = true;
-        node.watched.told_to_release = true;
-        if let Some(claimant) = node.ours_mut() {
-            claimant.release(now);
-        }
-        self.wake(holder)?;
+        self.release(holder)?;
         // A waiter that looks only after the deletion has not seen that the Lease was given up, and waits it out.
         let within = match self.terms.release {
             OnRelease::Clear => self.patience(),
@@ -168,16 +161,9 @@ impl World {
             let (reads, writes) = if index == holder {
                 (0, passed / self.interval(index) + 1)
             } else {
-                // One that looks less than three times while the record lives may miss a renewal, and is told by a conflict.
-                let looks = self.longest_of(holder) * 5 / 6 / node.retry_period();
-                let guesses = if looks < 3 {
-                    passed / self.longest_of(holder) + 1
-                } else {
-                    0
-                };
                 (
-                    passed / (node.retry_period() * 4 / 5) + 2 + guesses,
-                    guesses,
+                    passed / (node.retry_period() * 4 / 5) + 2 + passed / self.longest_of(holder),
+                    0,
                 )
             };
             if node.load.reads > reads || node.load.writes > writes {

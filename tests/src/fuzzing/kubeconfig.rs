@@ -83,7 +83,12 @@ fn credential(reader: &mut Reader<'_>) {
     .into_bytes();
     let start = at % (text.len() + 1);
     let end = (start + length).min(text.len());
-    text.splice(start..end, reader.short().iter().copied());
+    let piece = reader.short();
+    // What comes instead is no secret, whatever a fuzzer learns to write.
+    if reveals(&String::from_utf8_lossy(piece)) {
+        return;
+    }
+    text.splice(start..end, piece.iter().copied());
     let shown = String::from_utf8_lossy(&text).into_owned();
     match ExecCredential::parse(&text, version) {
         Ok(credential) => conceals(&format!("{credential:?}"), &shown),
@@ -135,9 +140,11 @@ fn check<E: Error + Debug + 'static>(error: &E, text: &str) {
 }
 
 fn conceals(shown: &str, text: &str) {
-    for canary in CANARIES {
-        assert!(!shown.contains(canary), "{shown}, of {text}");
-    }
+    assert!(!reveals(shown), "{shown}, of {text}");
+}
+
+fn reveals(shown: &str) -> bool {
+    CANARIES.iter().any(|canary| shown.contains(canary))
 }
 
 /// A kubeconfig in which secrets stand only where secrets do.
@@ -250,7 +257,7 @@ fn value(reader: &mut Reader<'_>) -> String {
         255 => {
             let mut text = String::from_utf8_lossy(reader.short()).into_owned();
             // A name is no secret, whatever a fuzzer learns to write.
-            if CANARIES.iter().any(|canary| text.contains(canary)) {
+            if reveals(&text) {
                 text.clear();
             }
             serde_json::Value::from(text).to_string()

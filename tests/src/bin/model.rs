@@ -37,8 +37,12 @@ struct Args {
     /// A bug to plant
     #[arg(long)]
     plant: Option<Plant>,
-    /// How often each path may have a claimant paused, killed, told to release, a message lost, the record meddled with
-    #[arg(long, num_args = 5, default_values_t = [1, 1, 1, 2, 1], value_names = ["PAUSES", "CRASHES", "RELEASES", "LOSSES", "MEDDLING"])]
+    /// How many seconds a path lasts
+    #[arg(long, default_value_t = 14)]
+    horizon: u32,
+    /// How often each path may have a claimant paused, killed, told to release, a message lost, delayed by a second, the
+    /// record meddled with
+    #[arg(long, num_args = 6, default_values_t = [1, 1, 1, 1, 2, 1], value_names = ["PAUSES", "CRASHES", "RELEASES", "LOSSES", "DELAYS", "MEDDLING"])]
     budget: Vec<u8>,
 }
 
@@ -49,16 +53,17 @@ fn main() -> ExitCode {
         crashes: args.budget[1],
         releases: args.budget[2],
         losses: args.budget[3],
-        meddling: args.budget[4],
+        delays: args.budget[4],
+        meddling: args.budget[5],
     };
     let threads = args.threads.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(1, usize::from)
     });
     let began = Instant::now();
-    let mut builder = System::new(usize::from(args.claimants), budget, args.plant)
+    let mut builder = System::new(usize::from(args.claimants), budget, args.horizon, args.plant)
         .checker()
         .threads(threads)
-        .target_state_count(args.states)
+        .target_state_count(args.states * 3)
         .timeout(Duration::from_secs_f64(args.minutes * 60.0));
     if let Some(depth) = args.depth {
         builder = builder.target_max_depth(depth);

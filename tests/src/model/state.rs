@@ -16,7 +16,9 @@ use super::{node::Node, system::Budget};
 pub enum Action {
     /// A second passes, and whoever is not paused does what is due.
     Tick,
-    /// A request reaches the server, however late.
+    /// A request reaches the server, and its answer the claimant.
+    Exchange(usize),
+    /// A request reaches the server, and its answer is under way.
     Arrive(usize),
     /// An answer reaches its claimant.
     Answer(usize),

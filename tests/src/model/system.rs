@@ -42,6 +42,8 @@ pub struct Budget {
     pub losses: u8,
     /// Releases.
     pub releases: u8,
+    /// Seconds that pass while messages are under way.
+    pub delays: u8,
     /// Whatever third parties do.
     pub meddling: u8,
 }
@@ -76,6 +78,8 @@ pub struct System {
     pub claimants: usize,
     /// How much may go wrong on each path.
     pub budget: Budget,
+    /// How many seconds a path lasts.
+    pub horizon: u32,
     /// What is planted.
     pub plant: Option<Plant>,
     /// What has happened, over all paths.
@@ -85,10 +89,11 @@ pub struct System {
 
 impl System {
     /// A system of so many claimants.
-    pub fn new(claimants: usize, budget: Budget, plant: Option<Plant>) -> Self {
+    pub fn new(claimants: usize, budget: Budget, horizon: u32, plant: Option<Plant>) -> Self {
         Self {
             claimants,
             budget,
+            horizon,
             plant,
             happened: Happened::default(),
             start: Instant::now() + Duration::from_secs(1_000),
@@ -195,6 +200,17 @@ impl System {
             message.response = Some(response);
             state.messages.push(Arc::new(message));
         }
+    }
+
+    /// Has an answer reach its claimant.
+    fn answer(&self, state: &mut State, at: usize) {
+        let message = state.messages.remove(at);
+        let now = self.now(state.tick);
+        let node = Arc::make_mut(&mut state.nodes[message.node]);
+        if let Some(response) = &message.response {
+            node.answer(message.id, &message.request, response, now, self.plant);
+        }
+        self.settle(state, message.node);
     }
 
     /// Judges what a write has changed.
@@ -318,11 +334,20 @@ impl Model for System {
         if state.broken.is_some() {
             return;
         }
-        actions.push(Action::Tick);
+        // With nothing under way time goes on by itself; while something is, that is a delay.
+        let held_up = state.messages.iter().any(|message| !state.nodes[message.node].paused);
+        if state.tick < self.horizon && (!held_up || state.left.delays > 0) {
+            actions.push(Action::Tick);
+        }
         for (at, message) in state.messages.iter().enumerate() {
             let node = &state.nodes[message.node];
             match message.response {
-                None => actions.push(Action::Arrive(at)),
+                None => {
+                    actions.push(Action::Exchange(at));
+                    if state.left.delays > 0 || state.left.losses > 0 {
+                        actions.push(Action::Arrive(at));
+                    }
+                }
                 Some(_) if !node.paused => actions.push(Action::Answer(at)),
                 Some(_) => {}
             }
@@ -355,6 +380,8 @@ impl Model for System {
         let mut state = last.clone();
         match action {
             Action::Tick => {
+                let held_up = state.messages.iter().any(|message| !state.nodes[message.node].paused);
+                state.left.delays -= u8::from(held_up);
                 state.tick += 1;
                 let tick = state.tick;
                 state.messages.retain(|message| message.sent + LONGEST > tick);
@@ -370,15 +397,16 @@ impl Model for System {
                     self.settle(&mut state, index);
                 }
             }
-            Action::Arrive(at) => self.arrive(&mut state, at),
-            Action::Answer(at) => {
-                let message = state.messages.remove(at);
-                let now = self.now(state.tick);
-                let node = Arc::make_mut(&mut state.nodes[message.node]);
-                let response = message.response.as_ref()?;
-                node.answer(message.id, &message.request, response, now, self.plant);
-                self.settle(&mut state, message.node);
+            Action::Exchange(at) => {
+                let pending = state.messages.len();
+                let node = state.messages[at].node;
+                self.arrive(&mut state, at);
+                if state.messages.len() == pending && !state.nodes[node].paused {
+                    self.answer(&mut state, pending - 1);
+                }
             }
+            Action::Arrive(at) => self.arrive(&mut state, at),
+            Action::Answer(at) => self.answer(&mut state, at),
             Action::Lose(at) => {
                 state.messages.remove(at);
                 state.left.losses -= 1;

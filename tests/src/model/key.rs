@@ -63,7 +63,8 @@ impl Key {
                 continue;
             }
             let rest = &text[at..];
-            let Some((length, value)) = self.relative(&text[..at], rest, requests, campaigns) else {
+            let Some((length, value)) = self.relative(&text[..at], rest, requests, campaigns)
+            else {
                 at += 1;
                 continue;
             };
@@ -175,7 +176,13 @@ mod tests {
             "7d285156-3a75-43a8-a027-f17e998a4282",
             "0cda059d-9de9-4e7c-9441-8710ee31ce3f",
         );
-        assert_eq!(key(&format!("{a} {b} {a}"), 0, 0), key(&format!("{b} {a} {b}"), 0, 0));
-        assert_ne!(key(&format!("{a} {b} {a}"), 0, 0), key(&format!("{a} {b} {b}"), 0, 0));
+        assert_eq!(
+            key(&format!("{a} {b} {a}"), 0, 0),
+            key(&format!("{b} {a} {b}"), 0, 0)
+        );
+        assert_ne!(
+            key(&format!("{a} {b} {a}"), 0, 0),
+            key(&format!("{a} {b} {b}"), 0, 0)
+        );
     }
 }

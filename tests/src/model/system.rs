@@ -1,6 +1,7 @@
 //! The rules: what can happen in a state, what comes of it, and what must never.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -46,6 +47,61 @@ pub struct Budget {
     pub delays: u8,
     /// Whatever third parties do.
     pub meddling: u8,
+}
+
+impl Budget {
+    /// All ways in which so many misfortunes can be chosen, the same one several times among them.
+    pub fn choices(misfortunes: usize) -> Vec<Self> {
+        let none = Self {
+            pauses: 0,
+            crashes: 0,
+            losses: 0,
+            releases: 0,
+            delays: 0,
+            meddling: 0,
+        };
+        let mut all = vec![(none, 0)];
+        for _ in 0..misfortunes {
+            all = all
+                .into_iter()
+                .flat_map(|(budget, from)| (from..6).map(move |kind| (budget.with(kind), kind)))
+                .collect();
+        }
+        all.into_iter().map(|(budget, _)| budget).collect()
+    }
+
+    fn with(mut self, kind: usize) -> Self {
+        let all = [
+            &mut self.pauses,
+            &mut self.crashes,
+            &mut self.losses,
+            &mut self.releases,
+            &mut self.delays,
+            &mut self.meddling,
+        ];
+        if let Some(kind) = all.into_iter().nth(kind) {
+            *kind += 1;
+        }
+        self
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            (self.pauses, "pause"),
+            (self.crashes, "crash"),
+            (self.losses, "loss"),
+            (self.releases, "release"),
+            (self.delays, "delay"),
+            (self.meddling, "third party"),
+        ];
+        let some = all.iter().filter(|(count, _)| *count > 0);
+        let texts: Vec<String> = some
+            .map(|(count, name)| format!("{count} {name}"))
+            .collect();
+        f.write_str(&texts.join(", "))
+    }
 }
 
 /// What has happened, to see that what is checked is reached at all.
@@ -175,7 +231,8 @@ impl System {
         let existed = state.server.lease("default", "leader").is_some();
         let version = state.server.resource_version();
         let mut server = ApiServer::clone(&state.server);
-        let Answer::Whole(response) = server.handle(&message.request, Self::wall(state.tick)) else {
+        let Answer::Whole(response) = server.handle(&message.request, Self::wall(state.tick))
+        else {
             return;
         };
         state.server = Arc::new(server);
@@ -239,7 +296,12 @@ impl System {
         }
     }
 
-    fn meddle(&self, state: &mut State, request: Result<Request<Vec<u8>>, http::Error>, robs: bool) {
+    fn meddle(
+        &self,
+        state: &mut State,
+        request: Result<Request<Vec<u8>>, http::Error>,
+        robs: bool,
+    ) {
         let now = self.now(state.tick);
         let named = holder(&state.server);
         let mut server = ApiServer::clone(&state.server);
@@ -271,9 +333,14 @@ impl System {
         let wall = i64::try_from(EPOCH + u64::from(state.tick)).unwrap_or(0) * 1_000_000;
         let mut key = Key::new(now, wall, state.server.resource_version());
         for node in &state.nodes {
-            let (claim, paused, robbed, grant) = (&node.claim, node.paused, node.robbed, &node.grant);
+            let (claim, paused, robbed, grant) =
+                (&node.claim, node.paused, node.robbed, &node.grant);
             let campaigns = node.campaigns;
-            key.add(format_args!("{claim:?}{paused}{robbed}{grant:?}"), node.requests, campaigns);
+            key.add(
+                format_args!("{claim:?}{paused}{robbed}{grant:?}"),
+                node.requests,
+                campaigns,
+            );
         }
         if let Some(lease) = state.server.lease("default", "leader") {
             let (meta, spec) = (&lease["metadata"], &lease["spec"]);
@@ -283,12 +350,17 @@ impl System {
         }
         for message in &state.messages {
             let node = &state.nodes[message.node];
-            let requests = if node.life == message.life { node.requests } else { u64::MAX / 2 };
+            let requests = if node.life == message.life {
+                node.requests
+            } else {
+                u64::MAX / 2
+            };
             let age = state.tick - message.sent;
             let request = String::from_utf8_lossy(message.request.body());
-            let answer = message.response.as_ref().map(|response| {
-                (response.status(), String::from_utf8_lossy(response.body()))
-            });
+            let answer = message
+                .response
+                .as_ref()
+                .map(|response| (response.status(), String::from_utf8_lossy(response.body())));
             let (index, life, id) = (message.node, message.life == node.life, message.id);
             let method = message.request.method();
             key.add(
@@ -298,7 +370,11 @@ impl System {
             );
         }
         let highest = state.highest.map(|highest| highest.to_string());
-        key.add(format_args!("{:?}{highest:?}{:?}", state.left, state.broken), 0, 0);
+        key.add(
+            format_args!("{:?}{highest:?}{:?}", state.left, state.broken),
+            0,
+            0,
+        );
         state.key = key.finish();
     }
 }
@@ -308,7 +384,9 @@ impl Model for System {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let server = ApiServer::builder().resource_version(FIRST_VERSION).history(1);
+        let server = ApiServer::builder()
+            .resource_version(FIRST_VERSION)
+            .history(1);
         let mut state = State {
             tick: 0,
             nodes: Vec::new(),
@@ -335,7 +413,10 @@ impl Model for System {
             return;
         }
         // With nothing under way time goes on by itself; while something is, that is a delay.
-        let held_up = state.messages.iter().any(|message| !state.nodes[message.node].paused);
+        let held_up = state
+            .messages
+            .iter()
+            .any(|message| !state.nodes[message.node].paused);
         if state.tick < self.horizon && (!held_up || state.left.delays > 0) {
             actions.push(Action::Tick);
         }
@@ -380,11 +461,16 @@ impl Model for System {
         let mut state = last.clone();
         match action {
             Action::Tick => {
-                let held_up = state.messages.iter().any(|message| !state.nodes[message.node].paused);
+                let held_up = state
+                    .messages
+                    .iter()
+                    .any(|message| !state.nodes[message.node].paused);
                 state.left.delays -= u8::from(held_up);
                 state.tick += 1;
                 let tick = state.tick;
-                state.messages.retain(|message| message.sent + LONGEST > tick);
+                state
+                    .messages
+                    .retain(|message| message.sent + LONGEST > tick);
                 for index in 0..state.nodes.len() {
                     let is_done = !state.nodes[index].paused && self.rests(&state, index);
                     if is_done {
@@ -440,13 +526,23 @@ impl Model for System {
                 let body = json!({"metadata": {"annotations": {"by": "somebody"}}});
                 self.meddle(&mut state, patch(&body), false);
             }
-            Action::Clear => self.meddle(&mut state, patch(&json!({"spec": {"holderIdentity": ""}})), true),
-            Action::Delete => self.meddle(&mut state, Request::delete(LEASE).body(Vec::new()), true),
+            Action::Clear => self.meddle(
+                &mut state,
+                patch(&json!({"spec": {"holderIdentity": ""}})),
+                true,
+            ),
+            Action::Delete => {
+                self.meddle(&mut state, Request::delete(LEASE).body(Vec::new()), true)
+            }
             Action::Recreate => {
                 let body = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
                     "metadata": {"name": "leader"}, "spec": {"holderIdentity": "stranger", "leaseDurationSeconds": 2}});
                 let request = Request::post(LEASES).header("content-type", "application/json");
-                self.meddle(&mut state, request.body(body.to_string().into_bytes()), false);
+                self.meddle(
+                    &mut state,
+                    request.body(body.to_string().into_bytes()),
+                    false,
+                );
             }
         }
         self.check(&mut state);
@@ -455,7 +551,9 @@ impl Model for System {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::always("only one", |_, state: &State| state.broken.is_none())]
+        vec![Property::always("only one", |_, state: &State| {
+            state.broken.is_none()
+        })]
     }
 
     fn within_boundary(&self, state: &State) -> bool {

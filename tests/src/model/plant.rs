@@ -6,25 +6,43 @@ use clap::ValueEnum;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, ValueEnum)]
 #[non_exhaustive]
 pub enum Plant {
-    /// Writes are bound to no version and no uid.
-    NoPreconditions,
-    /// A grant is believed for a lease duration longer than it lasts.
-    LateDeadline,
-    /// What others hold is taken without waiting.
-    NoWait,
+    /// Writes are bound to no version.
+    NoVersion,
+    /// Writes are bound to no uid.
+    NoUid,
+    /// What clears the record at a release is bound to no version.
+    ReleaseClobbers,
+    /// What deletes the record at a release is bound to nothing.
+    DeleteClobbers,
+    /// A grant counts from when its answer came.
+    DeadlineFromAnswer,
+    /// A renewal that is answered after the grant has ended revives it.
+    LateAnswerRevives,
     /// A conflict at a renewal is taken for a success.
     ConflictIsSuccess,
-    /// A release clears whatever the record has become.
-    ReleaseClobbers,
+    /// What others hold is taken without waiting.
+    NoWait,
+    /// Others' time is counted from when the record was asked for.
+    TimerFromRequest,
+    /// Others' time is half of what their record says.
+    OwnDuration,
+    /// The loss is said only after the release.
+    ReleaseBeforeLost,
 }
 
 impl Plant {
     /// All of them.
     pub const ALL: &[Self] = &[
-        Self::NoPreconditions,
-        Self::LateDeadline,
-        Self::NoWait,
-        Self::ConflictIsSuccess,
+        Self::NoVersion,
+        Self::NoUid,
         Self::ReleaseClobbers,
+        Self::DeleteClobbers,
+        Self::DeadlineFromAnswer,
+        Self::LateAnswerRevives,
+        Self::ConflictIsSuccess,
+        Self::NoWait,
+        Self::TimerFromRequest,
+        Self::OwnDuration,
+        Self::ReleaseBeforeLost,
     ];
 }

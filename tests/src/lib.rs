@@ -9,6 +9,7 @@ pub mod boot;
 pub mod chaos;
 pub mod contender;
 pub mod fuzzing;
+pub mod model;
 pub mod processes;
 pub mod random;
 pub mod sim;

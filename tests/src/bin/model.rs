@@ -1,0 +1,91 @@
+//! Explores every order in which a few claimants, their messages and their misfortunes can come.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it is a program for people to read"
+)]
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+use lease_tests::model::{Bounds, Found, Plant, System, explore};
+
+/// States are made of small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Checks the shipped claim against the shipped API server, state by state, and stops at the first promise that is broken.
+#[derive(Debug, Parser)]
+#[command(name = "model")]
+struct Args {
+    /// How many claimants there are
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    claimants: u8,
+    /// How many misfortunes there are on each path, of any kind
+    #[arg(long, default_value_t = 2)]
+    misfortunes: u8,
+    /// How many unique states to explore; fewer are a failure unless there are no more
+    #[arg(long)]
+    states: Option<usize>,
+    /// For how many minutes to explore at most
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// How many threads there are; all cores by default
+    #[arg(long)]
+    threads: Option<usize>,
+    /// A bug to plant
+    #[arg(long)]
+    plant: Option<Plant>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let system = System::new(usize::from(args.claimants), args.misfortunes, args.plant);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let bounds = Bounds {
+        states: args.states.unwrap_or(usize::MAX),
+        time: args
+            .minutes
+            .map_or(Duration::MAX, |it| Duration::from_secs_f64(it * 60.0)),
+        threads: args.threads.unwrap_or_else(cores),
+    };
+    let found = explore(system, bounds);
+    if let Some((broken, steps)) = &found.broken {
+        for step in steps {
+            println!("{step}");
+        }
+        println!("model: {broken}, after {} unique states", found.unique);
+        return ExitCode::FAILURE;
+    }
+    report(&args, &found);
+    if !found.is_all && args.states.is_some_and(|states| found.unique < states) {
+        eprintln!("model: too few states in the time: this proves less than was asked for");
+        return ExitCode::FAILURE;
+    }
+    if let Some((what, _)) = found.facts.iter().find(|(_, count)| *count == 0) {
+        eprintln!("model: {what}: none, so this proves nothing");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn report(args: &Args, found: &Found) {
+    for (what, count) in &found.facts {
+        println!("{count:>12}  {what}");
+    }
+    let is_all = if found.is_all {
+        "all there are"
+    } else {
+        "there are more"
+    };
+    println!(
+        "model: {} unique states ({is_all}) to depth {}, {} transitions, {} claimants, {} misfortunes, {:.1} s, 0 violations",
+        found.unique,
+        found.depth,
+        found.transitions,
+        args.claimants,
+        args.misfortunes,
+        found.took.as_secs_f64()
+    );
+}

@@ -22,12 +22,15 @@ struct Args {
     /// How many claimants there are
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
     claimants: u8,
-    /// How many misfortunes there are on each path, of any kind
-    #[arg(long, default_value_t = 2)]
-    misfortunes: u8,
-    /// How many unique states to explore; fewer are a failure unless there are no more
+    /// How many misfortunes there are on each path, of any kind; by default one, or as many as it takes to see what is planted
+    #[arg(long)]
+    misfortunes: Option<u8>,
+    /// After how many unique states to stop
     #[arg(long)]
     states: Option<usize>,
+    /// With how few unique states it is a failure to stop, unless there are no more
+    #[arg(long)]
+    at_least: Option<usize>,
     /// For how many minutes to explore at most
     #[arg(long)]
     minutes: Option<f64>,
@@ -41,7 +44,10 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let system = System::new(usize::from(args.claimants), args.misfortunes, args.plant);
+    let misfortunes = args
+        .misfortunes
+        .unwrap_or_else(|| args.plant.map_or(1, Plant::least_misfortunes));
+    let system = System::new(usize::from(args.claimants), misfortunes, args.plant);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let bounds = Bounds {
         states: args.states.unwrap_or(usize::MAX),
@@ -58,19 +64,19 @@ fn main() -> ExitCode {
         println!("model: {broken}, after {} unique states", found.unique);
         return ExitCode::FAILURE;
     }
-    report(&args, &found);
-    if !found.is_all && args.states.is_some_and(|states| found.unique < states) {
-        eprintln!("model: too few states in the time: this proves less than was asked for");
+    report(&args, misfortunes, &found);
+    if !found.is_all && args.at_least.is_some_and(|states| found.unique < states) {
+        eprintln!("model: too few states in the time: this shows less than was asked for");
         return ExitCode::FAILURE;
     }
     if let Some((what, _)) = found.facts.iter().find(|(_, count)| *count == 0) {
-        eprintln!("model: {what}: none, so this proves nothing");
+        eprintln!("model: {what}: none, so this shows nothing");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-fn report(args: &Args, found: &Found) {
+fn report(args: &Args, misfortunes: u8, found: &Found) {
     for (what, count) in &found.facts {
         println!("{count:>12}  {what}");
     }
@@ -85,7 +91,7 @@ fn report(args: &Args, found: &Found) {
         found.depth,
         found.transitions,
         args.claimants,
-        args.misfortunes,
+        misfortunes,
         found.took.as_secs_f64()
     );
 }

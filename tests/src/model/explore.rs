@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stateright::{Checker, HasDiscoveries, Model};
+use stateright::{Checker, CheckerBuilder, HasDiscoveries, Model};
 
 use super::System;
 
@@ -17,7 +17,7 @@ pub struct Bounds {
     pub states: usize,
     /// For how long to go on.
     pub time: Duration,
-    /// How many threads there are. Only with one of them the path to what was broken is certainly a shortest one.
+    /// How many threads there are.
     pub threads: usize,
 }
 
@@ -41,14 +41,34 @@ pub struct Found {
     pub broken: Option<(&'static str, Vec<String>)>,
 }
 
-/// Explores the states nearest to the beginning first.
+/// How many states are looked at to find a shorter way to what was broken.
+const NEAR: usize = 300_000;
+
+/// Explores, deep first: so only few states that are still to come have to be kept.
 pub fn explore(system: System, bounds: Bounds) -> Found {
     let began = Instant::now();
-    let mut checker = system
-        .checker()
-        .threads(bounds.threads)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs();
+    let again = System::new(system.claimants, system.misfortunes, system.plant);
+    let checker = builder(system, bounds.threads).spawn_dfs();
+    let mut found = finish(checker, bounds, began);
+    if found.broken.is_some() {
+        // A way that goes deep first is a long one.
+        let bounds = Bounds {
+            states: NEAR,
+            ..bounds
+        };
+        let checker = builder(again, bounds.threads).spawn_bfs();
+        let shorter = finish(checker, bounds, began).broken;
+        found.broken = shorter.or(found.broken);
+    }
+    found
+}
+
+fn builder(system: System, threads: usize) -> CheckerBuilder<System> {
+    let builder = system.checker().threads(threads);
+    builder.finish_when(HasDiscoveries::AnyFailures)
+}
+
+fn finish(mut checker: impl Checker<System>, bounds: Bounds, began: Instant) -> Found {
     let workers = checker.handles();
     let mut is_all = true;
     let mut pause = Duration::from_millis(1);

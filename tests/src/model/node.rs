@@ -140,10 +140,10 @@ impl Node {
                 body["spec"]["leaseDurationSeconds"] = json!(named / 2);
                 *response.body_mut() = body.to_string().into_bytes();
             }
-            Plant::LateAnswerRevives if is_write && is_ours && !self.holding => {
-                if response.status() == StatusCode::OK {
-                    self.believes_until = Some(now + self.claim.config().grant_length());
-                }
+            Plant::LateAnswerRevives
+                if is_write && is_ours && !self.holding && response.status() == StatusCode::OK =>
+            {
+                self.believes_until = Some(now + self.claim.config().grant_length());
             }
             Plant::ConflictIsSuccess
                 if is_write && response.status() == StatusCode::CONFLICT && self.holding =>

@@ -45,4 +45,13 @@ impl Plant {
         Self::OwnDuration,
         Self::ReleaseBeforeLost,
     ];
+
+    /// How many misfortunes it takes to see it.
+    pub fn least_misfortunes(self) -> u8 {
+        match self {
+            // A release that comes late has to meet a successor; a grant that counts from late has to meet one that waits.
+            Self::ReleaseClobbers | Self::DeadlineFromAnswer => 2,
+            _ => 1,
+        }
+    }
 }

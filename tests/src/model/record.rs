@@ -22,8 +22,7 @@ impl Record {
         let lease = server.lease("default", "leader");
         let exists = lease.is_some();
         let lease = lease.unwrap_or_default();
-        let (meta, spec) = (&lease["metadata"], &lease["spec"]);
-        let (uid, version, notes) = (&meta["uid"], &meta["resourceVersion"], &meta["annotations"]);
+        let (uid, spec) = (&lease["metadata"]["uid"], &lease["spec"]);
         let holder = spec["holderIdentity"].as_str();
         let holder = holder.filter(|holder| !holder.is_empty());
         Self {
@@ -36,7 +35,7 @@ impl Record {
                 spec["acquireTime"].clone(),
                 spec["renewTime"].clone(),
             ]),
-            text: Text::new(clock, format_args!("{uid}{version}{notes}{spec}")),
+            text: Text::new(clock, format_args!("{lease}")),
         }
     }
 

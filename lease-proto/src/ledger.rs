@@ -99,8 +99,13 @@ impl Ledger {
                 self.loss = Some(loss.clone());
             }
             Event::Released(released) => self.released = Some(*released),
-            Event::AtRisk { .. }
-            | Event::Recovered
+            // It may end earlier than it was said to.
+            Event::AtRisk { until, .. } => {
+                if let Some(grant) = &mut self.grant {
+                    grant.valid_until = *until;
+                }
+            }
+            Event::Recovered
             | Event::Waiting(_)
             | Event::HolderChanged(_)
             | Event::Retrying { .. }
@@ -178,6 +183,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::Trouble;
 
     #[expect(
         clippy::disallowed_methods,
@@ -223,6 +229,22 @@ mod tests {
         assert_eq!(ledger.events.len(), EVENTS);
         assert_eq!(ledger.take_event(), Some(Event::Acquired(grant(now))));
         assert_eq!(ledger.take_event(), Some(Event::Lost(Loss::Expired)));
+    }
+
+    #[test]
+    fn a_grant_that_ends_earlier_than_was_said_does_so_here() {
+        let (now, later) = (now(), now() + Duration::from_secs(1));
+        let mut ledger = Ledger::default();
+        ledger.note(&Event::Acquired(grant(later)), None);
+        let trouble = Trouble::Shortened { seconds: 1 };
+        ledger.note(
+            &Event::AtRisk {
+                until: now,
+                trouble,
+            },
+            None,
+        );
+        assert_eq!(ledger.grant(), Some(grant(now)));
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub enum Event {
     Acquired(Grant),
     /// It is held for longer.
     Renewed(Grant),
-    /// Renewals fail; it is still held until the given instant. Said once, until `Recovered`.
+    /// Renewals fail, or the record was shortened; it is still held until the given instant. Said once, until `Recovered`, and
+    /// again if the grant then ends earlier than was said.
     AtRisk {
         /// When the grant ends.
         until: Instant,
@@ -175,6 +176,12 @@ pub enum Trouble {
     NoAnswer,
     /// The server refused.
     Refused(Refusal),
+    /// Somebody changed the record so that observers wait for a shorter time than what was written has them wait. A webhook
+    /// may have done so, or a person.
+    Shortened {
+        /// The `leaseDurationSeconds` that the record names now.
+        seconds: i64,
+    },
     /// The answer does not tell whether the request was carried out.
     Unclear(StatusCode),
 }
@@ -185,6 +192,10 @@ impl fmt::Display for Trouble {
             Self::Busy => f.write_str("the API server is overloaded (429)"),
             Self::NoAnswer => f.write_str("no answer from the API server"),
             Self::Refused(refusal) => refusal.fmt(f),
+            Self::Shortened { seconds } => write!(
+                f,
+                "somebody set leaseDurationSeconds of the record to {seconds}, less than this claimant wrote"
+            ),
             Self::Unclear(status) => write!(f, "the API server gave no usable answer ({status})"),
         }
     }

@@ -66,7 +66,7 @@ impl Claim {
                 if !created && base.is_some() && is_echo(&lease, &write, self, base) {
                     self.observed.note_own(lease);
                     self.extend(write);
-                } else {
+                } else if self.clamp(&lease) {
                     self.doubt(trouble, pause);
                 }
             }
@@ -171,11 +171,14 @@ impl Claim {
         }
         if let Some(write) = self.own_write(&lease) {
             self.writes.see(&write);
+            if !self.clamp(&lease) {
+                return;
+            }
             // Observers believe what the record says: one that was shortened on its way in earns nothing, and is rewritten.
-            let is_known = write.renew_time == last_known || !self.names_enough(&lease);
+            let is_short = !self.names_enough(&lease);
             self.observed.note_own(lease);
-            if is_known {
-                self.confirm_tenure(is_read_due);
+            if is_short || write.renew_time == last_known {
+                self.confirm_tenure(is_read_due || is_short);
             } else {
                 self.extend(write);
                 self.tell_verified();
@@ -204,6 +207,33 @@ impl Claim {
         } else {
             Loss::TakenOver { by }
         });
+    }
+
+    /// Ends the grant earlier if the record, as one of our writes has left it, has its observers wait for a shorter time
+    /// than we published (hazard H15). Returns whether the Lease is still held.
+    fn clamp(&mut self, lease: &Lease) -> bool {
+        let published = self.config.published_seconds();
+        let named = lease.spec.lease_duration_seconds;
+        let Some(seconds) = named.filter(|named| *named < published) else {
+            return true;
+        };
+        let Some(write) = self.own_write(lease) else {
+            return true;
+        };
+        let length = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        let until = write.counts_from + self.config.grant_length_of(length);
+        if until <= self.now {
+            self.lose(Loss::Expired);
+            return false;
+        }
+        let tenure = tenure_of(&mut self.phase);
+        if until < tenure.grant.valid_until {
+            tenure.grant.valid_until = until;
+            let trouble = Trouble::Shortened { seconds };
+            tenure.told_trouble = Some(trouble.clone());
+            self.events.push_back(Event::AtRisk { until, trouble });
+        }
+        true
     }
 
     /// Takes note that the record is still as we last knew it to be.

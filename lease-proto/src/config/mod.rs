@@ -106,8 +106,13 @@ impl Config {
     /// It is the lease duration, shortened by what two clocks may drift apart meanwhile (ours may be slow, an
     /// observer's fast) and by the configured skew, and never longer than the renew deadline.
     pub fn grant_length(&self) -> Duration {
-        let drift = self.lease_duration * (2 * CLOCK_DRIFT_PPM) / 1_000_000;
-        let length = self.lease_duration.saturating_sub(drift);
+        self.grant_length_of(self.lease_duration)
+    }
+
+    /// Returns the same for a write that has observers wait for `lease_duration`.
+    pub(crate) fn grant_length_of(&self, lease_duration: Duration) -> Duration {
+        let drift = lease_duration * (2 * CLOCK_DRIFT_PPM) / 1_000_000;
+        let length = lease_duration.saturating_sub(drift);
         length
             .saturating_sub(self.max_clock_skew)
             .min(self.renew_deadline)

@@ -25,6 +25,8 @@ pub(super) struct Oracle {
     writes: Vec<Write>,
     /// The grants that answers have proved.
     proofs: Vec<Proof>,
+    /// The last look that showed its own record to name a shorter time than it had written.
+    short: Option<Proof>,
     /// The version that the last request names.
     asked: Option<String>,
     /// The versions that answers named.
@@ -52,6 +54,7 @@ struct Write {
 #[derive(Debug)]
 struct Proof {
     uid: String,
+    from: Instant,
     until: Instant,
 }
 
@@ -77,6 +80,7 @@ impl Oracle {
             identity: claim.identity().as_str().to_owned(),
             writes: Vec::new(),
             proofs: Vec::new(),
+            short: None,
             asked: None,
             versions: BTreeSet::new(),
             last: None,
@@ -123,10 +127,22 @@ impl Oracle {
         if let Some(from) = own.filter(|_| is_right && is_new && is_enough) {
             self.proofs.push(Proof {
                 uid: record.uid.clone(),
+                from,
                 until: from + self.setup.config.grant_length(),
             });
         }
         let is_look = method == Method::GET && status == 200;
+        if let (Some(from), Some(seconds), false) = (own, record.seconds, is_enough)
+            && is_look
+            && !record.is_behind(&self.versions)
+        {
+            let seconds = u64::try_from(seconds).unwrap_or(0);
+            self.short = Some(Proof {
+                uid: record.uid.clone(),
+                from,
+                until: from + Duration::from_secs(seconds),
+            });
+        }
         let is_named = record.holder == self.identity;
         let is_ours = own.is_some() || (is_named && self.setup.reclaims);
         if is_ours || record.holder.is_empty() {
@@ -235,6 +251,7 @@ impl Oracle {
             "{event:?} out of turn, in {:?}",
             self.tenure
         );
+        let is_short = self.is_short();
         match (event, self.tenure.as_mut()) {
             (Event::Acquired(grant), _) => self.begin(grant, now),
             (Event::Renewed(grant) | Event::Verified(grant), Some(tenure)) => {
@@ -250,9 +267,14 @@ impl Oracle {
                 self.check_belief(grant.valid_until)
             }
             (Event::AtRisk { until, .. }, Some(tenure)) => {
-                ensure!(!tenure.at_risk, "at risk twice");
-                ensure!(*until == tenure.until, "at risk until another time");
+                let is_shorter = *until < tenure.until && is_short;
+                ensure!(!tenure.at_risk || is_shorter, "at risk twice");
+                ensure!(
+                    *until == tenure.until || is_shorter,
+                    "at risk until another time"
+                );
                 tenure.at_risk = true;
+                tenure.until = *until;
                 Ok(())
             }
             (Event::Recovered, Some(tenure)) => {
@@ -283,12 +305,27 @@ impl Oracle {
             ensure!(allowed, "believes until {until:?} without any proof");
             return Ok(());
         };
-        let mut proofs = self.proofs.iter().filter(|proof| proof.uid == tenure.uid);
+        let proofs = || self.proofs.iter().filter(|proof| proof.uid == tenure.uid);
+        if let Some(short) = self.short.as_ref().filter(|short| short.uid == tenure.uid) {
+            ensure!(
+                until <= short.until || proofs().any(|proof| proof.from > short.from),
+                "believes until {until:?}, having read that it is {:?}",
+                short.until
+            );
+        }
         ensure!(
-            proofs.any(|proof| until <= proof.until),
+            proofs().any(|proof| until <= proof.until),
             "believes until {until:?}, which no write of {tenure:?} earned"
         );
         Ok(())
+    }
+
+    /// Whether the last answer showed a record of its own that names a shorter time than it had written.
+    fn is_short(&self) -> bool {
+        let published = self.setup.config.published_seconds();
+        let last = self.last.as_ref();
+        let last = last.filter(|last| last.seconds.is_some_and(|seconds| seconds < published));
+        last.is_some_and(|last| self.own(last).is_some())
     }
 
     fn begin(&mut self, grant: &Grant, now: Instant) -> Result<(), String> {
@@ -325,7 +362,7 @@ impl Oracle {
     fn check_loss(&self, loss: &Loss, until: Instant, now: Instant) -> Result<(), String> {
         let last = self.last.as_ref();
         let is_true = match loss {
-            Loss::Expired => until <= now,
+            Loss::Expired => until <= now || self.is_short(),
             Loss::Released => self.released,
             Loss::TakenOver { by } => {
                 *by != self.identity && last.is_some_and(|last| last.holder == *by)

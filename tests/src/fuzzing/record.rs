@@ -14,6 +14,7 @@ pub(super) struct Record {
     pub(super) acquired: Option<String>,
     pub(super) renewed: Option<String>,
     pub(super) seconds: Option<i64>,
+    transitions: Option<i64>,
 }
 
 impl Record {
@@ -35,6 +36,7 @@ impl Record {
             && self.holder == other.holder
             && self.acquired == other.acquired
             && self.renewed == other.renewed
+            && self.transitions == other.transitions
     }
 }
 
@@ -66,6 +68,7 @@ pub(super) fn read(body: &[u8], names: [&str; 2]) -> Option<Record> {
         acquired: field(&spec, "acquireTime")?,
         renewed: field(&spec, "renewTime")?,
         seconds: field(&spec, "leaseDurationSeconds")?,
+        transitions: field(&spec, "leaseTransitions")?,
     };
     let is_whole = !record.uid.is_empty() && !record.version.is_empty();
     (is_lease && is_whole && [namespace, name] == names).then_some(record)

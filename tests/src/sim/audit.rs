@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use serde_json::Value;
 
 use super::{
     Violation,
+    claimant::CANARY,
     record::{Author, Record},
 };
 
@@ -31,6 +32,8 @@ pub(crate) struct Since {
     pub(crate) yielded: bool,
     /// Somebody else signed with its identity.
     pub(crate) impersonated: bool,
+    /// The record named a shorter time than what it had written.
+    pub(crate) shortened: bool,
 }
 
 /// Checks the form of a request as it leaves a claimant.
@@ -40,6 +43,10 @@ pub(crate) fn check_request(
 ) -> Result<(), Violation> {
     let broken = |what: String| Err(Violation::new("I6", standing.node, what));
     let method = request.method();
+    if shows_secret(request.headers()) {
+        let what = "shows its token where its request is printed";
+        return Err(Violation::new("I9", standing.node, what));
+    }
     if method == Method::GET {
         return Ok(());
     }
@@ -84,6 +91,11 @@ pub(crate) fn check_request(
         ));
     }
     Ok(())
+}
+
+/// Whether a log that prints headers reveals a token.
+fn shows_secret(headers: &HeaderMap) -> bool {
+    format!("{headers:?}").contains(CANARY)
 }
 
 /// Checks that a renewal changed the `renewTime`, and whatever is not the claimant's was kept.
@@ -203,6 +215,11 @@ impl Since {
                 self.holders.insert(holder.clone());
             } else if record.signed_by != Author::Node(standing.node, standing.life) {
                 self.impersonated = true;
+            } else if record
+                .duration
+                .is_some_and(|named| named < standing.seconds)
+            {
+                self.shortened = true;
             }
         }
     }

@@ -5,10 +5,16 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use http::{Request, Response};
-use lease_proto::{Claim, Config, Event, Grant, Output, Patience, RequestId};
+use http::{HeaderValue, Request, Response, header};
+use lease_proto::{
+    Claim, Config, Event, Grant, Output, Patience, RequestId,
+    access::{Secret, bearer},
+};
 
 use super::plants::{Bug, Plant};
+
+/// The token of every claimant. Whoever reads it in anything that is printed has seen a secret.
+pub(crate) const CANARY: &str = "canary-5f2c91";
 
 /// What a claimant wants.
 #[derive(Debug)]
@@ -28,6 +34,10 @@ pub(crate) struct Claimant {
     queue: VecDeque<Say>,
     /// When its last request is over.
     deadline: Instant,
+    /// When it stops trying to acquire.
+    gives_up_at: Option<Instant>,
+    /// What a driver adds to each request.
+    credentials: HeaderValue,
 }
 
 impl Claimant {
@@ -39,6 +49,8 @@ impl Claimant {
             plant,
             queue: VecDeque::new(),
             deadline: now,
+            gives_up_at: None,
+            credentials: bearer(&Secret::from(CANARY)).expect("it is a header's text"),
         }
     }
 
@@ -48,12 +60,19 @@ impl Claimant {
                 return say;
             }
             let say = match self.claim.poll_output(now, wall) {
-                Output::Request(request) => {
+                Output::Request(mut request) => {
                     self.deadline = request.deadline;
+                    let headers = request.http.headers_mut();
+                    headers.insert(header::AUTHORIZATION, self.credentials.clone());
                     Say::Ask(request.id, request.http)
                 }
                 Output::Cancel(id) => Say::Cancel(id),
-                Output::Event(event) => Say::Event(event),
+                Output::Event(event) => {
+                    if let Event::Acquired(_) = event {
+                        self.gives_up_at = None;
+                    }
+                    Say::Event(event)
+                }
                 Output::Wait(until) => Say::Wait(until),
                 Output::Done => Say::Done,
             };
@@ -69,7 +88,7 @@ impl Claimant {
 
     /// Whether an answer at `now` is too late to be looked at.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        self.deadline <= now
+        self.deadline <= now || self.gives_up_at.is_some_and(|at| at <= now)
     }
 
     pub(crate) fn answer(
@@ -92,6 +111,10 @@ impl Claimant {
         if let Some(plant) = &mut self.plant {
             plant.releases(false);
         }
+        self.gives_up_at = match patience {
+            Patience::Until(at) => Some(at),
+            _ => None,
+        };
         self.claim.acquire(patience, now);
     }
 

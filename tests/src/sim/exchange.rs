@@ -320,13 +320,43 @@ impl World {
         let node = &mut self.nodes[index];
         node.writing = node.writing.filter(|_| !is_awaited);
         let twice = self.faults.has(Kind::Sloppy) && self.random.chance(5);
-        if let Some(claimant) = node.ours_mut() {
+        let Some(claimant) = node.ours_mut() else {
+            return self.wake(index);
+        };
+        let in_time = is_awaited && !claimant.is_over(now);
+        claimant.answer(id, &reply.response, now, wall);
+        if twice {
             claimant.answer(id, &reply.response, now, wall);
-            if twice {
-                claimant.answer(id, &reply.response, now, wall);
-            }
+        }
+        if in_time && reply.truth == Truth::Honest {
+            self.check_clamp(index, reply.shows.flatten().as_deref())?;
         }
         self.wake(index)
+    }
+
+    /// Whoever has seen that its record was shortened believes no longer than those who wait have to wait now.
+    fn check_clamp(&mut self, index: usize, record: Option<&Record>) -> Result<(), Violation> {
+        let node = &self.nodes[index];
+        let (Some(record), Some(claimant)) = (record, node.ours()) else {
+            return Ok(());
+        };
+        let mine = Author::Node(index, node.life);
+        let named = record.duration.filter(|named| *named < node.seconds());
+        let Some(named) = named.filter(|_| record.signed_by == mine && record.holder.is_some())
+        else {
+            return Ok(());
+        };
+        let (seconds, watched) = (named.max(0).unsigned_abs(), &node.watched);
+        let most = watched.may_believe_until(seconds, &record.uid, record.version);
+        if most.is_some_and(|most| claimant.believes(most.max(node.now(self.now)))) {
+            let what = format!("believes in more than the {seconds} s that it saw its record name");
+            return Err(Violation::new("I5", index, what));
+        }
+        // It knows now, so it is not excused any more if it acts beside a successor.
+        if self.record.as_deref() == Some(record) {
+            self.nodes[index].watched.robbed = false;
+        }
+        Ok(())
     }
 }
 

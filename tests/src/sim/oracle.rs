@@ -127,6 +127,7 @@ impl Watched {
                 self.check_grant(grant, terms)
             }
             Event::Renewed(grant) => self.check_grant(grant, terms),
+            Event::AtRisk { until, .. } => self.check_risk(*until, terms),
             Event::Lost(loss) => self.check_loss(loss, terms),
             Event::IdentityCollision
                 if !self.lied_to && !self.restored && !self.since.impersonated =>
@@ -163,6 +164,33 @@ impl Watched {
         Ok(())
     }
 
+    /// A grant ends earlier than was said only if the record was shortened.
+    fn check_risk(&mut self, until: Instant, terms: &Terms) -> Result<(), Violation> {
+        let is_earlier = self.until.is_some_and(|said| until < said);
+        let is_same = self.until == Some(until);
+        if !(is_same || is_earlier && (self.since.shortened || self.lied_to || self.restored)) {
+            let what = format!("believes until {until:?}, having said {:?}", self.until);
+            return Err(Violation::new("I5", terms.node, what));
+        }
+        self.until = Some(until);
+        Ok(())
+    }
+
+    /// Until when a claimant may believe that has seen its own record name so many seconds; `version` is the record's.
+    pub(crate) fn may_believe_until(
+        &self,
+        seconds: u64,
+        uid: &str,
+        version: u64,
+    ) -> Option<Instant> {
+        let mut written = self.written.iter().rev();
+        let last = written.find(|written| {
+            let stored = written.stored.as_ref();
+            stored.is_some_and(|(its, at, _)| its == uid && *at <= version)
+        });
+        last.map(|written| written.sent + Duration::from_secs(seconds))
+    }
+
     fn check_token(&self, grant: &Grant, terms: &Terms) -> Result<(), Violation> {
         let stored = |version: u128| {
             let mut all = self
@@ -195,7 +223,10 @@ impl Watched {
     /// A tenure ends for a reason, and the reason is true.
     fn check_loss(&mut self, loss: &Loss, terms: &Terms) -> Result<(), Violation> {
         let is_true = match loss {
-            Loss::Expired => self.until.is_some_and(|until| until <= terms.now),
+            // The record that it was last told of may have ended it at once.
+            Loss::Expired => {
+                self.since.shortened || self.until.is_some_and(|until| until <= terms.now)
+            }
             Loss::Released => self.told_to_release,
             Loss::Deleted => self.since.gone || self.restored,
             Loss::TakenOver { by } => self.since.holders.contains(by) || self.restored,

@@ -108,6 +108,8 @@ bugs! {
     ParallelWrites = 33,
     /// asks to be woken at once, again and again
     HotLoop = 34,
+    /// shows its token where requests are printed
+    TokenInDebug = 35,
     /// is answered by a server that takes every write for one on the latest version
     NoCompareAndSwap = 36,
     /// has a clock that runs at half speed

@@ -331,19 +331,6 @@ fn the_id_of_a_request_that_is_over_is_ignored() {
 }
 
 #[test]
-fn a_renewal_read_back_with_a_shorter_duration_earns_nothing_and_is_made_again() {
-    let mut t = Timeline::held(|c| c);
-    t.at(5_000).asks("PUT");
-    let mut shortened = t.written(11);
-    shortened["spec"]["leaseDurationSeconds"] = json!(1);
-    t.fails();
-    t.at_risk();
-    t.sleep().asks("GET").answer(200, shortened).asks("PUT");
-    assert_eq!(t.asked().body["spec"]["leaseDurationSeconds"], 15);
-    assert!(!t.claim.is_held(t.instant(10_000)));
-}
-
-#[test]
 fn a_record_that_can_be_read_and_not_written_is_not_asked_for_without_a_pause() {
     let mut t = Timeline::held(|c| c);
     let record = t.written(10);

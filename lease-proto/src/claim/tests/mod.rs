@@ -4,6 +4,7 @@ mod doubting;
 mod holding;
 mod insisting;
 mod releasing;
+mod shortened;
 mod taking;
 
 use serde_json::{Value, json};
@@ -168,6 +169,13 @@ impl Timeline {
             panic!("expected trouble at {} ms, got {event:?}", self.millis);
         };
         trouble
+    }
+
+    /// Hears that the grant ends at `until`, since the record names so many seconds.
+    fn shortened_to(&mut self, seconds: i64, until: u64) -> &mut Self {
+        let trouble = Trouble::Shortened { seconds };
+        let until = self.instant(until);
+        self.says(Event::AtRisk { until, trouble })
     }
 
     fn cancels(&mut self) -> &mut Self {

@@ -75,6 +75,11 @@ impl Plant {
             body,
             at: now,
         });
+        if self.bug == Bug::TokenInDebug {
+            for value in request.headers_mut().values_mut() {
+                value.set_sensitive(false);
+            }
+        }
         match self.bug {
             Bug::ParallelWrites if is_put => {
                 let twice = request.clone();

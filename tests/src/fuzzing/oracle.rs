@@ -45,6 +45,7 @@ pub(super) struct Oracle {
 /// A write that named the claim as the holder.
 #[derive(Debug)]
 struct Write {
+    number: usize,
     acquired: i128,
     renewed: i128,
     /// From when a grant that it earns counts.
@@ -54,7 +55,8 @@ struct Write {
 #[derive(Debug)]
 struct Proof {
     uid: String,
-    from: Instant,
+    /// The write that it comes from.
+    write: usize,
     until: Instant,
 }
 
@@ -119,27 +121,27 @@ impl Oracle {
             return;
         };
         self.versions.insert(record.version.clone());
-        let own = self.own(&record).map(|write| write.from);
+        let own = self.own(&record).map(|write| (write.number, write.from));
         // A rewrite that is answered by 201 met no record, and one without a new version was not carried out.
         let is_right = (status == 201) == (method == Method::POST);
         let is_new = method == Method::GET || record.is_newer(self.asked.as_deref());
         let is_enough = record.seconds >= Some(self.setup.config.published_seconds());
-        if let Some(from) = own.filter(|_| is_right && is_new && is_enough) {
+        if let Some((write, from)) = own.filter(|_| is_right && is_new && is_enough) {
             self.proofs.push(Proof {
                 uid: record.uid.clone(),
-                from,
+                write,
                 until: from + self.setup.config.grant_length(),
             });
         }
         let is_look = method == Method::GET && status == 200;
-        if let (Some(from), Some(seconds), false) = (own, record.seconds, is_enough)
+        if let (Some((write, from)), Some(seconds), false) = (own, record.seconds, is_enough)
             && is_look
             && !record.is_behind(&self.versions)
         {
             let seconds = u64::try_from(seconds).unwrap_or(0);
             self.short = Some(Proof {
                 uid: record.uid.clone(),
-                from,
+                write,
                 until: from + Duration::from_secs(seconds),
             });
         }
@@ -308,7 +310,7 @@ impl Oracle {
         let proofs = || self.proofs.iter().filter(|proof| proof.uid == tenure.uid);
         if let Some(short) = self.short.as_ref().filter(|short| short.uid == tenure.uid) {
             ensure!(
-                until <= short.until || proofs().any(|proof| proof.from > short.from),
+                until <= short.until || proofs().any(|proof| proof.write > short.write),
                 "believes until {until:?}, having read that it is {:?}",
                 short.until
             );
@@ -411,6 +413,7 @@ impl Oracle {
             _ => now,
         };
         self.writes.push(Write {
+            number: self.writes.len(),
             acquired,
             renewed,
             from,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod claims;
 mod faults;
 mod likeness;
 mod unary;

@@ -385,7 +385,7 @@ fn forget_times(value: &mut Value) {
             }
         }
         Value::Array(values) => values.iter_mut().for_each(forget_times),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

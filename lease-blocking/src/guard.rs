@@ -142,21 +142,32 @@ impl Guard {
     ///
     /// Returns at the end of the grant even if the thread that renews is stuck.
     pub fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
-        let clock = Clock::new();
-        let end = clock.now().checked_add(timeout);
-        loop {
-            if !self.is_held() {
-                return Some(self.loss());
-            }
-            let grant_end = clock.now() + self.remaining();
-            if end.is_some_and(|end| end <= clock.now()) {
-                return None;
-            }
-            let until = end.map_or(grant_end, |end| end.min(grant_end));
-            let _lost = self.keeper.shared().wait(Some(until), |ledger| {
-                (ledger.has_ended() || ledger.loss().is_some()).then_some(())
-            });
-        }
+        let until = Clock::new().now().checked_add(timeout);
+        self.keeper.shared().lost(TENURE, until)
+    }
+
+    /// Does `work`, then releases the Lease, and returns what came of the work, and whether the Lease was held all the while.
+    ///
+    /// No thread can be stopped from outside: the work [checks](Self::check) the guard wherever it can stop, or waits with
+    /// [`wait_lost`](Self::wait_lost) instead of sleeping.
+    ///
+    /// ```no_run
+    /// use lease_blocking::{Client, proto::Config};
+    ///
+    /// let client = Client::try_default()?;
+    /// let config = Config::builder(client.namespace(), "migration", "me").build()?;
+    /// let (rows, held) = client.acquire(config)?.run_while_held(|guard| {
+    ///     (0..100).take_while(|_row| guard.check().is_ok()).count()
+    /// });
+    /// held?;
+    /// println!("{rows} rows");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_while_held<T>(self, work: impl FnOnce(&Self) -> T) -> (T, Result<(), Lost>) {
+        let output = work(&self);
+        let held = self.check();
+        self.release();
+        (output, held)
     }
 
     /// Waits for the next event of the tenure, but not longer than `timeout`.
@@ -198,11 +209,10 @@ impl Guard {
     }
 
     fn loss(&self) -> Loss {
-        self.keeper
-            .shared()
-            .ledger()
-            .loss()
-            .cloned()
-            .unwrap_or(Loss::Expired)
+        let ledger = self.keeper.shared().ledger();
+        ledger.loss_of(TENURE).unwrap_or(Loss::Expired)
     }
 }
+
+/// A guard is of its keeper's first tenure and of no other.
+const TENURE: u64 = 1;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use lease_proto::{Config, Event, Grant, Identity, Patience, Released};
+use lease_proto::{Config, Event, Grant, Identity, Loss, Patience, Released, State, Unhealthy};
 
 use crate::{Claim, Client, Clock, TransportError, claim::Mailbox, shared::Shared};
 
@@ -149,6 +149,46 @@ impl Keeper {
     /// Returns how much is left of the grant; zero if the Lease is not held.
     pub fn remaining(&self) -> Duration {
         self.shared.remaining()
+    }
+
+    /// Returns how the claim stands, as of its last event; whether a Lease that was held is held now, [`is_held`](Self::is_held)
+    /// tells.
+    pub fn state(&self) -> State {
+        self.shared.ledger().state()
+    }
+
+    /// Waits until the Lease is held, but not longer than `timeout`; `None` at once if the keeper has ended. Takes no event.
+    pub fn wait_held(&self, timeout: Duration) -> Option<Grant> {
+        let until = self.clock.now().checked_add(timeout);
+        let held = self.shared.wait(until, |ledger| {
+            let grant = self.shared.is_held().then(|| ledger.grant()).flatten();
+            match grant {
+                Some(grant) => Some(Some(grant)),
+                None => ledger.has_ended().then_some(None),
+            }
+        });
+        held.flatten()
+    }
+
+    /// Waits until the Lease is not held any more, and says why; `None` if it is still held after `timeout`, without a break.
+    /// Takes no event.
+    ///
+    /// Returns at the end of the grant even if the thread that renews is stuck, and at once if the Lease is not held.
+    pub fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
+        let until = self.clock.now().checked_add(timeout);
+        let tenure = self.shared.ledger().tenures();
+        self.shared.lost(tenure, until)
+    }
+
+    /// Returns an error if the Lease is not held, and cannot be acquired either: for a health check.
+    ///
+    /// What goes wrong for less than `patience` is not counted. Who waits for a Lease that somebody else holds is healthy.
+    ///
+    /// # Errors
+    ///
+    /// The thread has ended, the server refuses, or requests have been failing for longer than `patience`.
+    pub fn health(&self, patience: Duration) -> Result<(), Unhealthy> {
+        self.shared.health(patience)
     }
 
     /// Returns why the last request that got no answer got none, as of the last event.

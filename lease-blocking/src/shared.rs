@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger, Released};
+use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger, Loss, Released, Unhealthy};
 
 use crate::{Claim, Clock};
 
@@ -62,6 +62,34 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the Lease is held, or can still be acquired.
+    pub(crate) fn health(&self, patience: Duration) -> Result<(), Unhealthy> {
+        self.ledger().health(self.clock.now(), patience)
+    }
+
+    /// Waits until a tenure's grant has ended, and says why; `None` if it lasts at `until`.
+    ///
+    /// Returns in time even if the thread that renews is stuck.
+    pub(crate) fn lost(&self, tenure: u64, until: Option<Instant>) -> Option<Loss> {
+        loop {
+            let (now, left) = (self.clock.now(), self.remaining());
+            let loss = self.ledger().loss_of(tenure);
+            if loss.is_some() || left.is_zero() {
+                return Some(loss.unwrap_or(Loss::Expired));
+            }
+            if until.is_some_and(|until| until <= now) {
+                return None;
+            }
+            let grant_end = now + left;
+            let end = until.map_or(grant_end, |until| until.min(grant_end));
+            self.wait(Some(end), |ledger| {
+                // It may be found out to end earlier.
+                let is_shorter = ledger.grant().is_none_or(|it| it.valid_until < grant_end);
+                (is_shorter || ledger.loss_of(tenure).is_some()).then_some(())
+            });
+        }
+    }
+
     /// How the last release ended, or that nobody knows while the thread that sees to it is late.
     pub(crate) fn released(&self) -> Option<Released> {
         let ledger = self.ledger();
@@ -83,7 +111,7 @@ impl Shared {
     pub(crate) fn note(&self, event: &Event, claim: &Claim) {
         let last_error = claim.last_error();
         let mut ledger = self.ledger();
-        ledger.note(event, last_error);
+        ledger.note(event, last_error, self.clock.now());
         if let Event::GaveUp(why) = event {
             ledger.fail(AcquireError::new(why.clone(), last_error.cloned()));
         }

@@ -11,8 +11,8 @@ use std::{
 
 use crate::{
     access::TransportError,
-    claim::{Event, Grant, Loss, Released},
-    outcome::AcquireError,
+    claim::{Event, Failure, Grant, Loss, Released, Trouble},
+    outcome::{AcquireError, State, Unhealthy},
 };
 
 /// How many events are kept for somebody who does not ask for them.
@@ -67,26 +67,37 @@ impl Deadline {
 pub struct Ledger {
     acquired: Option<Grant>,
     grant: Option<Grant>,
+    /// How many tenures have begun.
+    tenures: u64,
     loss: Option<Loss>,
+    /// Why the last tenure that is over has ended.
+    last_loss: Option<Loss>,
     released: Option<Released>,
     verified: u64,
     error: Option<AcquireError>,
     last_error: Option<Arc<TransportError>>,
+    /// Whom it waits for, as far as is known.
+    holder: Option<String>,
+    failure: Option<Failure>,
+    /// What has gone wrong since then.
+    trouble: Option<(Instant, Trouble)>,
     events: VecDeque<Event>,
     ended: bool,
 }
 
 impl Ledger {
-    /// Takes note of an event, and of why the last request that got no answer got none.
+    /// Takes note of an event that came at `now`, and of why the last request that got no answer got none.
     ///
     /// Of events that nobody takes the latest 1,024 are kept; dropped first is what matters least, that a Lease which is
     /// held is still held.
-    pub fn note(&mut self, event: &Event, last_error: Option<&Arc<TransportError>>) {
+    pub fn note(&mut self, event: &Event, last_error: Option<&Arc<TransportError>>, now: Instant) {
+        self.note_health(event, now);
         self.last_error = last_error.cloned();
         match event {
             Event::Acquired(grant) => {
                 self.acquired.get_or_insert(*grant);
                 self.grant = Some(*grant);
+                self.tenures += 1;
                 self.loss = None;
             }
             Event::Renewed(grant) => self.grant = Some(*grant),
@@ -97,6 +108,7 @@ impl Ledger {
             Event::Lost(loss) => {
                 self.grant = None;
                 self.loss = Some(loss.clone());
+                self.last_loss = Some(loss.clone());
             }
             Event::Released(released) => self.released = Some(*released),
             // It may end earlier than it was said to.
@@ -121,6 +133,64 @@ impl Ledger {
             self.events.remove(victim.unwrap_or_default());
         }
         self.events.push_back(event.clone());
+    }
+
+    fn note_health(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::AtRisk { trouble, .. } | Event::Retrying { trouble, .. } => {
+                self.trouble.get_or_insert_with(|| (now, trouble.clone()));
+            }
+            Event::Failed(failure) => self.failure = Some(failure.clone()),
+            Event::Acquired(_) | Event::Renewed(_) | Event::Verified(_) | Event::Recovered => {
+                (self.trouble, self.failure, self.holder) = (None, None, None);
+            }
+            Event::Waiting(waiting) | Event::HolderChanged(waiting) => {
+                (self.trouble, self.failure) = (None, None);
+                self.holder.clone_from(&waiting.holder);
+            }
+            Event::Lost(Loss::TakenOver { by }) => self.holder = Some(by.clone()),
+            Event::Lost(_)
+            | Event::Released(_)
+            | Event::GaveUp(_)
+            | Event::IdentityCollision
+            | Event::StoreRegressed => {}
+        }
+    }
+
+    /// Returns how the claim stands, as of the last event.
+    pub fn state(&self) -> State {
+        match (self.grant, &self.failure) {
+            _ if self.ended => State::Ended,
+            (Some(grant), _) => State::Held(grant),
+            (None, Some(failure)) => State::Failing(failure.clone()),
+            (None, None) => State::Waiting {
+                holder: self.holder.clone(),
+            },
+        }
+    }
+
+    /// Returns an error if the Lease is not held and cannot be acquired either, as far as is known at `now`; what goes wrong
+    /// for less than `patience` is not counted.
+    ///
+    /// # Errors
+    ///
+    /// Says why.
+    pub fn health(&self, now: Instant, patience: Duration) -> Result<(), Unhealthy> {
+        match self.state() {
+            State::Ended => return Err(Unhealthy::Ended),
+            State::Failing(failure) => return Err(Unhealthy::Failing(failure)),
+            State::Held(grant) if now < grant.valid_until => return Ok(()),
+            State::Held(_) | State::Waiting { .. } => {}
+        }
+        match &self.trouble {
+            Some((since, trouble)) if now.saturating_duration_since(*since) >= patience => {
+                Err(Unhealthy::Trouble {
+                    since: *since,
+                    trouble: trouble.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes note of why there is no Lease; the first reason counts.
@@ -159,6 +229,22 @@ impl Ledger {
         self.loss.as_ref()
     }
 
+    /// Returns how many tenures have begun.
+    pub fn tenures(&self) -> u64 {
+        self.tenures
+    }
+
+    /// Returns why the tenure with this number, counted from 1, has ended, even if another one has begun since; `None`
+    /// during it.
+    pub fn loss_of(&self, tenure: u64) -> Option<Loss> {
+        if tenure == self.tenures && !self.ended {
+            self.loss.clone()
+        } else {
+            // Of one before the last nobody remembers more than that it is over.
+            Some(self.last_loss.clone().unwrap_or(Loss::Expired))
+        }
+    }
+
     /// Returns how the last release ended.
     pub fn released(&self) -> Option<Released> {
         self.released
@@ -183,7 +269,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claim::Trouble;
+    use crate::claim::Waiting;
 
     #[expect(
         clippy::disallowed_methods,
@@ -220,11 +306,11 @@ mod tests {
     fn losses_are_kept_when_renewals_overflow() {
         let now = now();
         let mut ledger = Ledger::default();
-        ledger.note(&Event::Acquired(grant(now)), None);
-        ledger.note(&Event::Lost(Loss::Expired), None);
-        ledger.note(&Event::Acquired(grant(now)), None);
+        ledger.note(&Event::Acquired(grant(now)), None, now);
+        ledger.note(&Event::Lost(Loss::Expired), None, now);
+        ledger.note(&Event::Acquired(grant(now)), None, now);
         for _ in 0..2 * EVENTS {
-            ledger.note(&Event::Renewed(grant(now)), None);
+            ledger.note(&Event::Renewed(grant(now)), None, now);
         }
         assert_eq!(ledger.events.len(), EVENTS);
         assert_eq!(ledger.take_event(), Some(Event::Acquired(grant(now))));
@@ -235,7 +321,7 @@ mod tests {
     fn a_grant_that_ends_earlier_than_was_said_does_so_here() {
         let (now, later) = (now(), now() + Duration::from_secs(1));
         let mut ledger = Ledger::default();
-        ledger.note(&Event::Acquired(grant(later)), None);
+        ledger.note(&Event::Acquired(grant(later)), None, now);
         let trouble = Trouble::Shortened { seconds: 1 };
         ledger.note(
             &Event::AtRisk {
@@ -243,6 +329,7 @@ mod tests {
                 trouble,
             },
             None,
+            now,
         );
         assert_eq!(ledger.grant(), Some(grant(now)));
     }
@@ -251,16 +338,52 @@ mod tests {
     fn a_new_tenure_forgets_the_loss_and_keeps_the_first_grant() {
         let (now, later) = (now(), now() + Duration::from_secs(1));
         let mut ledger = Ledger::default();
-        ledger.note(&Event::Acquired(grant(now)), None);
-        ledger.note(&Event::Lost(Loss::Deleted), None);
+        ledger.note(&Event::Acquired(grant(now)), None, now);
+        ledger.note(&Event::Lost(Loss::Deleted), None, now);
         assert_eq!(
             (ledger.grant(), ledger.loss()),
             (None, Some(&Loss::Deleted))
         );
-        ledger.note(&Event::Acquired(grant(later)), None);
+        ledger.note(&Event::Acquired(grant(later)), None, now);
         assert_eq!((ledger.grant(), ledger.loss()), (Some(grant(later)), None));
         assert_eq!(ledger.acquired(), Some(grant(now)));
         ledger.end();
         assert_eq!((ledger.grant(), ledger.has_ended()), (None, true));
+    }
+
+    #[test]
+    fn it_is_healthy_while_it_is_held_or_can_be_acquired() {
+        let (now, second) = (now(), Duration::from_secs(1));
+        let (until, patience) = (now + 10 * second, 5 * second);
+        let trouble = Trouble::NoAnswer;
+        let mut ledger = Ledger::default();
+        let at = now;
+        ledger.note(&Event::Retrying { trouble, at }, None, now);
+        assert_eq!(ledger.health(now + 4 * second, patience), Ok(()));
+        let unhealthy = ledger.health(now + 5 * second, patience);
+        assert!(matches!(unhealthy, Err(Unhealthy::Trouble { since, .. }) if since == now));
+        let holder = Some("other".to_owned());
+        ledger.note(
+            &Event::Waiting(Waiting {
+                holder: holder.clone(),
+                until,
+            }),
+            None,
+            now,
+        );
+        assert_eq!(ledger.state(), State::Waiting { holder });
+        assert_eq!(ledger.health(until, patience), Ok(()));
+        ledger.note(&Event::Acquired(grant(until)), None, now);
+        let trouble = Trouble::Busy;
+        ledger.note(&Event::AtRisk { until, trouble }, None, now);
+        assert_eq!(ledger.state(), State::Held(grant(until)));
+        assert_eq!(ledger.health(now + 9 * second, patience), Ok(()));
+        // Nobody has renewed it, and nobody has said so either.
+        assert!(ledger.health(until, patience).is_err());
+        ledger.note(&Event::Lost(Loss::Expired), None, until);
+        assert!(ledger.health(until, patience).is_err());
+        ledger.end();
+        assert_eq!(ledger.state(), State::Ended);
+        assert_eq!(ledger.health(now, patience), Err(Unhealthy::Ended));
     }
 }

@@ -97,6 +97,6 @@ pub use claim::{
 };
 pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
 pub use ledger::{Deadline, Ledger};
-pub use outcome::{AcquireError, Lost, VerifyError};
+pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};
 pub use wire::{Identity, LeaseName, NameError, Namespace};

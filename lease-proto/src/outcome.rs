@@ -1,11 +1,57 @@
 //! How it ends for an application: why a Lease was not acquired, or is not held any more. Both drivers say it alike.
 
-use std::{error::Error, fmt, io, sync::Arc};
+use std::{error::Error, fmt, io, sync::Arc, time::Instant};
 
 use crate::{
     access::TransportError,
-    claim::{Failure, GaveUp, Loss, Trouble, Waiting},
+    claim::{Failure, GaveUp, Grant, Loss, Trouble, Waiting},
 };
+
+/// How a claim stands that is kept in the background, as of its last event.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum State {
+    /// The Lease is held until the grant ends. A grant that is over has not been renewed: ask whether it is held.
+    Held(Grant),
+    /// It is being acquired.
+    Waiting {
+        /// Who holds it, as far as is known.
+        holder: Option<String>,
+    },
+    /// It cannot be acquired as things are; that is tried again all the same.
+    Failing(Failure),
+    /// Nobody keeps the claim any more.
+    Ended,
+}
+
+/// Why a Lease is neither held nor likely to be.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Unhealthy {
+    /// Nobody keeps the claim any more.
+    Ended,
+    /// It cannot be acquired as things are.
+    Failing(Failure),
+    /// Requests have been failing for longer than was to be borne.
+    Trouble {
+        /// Since when.
+        since: Instant,
+        /// How the first of them did.
+        trouble: Trouble,
+    },
+}
+
+impl fmt::Display for Unhealthy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("nobody keeps the lease any more"),
+            Self::Failing(failure) => failure.fmt(f),
+            Self::Trouble { trouble, .. } => write!(f, "requests keep failing: {trouble}"),
+        }
+    }
+}
+
+impl Error for Unhealthy {}
 
 /// Why a Lease was not acquired.
 #[non_exhaustive]

@@ -180,11 +180,7 @@ impl Guard {
     ///
     /// Nothing is lost.
     pub async fn lost(&self) -> Loss {
-        loop {
-            if let Some(loss) = self.wait_lost(Duration::from_secs(3_600)).await {
-                return loss;
-            }
-        }
+        self.keeper.lost().await
     }
 
     /// Waits until the Lease is lost, and says why; `None` if it is still held after `timeout`.
@@ -195,22 +191,59 @@ impl Guard {
     ///
     /// Nothing is lost.
     pub async fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
-        let clock = Clock::new();
-        let end = clock.now().checked_add(timeout);
-        loop {
-            if !self.is_held() {
-                return Some(self.loss());
-            }
-            let grant_end = clock.now() + self.remaining();
-            if end.is_some_and(|end| end <= clock.now()) {
-                return None;
-            }
-            let until = end.map_or(grant_end, |end| end.min(grant_end));
-            let lost = self.keeper.shared().wait(Some(until), |ledger| {
-                (ledger.has_ended() || ledger.loss().is_some()).then_some(())
-            });
-            lost.await;
-        }
+        let until = Clock::new().now().checked_add(timeout);
+        self.keeper
+            .shared()
+            .lost(TENURE, until, Duration::ZERO)
+            .await
+    }
+
+    /// Does `work` for as long as the Lease is held, then releases the Lease, and returns what came of the work.
+    ///
+    /// The work is dropped, wherever it awaits something, when the Lease is lost, or when less than `margin` is left of the
+    /// grant because renewals fail: so it has that long to clean up in its destructors. Work that does not await cannot be
+    /// stopped. Zero is a good margin for most: after the grant a third of the lease duration passes, by default, before
+    /// somebody else may begin.
+    ///
+    /// # Errors
+    ///
+    /// Says why the Lease was lost before the work was done.
+    ///
+    /// # Cancel safety
+    ///
+    /// The work is dropped, and the release goes on in the background.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use lease_tokio::{Client, proto::Config};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::try_default()?;
+    /// let config = Config::builder(client.namespace(), "migration", "me").build()?;
+    /// let guard = client.acquire(config).await?;
+    /// let rows = guard
+    ///     .run_while_held(Duration::ZERO, |grant| async move {
+    ///         println!("token {:?}", grant.token);
+    ///         42
+    ///     })
+    ///     .await?;
+    /// println!("{rows} rows");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run_while_held<F: Future>(
+        self,
+        margin: Duration,
+        work: impl FnOnce(Grant) -> F,
+    ) -> Result<F::Output, Lost> {
+        let Some(grant) = self.keeper.grant() else {
+            return Err(Lost::new(self.loss()));
+        };
+        let outcome = self.keeper.shared().run(TENURE, margin, work(grant)).await;
+        self.release().await;
+        outcome
     }
 
     /// Waits for the next event of the tenure; `None` once it is over and all have been taken.
@@ -267,8 +300,10 @@ impl Guard {
         self.keeper
             .shared()
             .ledger()
-            .loss()
-            .cloned()
+            .loss_of(TENURE)
             .unwrap_or(Loss::Expired)
     }
 }
+
+/// A guard is of its keeper's first tenure and of no other.
+const TENURE: u64 = 1;

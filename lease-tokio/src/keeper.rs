@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lease_proto::{Config, Event, Grant, Identity, Patience, Released};
-use tokio::sync::mpsc;
+use lease_proto::{Config, Event, Grant, Identity, Loss, Patience, Released, State, Unhealthy};
+use tokio::sync::{mpsc, watch};
 
-use crate::{Claim, Client, Clock, TransportError, shared::Shared};
+use crate::{Claim, Client, Clock, Lost, TransportError, shared::Shared};
 
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
 ///
@@ -149,6 +149,95 @@ impl Keeper {
     /// Returns how much is left of the grant; zero if the Lease is not held.
     pub fn remaining(&self) -> Duration {
         self.shared.remaining()
+    }
+
+    /// Returns how the claim stands, as of its last event; whether a Lease that was held is held now, [`is_held`](Self::is_held)
+    /// tells.
+    pub fn state(&self) -> State {
+        self.shared.ledger().state()
+    }
+
+    /// Returns a receiver of that, for as many tasks as like to be told of each change. Renewals are changes.
+    ///
+    /// A receiver does not keep the Lease. Once the keeper has ended the state is [`State::Ended`].
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.shared.watch()
+    }
+
+    /// Waits until the Lease is held; `None` once the keeper has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost, and no event is taken.
+    pub async fn held(&self) -> Option<Grant> {
+        self.shared.held().await.map(|(grant, _)| grant)
+    }
+
+    /// Waits until the Lease is not held any more; at once if it is not held. Says why, where that is known.
+    ///
+    /// Returns at the end of the grant even if the task that renews is starved.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost, and no event is taken.
+    pub async fn lost(&self) -> Loss {
+        let tenure = self.shared.ledger().tenures();
+        let loss = self.shared.lost(tenure, None, Duration::ZERO).await;
+        loss.unwrap_or(Loss::Expired)
+    }
+
+    /// Waits until the Lease is held, and does `work` for as long as it is: `None` once the keeper has ended.
+    ///
+    /// See [`Guard::run_while_held`](crate::Guard::run_while_held). The Lease is kept afterwards, so that the work can be done
+    /// again; whoever gives up instead [stops](Self::stop) the keeper.
+    ///
+    /// # Errors
+    ///
+    /// The Lease was lost, or less than `margin` was left of the grant, and the work was dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// The work is dropped.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use lease_tokio::{Client, proto::Config};
+    ///
+    /// # async fn lead() {}
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::try_default()?;
+    /// let keeper = client.keep(Config::builder(client.namespace(), "leader", "me").build()?);
+    /// let margin = Duration::from_secs(1);
+    /// while let Some(outcome) = keeper.run_while_held(margin, |_grant| lead()).await {
+    ///     match outcome {
+    ///         Ok(()) => break,
+    ///         Err(lost) => println!("stopped leading: {lost}"),
+    ///     }
+    /// }
+    /// keeper.release().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run_while_held<F: Future>(
+        &self,
+        margin: Duration,
+        work: impl FnOnce(Grant) -> F,
+    ) -> Option<Result<F::Output, Lost>> {
+        let (grant, tenure) = self.shared.held().await?;
+        Some(self.shared.run(tenure, margin, work(grant)).await)
+    }
+
+    /// Returns an error if the Lease is not held, and cannot be acquired either: for a health check.
+    ///
+    /// What goes wrong for less than `patience` is not counted. Who waits for a Lease that somebody else holds is healthy.
+    ///
+    /// # Errors
+    ///
+    /// The task has ended, the server refuses, or requests have been failing for longer than `patience`.
+    pub fn health(&self, patience: Duration) -> Result<(), Unhealthy> {
+        self.shared.health(patience)
     }
 
     /// Returns why the last request that got no answer got none, as of the last event.

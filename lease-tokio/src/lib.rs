@@ -25,5 +25,5 @@ pub use lease_proto as proto;
 pub use lease_proto::access::KubeconfigOptions;
 pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
 pub use lease_proto::plain::{ApiError, Preconditions};
-pub use lease_proto::{AcquireError, Lost, VerifyError};
+pub use lease_proto::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use transport::{BoxFuture, Transport};

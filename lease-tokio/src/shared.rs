@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger, Released};
+use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger, Loss, Released, State, Unhealthy};
 use tokio::sync::watch;
 
-use crate::{Claim, Clock};
+use crate::{Claim, Clock, Lost};
 
 /// What is known of a claim, written by one task and read by others.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     /// How many looks at the record were asked for, and the latest of them that was answered.
     asked: AtomicU64,
     looked: AtomicU64,
-    changed: watch::Sender<()>,
+    changed: watch::Sender<State>,
 }
 
 impl Shared {
@@ -36,7 +36,7 @@ impl Shared {
             ledger: Mutex::default(),
             asked: AtomicU64::new(0),
             looked: AtomicU64::new(0),
-            changed: watch::Sender::new(()),
+            changed: watch::Sender::new(State::Waiting { holder: None }),
         }
     }
 
@@ -64,6 +64,11 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the Lease is held, or can still be acquired.
+    pub(crate) fn health(&self, patience: Duration) -> Result<(), Unhealthy> {
+        self.ledger().health(self.clock.now(), patience)
+    }
+
     /// How the last release ended, or that nobody knows while the task that sees to it is late.
     pub(crate) fn released(&self) -> Option<Released> {
         let ledger = self.ledger();
@@ -85,7 +90,7 @@ impl Shared {
     pub(crate) fn note(&self, event: &Event, claim: &Claim) {
         let last_error = claim.last_error();
         let mut ledger = self.ledger();
-        ledger.note(event, last_error);
+        ledger.note(event, last_error, self.clock.now());
         if let Event::GaveUp(why) = event {
             ledger.fail(AcquireError::new(why.clone(), last_error.cloned()));
         }
@@ -97,15 +102,78 @@ impl Shared {
         }
         self.deadline
             .set(ledger.grant().map(|grant| grant.valid_until));
+        let state = ledger.state();
         drop(ledger);
-        self.changed.send_replace(());
+        self.changed.send_replace(state);
     }
 
     /// Takes note that nobody keeps the claim from here on.
     pub(crate) fn end(&self) {
         self.deadline.set(None);
         self.ledger().end();
-        self.changed.send_replace(());
+        self.changed.send_replace(State::Ended);
+    }
+
+    /// Tells of each change of how the claim stands.
+    pub(crate) fn watch(&self) -> watch::Receiver<State> {
+        self.changed.subscribe()
+    }
+
+    /// Waits until the Lease is held, and returns the grant and the number of the tenure; `None` once nobody keeps the claim.
+    pub(crate) async fn held(&self) -> Option<(Grant, u64)> {
+        let held = self.wait(None, |ledger| {
+            let grant = self.is_held().then(|| ledger.grant()).flatten();
+            match grant {
+                Some(grant) => Some(Some((grant, ledger.tenures()))),
+                None => ledger.has_ended().then_some(None),
+            }
+        });
+        held.await.flatten()
+    }
+
+    /// Waits until less than `margin` is left of a tenure's grant, and says why it ended; `None` if it lasts at `until`.
+    ///
+    /// Returns in time even if the task that renews is starved.
+    pub(crate) async fn lost(
+        &self,
+        tenure: u64,
+        until: Option<Instant>,
+        margin: Duration,
+    ) -> Option<Loss> {
+        loop {
+            let (now, left) = (self.clock.now(), self.remaining());
+            let loss = self.ledger().loss_of(tenure);
+            if loss.is_some() || left <= margin {
+                return Some(loss.unwrap_or(Loss::Expired));
+            }
+            if until.is_some_and(|until| until <= now) {
+                return None;
+            }
+            let grant_end = now + left;
+            let end = grant_end - margin;
+            let end = until.map_or(end, |until| until.min(end));
+            self.wait(Some(end), |ledger| {
+                // It may be found out to end earlier.
+                let is_shorter = ledger.grant().is_none_or(|it| it.valid_until < grant_end);
+                (is_shorter || ledger.loss_of(tenure).is_some()).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Does `work` until it is done, or until less than `margin` is left of a tenure's grant: then it is dropped.
+    pub(crate) async fn run<F: Future>(
+        &self,
+        tenure: u64,
+        margin: Duration,
+        work: F,
+    ) -> Result<F::Output, Lost> {
+        tokio::select! {
+            // The loss first: whoever has lost it must not go on.
+            biased;
+            loss = self.lost(tenure, None, margin) => Err(Lost::new(loss.unwrap_or(Loss::Expired))),
+            output = work => Ok(output),
+        }
     }
 
     /// Waits until `found` says something, or until then.

@@ -354,6 +354,8 @@ impl Claim {
             .backoff
             .pause(self.config.retry_period, &mut self.random);
         campaign.at = self.now + own.max(asked);
+        // Told again once that is over.
+        campaign.told_holder = None;
         let at = campaign.at;
         self.events.push_back(Event::Retrying { trouble, at });
     }

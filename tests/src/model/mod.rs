@@ -4,7 +4,7 @@
 //! state holds them, the messages under way, the time, and how much may still go wrong; [`stateright`] explores.
 //!
 //! Time passes in ticks, and only when nothing is under way but what is held up: what takes no time may come in any order.
-//! There is no last tick. Two states are the same if they differ by nothing that anything depends on (see [`key`]), which
+//! There is no last tick. Two states are the same if they differ by nothing that anything depends on (see the module `key`), which
 //! makes time relative: a holder that renews for ever goes round in a circle of a few states. So with so many misfortunes
 //! there are only so many states, and a run that ends by itself has seen all there are.
 

@@ -11,6 +11,8 @@ mod error;
 mod guard;
 mod http_transport;
 mod keeper;
+#[cfg(feature = "memory")]
+mod memory;
 mod plugin;
 mod shared;
 mod tls;
@@ -30,4 +32,6 @@ pub use lease_proto::access::KubeconfigOptions;
 pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
 pub use lease_proto::plain::{ApiError, Preconditions};
 pub use lease_proto::{AcquireError, Lost, State, Unhealthy, VerifyError};
+#[cfg(feature = "memory")]
+pub use memory::Memory;
 pub use transport::Transport;

@@ -14,7 +14,7 @@ use lease_proto::{
     wire::Lease,
 };
 
-use crate::{Client, Clock, TransportError};
+use crate::{Client, Clock, TransportError, observe};
 
 /// One claimant's side of one Lease: [`lease_proto::Claim`] with sockets and clocks.
 ///
@@ -133,7 +133,10 @@ impl Claim {
                 Output::Request(request) => self.send(request),
                 // Its thread ends with the request's deadline, and its outcome is ignored.
                 Output::Cancel(_) => self.awaited = None,
-                Output::Event(event) => return Some(event),
+                Output::Event(event) => {
+                    observe::event(&self.proto, &event);
+                    return Some(event);
+                }
                 Output::Wait(until) => self.wait(until),
                 Output::Done => return None,
             }
@@ -260,7 +263,9 @@ impl Claim {
     /// Keeps the reason when no outcome comes in time, which the core notices by itself.
     fn notice_silence(&mut self, now: Instant) {
         if let Some(awaited) = self.awaited.take_if(|awaited| awaited.deadline <= now) {
-            self.last_error = Some(Arc::new(self.client.silence(awaited.timeout)));
+            let silence = Err(self.client.silence(awaited.timeout));
+            observe::answer(&self.proto, &silence, awaited.timeout);
+            self.last_error = silence.err().map(Arc::new);
         }
     }
 
@@ -288,9 +293,11 @@ impl Claim {
             Input::Command(Command::Verify(look)) => self.look(look),
             Input::Outcome(id, outcome) => {
                 // An answer to a request that is over tells nothing, and neither does its failure.
-                if self.awaited.take_if(|awaited| awaited.id == id).is_none() {
+                let Some(awaited) = self.awaited.take_if(|awaited| awaited.id == id) else {
                     return;
-                }
+                };
+                let left = awaited.deadline.saturating_duration_since(now);
+                observe::answer(&self.proto, &outcome, awaited.timeout.saturating_sub(left));
                 match outcome {
                     Ok(response) => self.proto.handle_response(id, &response, now),
                     Err(error) => {

@@ -13,6 +13,7 @@ mod http_transport;
 mod keeper;
 #[cfg(feature = "memory")]
 mod memory;
+mod observe;
 mod plugin;
 mod shared;
 mod tls;

@@ -16,7 +16,7 @@ use lease_proto::{
     wire::Lease,
 };
 
-use crate::{Client, Clock, TransportError, transport::BoxFuture};
+use crate::{Client, Clock, TransportError, observe, transport::BoxFuture};
 
 /// One claimant's side of one Lease: [`lease_proto::Claim`] with sockets and clocks.
 ///
@@ -106,7 +106,10 @@ impl Claim {
             match self.proto.poll_output(now, wall) {
                 Output::Request(request) => self.send(request),
                 Output::Cancel(_) => self.in_flight = None,
-                Output::Event(event) => return Some(event),
+                Output::Event(event) => {
+                    observe::event(&self.proto, &event);
+                    return Some(event);
+                }
                 Output::Wait(until) => self.wait(until).await,
                 Output::Done => return None,
             }
@@ -201,7 +204,9 @@ impl Claim {
     /// Keeps the reason when no outcome comes in time, which the core notices by itself.
     fn notice_silence(&mut self, now: Instant) {
         if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= now) {
-            self.last_error = Some(Arc::new(self.client.silence(flight.timeout)));
+            let silence = Err(self.client.silence(flight.timeout));
+            observe::answer(&self.proto, &silence, flight.timeout);
+            self.last_error = silence.err().map(Arc::new);
         }
     }
 
@@ -216,11 +221,17 @@ impl Claim {
             return;
         }
         // Timers stop while the machine is suspended and the clock does not, so it is looked at often.
-        let timeout = until.saturating_duration_since(self.clock.now()).min(TICK);
-        let Ok((id, outcome)) = tokio::time::timeout(timeout, self.outcome()).await else {
+        let pause = until.saturating_duration_since(self.clock.now()).min(TICK);
+        let flight = self.in_flight.as_ref();
+        let flight = flight.map(|flight| (flight.deadline, flight.timeout));
+        let Ok((id, outcome)) = tokio::time::timeout(pause, self.outcome()).await else {
             return;
         };
         let now = self.clock.now();
+        if let Some((deadline, timeout)) = flight {
+            let left = deadline.saturating_duration_since(now);
+            observe::answer(&self.proto, &outcome, timeout.saturating_sub(left));
+        }
         match outcome {
             Ok(response) => self.proto.handle_response(id, &response, now),
             Err(error) => {

@@ -12,6 +12,7 @@ mod http_transport;
 mod keeper;
 #[cfg(feature = "memory")]
 mod memory;
+mod observe;
 mod plugin;
 mod shared;
 mod transport;

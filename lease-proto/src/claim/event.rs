@@ -77,6 +77,36 @@ pub enum Event {
     Released(Released),
 }
 
+/// One line for people. It leaves out when, which is of no use on another clock.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquired(_) => f.write_str("the lease is held"),
+            Self::Renewed(_) => f.write_str("the lease was renewed"),
+            Self::AtRisk { trouble, .. } => write!(f, "the lease is at risk: {trouble}"),
+            Self::Recovered => f.write_str("the lease is not at risk any more"),
+            Self::Verified(_) => f.write_str("the lease was found to be held"),
+            Self::Lost(loss) => write!(f, "the lease is not held any more: {loss}"),
+            Self::Waiting(Waiting { holder, .. }) | Self::HolderChanged(Waiting { holder, .. }) => {
+                match holder {
+                    Some(holder) => write!(f, "the lease is held by {holder:?}"),
+                    None => f.write_str("the lease was deleted before its holder's time was over"),
+                }
+            }
+            Self::Retrying { trouble, .. } => write!(f, "the lease was not acquired: {trouble}"),
+            Self::Failed(failure) => write!(f, "the lease cannot be acquired: {failure}"),
+            Self::GaveUp(why) => write!(f, "the lease is not acquired: {why}"),
+            Self::IdentityCollision => {
+                f.write_str("somebody else uses the same identity; identities must be unique")
+            }
+            Self::StoreRegressed => f.write_str(
+                "the API server's store went back in time, so there are no fencing tokens for now",
+            ),
+            Self::Released(released) => write!(f, "the release has ended: {released}"),
+        }
+    }
+}
+
 /// The right to act as the holder, for a limited time.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -309,4 +339,16 @@ pub enum Released {
     NotOurs,
     /// It could not be learnt; at the latest the Lease expires.
     Unconfirmed,
+}
+
+impl fmt::Display for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cleared => "the record names no holder",
+            Self::Deleted => "the record is deleted",
+            Self::LeftToExpire => "the record is left to expire",
+            Self::NotOurs => "the record was not ours any more",
+            Self::Unconfirmed => "it could not be learnt whether the record was cleared",
+        })
+    }
 }

@@ -11,7 +11,7 @@ mod server;
 use std::{
     fs, io,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -39,7 +39,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
+        self.text().extend_from_slice(text);
         Ok(text.len())
     }
 
@@ -57,8 +57,12 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 impl Log {
+    fn text(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap()
+    }
+
     fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+        String::from_utf8(std::mem::take(&mut *self.text())).unwrap()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, USER_AGENT};
 use lease_proto::access::{
-    self, Access, Basic, ClientCertificate, CredentialsError, InCluster, Material,
+    self, Access, Basic, ClientCertificate, CredentialsError, InCluster, Material, Proxy,
     SERVICE_ACCOUNT_ROOT, Secret, ServerUrl, TransportError,
 };
 
@@ -206,7 +206,11 @@ impl Client {
                 None => config,
             });
         }
-        Self::from_access(&merged.unwrap_or_default().access(options)?)
+        let mut access = merged.unwrap_or_default().access(options)?;
+        if access.proxy.is_none() {
+            access.proxy = Proxy::from_environment(&access.server, &environment)?;
+        }
+        Self::from_access(&access)
     }
 }
 
@@ -245,6 +249,15 @@ pub struct ClientBuilder {
     basic: Option<Basic>,
     client_certificate: Option<ClientCertificate>,
     namespace: Option<String>,
+    proxy: ProxyChoice,
+}
+
+/// Which proxy a client uses.
+#[derive(Clone, Debug)]
+enum ProxyChoice {
+    Environment,
+    None,
+    Some(Secret),
 }
 
 impl ClientBuilder {
@@ -259,6 +272,7 @@ impl ClientBuilder {
             basic: None,
             client_certificate: None,
             namespace: None,
+            proxy: ProxyChoice::Environment,
         }
     }
 
@@ -326,6 +340,20 @@ impl ClientBuilder {
         self
     }
 
+    /// The HTTP proxy that connections go through: `http://host:port`, with `name:password@` where it wants that.
+    ///
+    /// Defaults to what `HTTPS_PROXY` and `NO_PROXY` say, as for kubectl; never one for a server on this machine.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = ProxyChoice::Some(Secret::from(url.into().as_str()));
+        self
+    }
+
+    /// Goes through no proxy, whatever the environment says.
+    pub fn without_proxy(mut self) -> Self {
+        self.proxy = ProxyChoice::None;
+        self
+    }
+
     /// Reads the files, and connects to nothing yet.
     ///
     /// # Errors
@@ -345,6 +373,11 @@ impl ClientBuilder {
         access.auth.basic = self.basic;
         access.auth.client_certificate = self.client_certificate;
         access.namespace = self.namespace;
+        access.proxy = match self.proxy {
+            ProxyChoice::Environment => Proxy::from_environment(&access.server, &environment)?,
+            ProxyChoice::None => None,
+            ProxyChoice::Some(url) => Some(Proxy::parse(&String::from_utf8_lossy(url.expose()))?),
+        };
         Client::from_access(&access)
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use lease_proto::access::{CredentialsError, InClusterError, ServerUrlError, TransportError};
+use lease_proto::access::{
+    CredentialsError, InClusterError, ProxyError, ServerUrlError, TransportError,
+};
 #[cfg(feature = "kubeconfig")]
 use lease_proto::access::{KubeconfigError, NothingConfigured};
 use lease_proto::{NameError, plain::ApiError};
@@ -27,6 +29,8 @@ pub enum Error {
     /// Nothing says where the API server is.
     #[cfg(feature = "kubeconfig")]
     NothingConfigured(NothingConfigured),
+    /// The address of the proxy cannot be used.
+    Proxy(ProxyError),
     /// The address of the server cannot be used.
     ServerUrl(ServerUrlError),
     /// No answer came.
@@ -44,6 +48,7 @@ impl fmt::Display for Error {
             Self::Name(error) => error.fmt(f),
             #[cfg(feature = "kubeconfig")]
             Self::NothingConfigured(error) => error.fmt(f),
+            Self::Proxy(error) => error.fmt(f),
             Self::ServerUrl(error) => error.fmt(f),
             Self::Transport(error) => error.fmt(f),
         }
@@ -61,6 +66,7 @@ impl std::error::Error for Error {
             Self::Name(error) => error.source(),
             #[cfg(feature = "kubeconfig")]
             Self::NothingConfigured(error) => error.source(),
+            Self::Proxy(error) => error.source(),
             Self::ServerUrl(error) => error.source(),
             Self::Transport(error) => error.source(),
         }
@@ -102,6 +108,12 @@ impl From<NameError> for Error {
 impl From<NothingConfigured> for Error {
     fn from(error: NothingConfigured) -> Self {
         Self::NothingConfigured(error)
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(error)
     }
 }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use lease_proto::MAX_BODY;
 use lease_proto::access::{
-    Access, CredentialsError, TlsProblem, TransportError, rustls as settings,
+    Access, CredentialsError, Proxy, ProxyError, TlsProblem, TransportError, rustls as settings,
 };
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, TcpConnector};
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, TcpConnector,
+};
 use ureq::{Agent, AsSendBody};
 
 use crate::tls::TlsConnector;
@@ -23,6 +25,7 @@ use crate::transport::Transport;
 pub(crate) struct HttpTransport {
     agent: Agent,
     server: String,
+    is_proxied: bool,
 }
 
 impl HttpTransport {
@@ -32,16 +35,20 @@ impl HttpTransport {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(None)
+            .proxy(access.proxy.as_ref().map(proxy).transpose()?)
             .accept("")
             .accept_encoding("")
             .user_agent("")
             .max_response_header_size(MAX_HEADERS)
             .build();
-        let connector = ().chain(LabelledTcp::default()).chain(TlsConnector::new(access)?);
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(LabelledTcp::default())
+                .chain(TlsConnector::new(access)?);
         Ok(Self {
             agent: Agent::with_parts(config, connector, LabelledResolver::default()),
             server: access.server.to_string(),
+            is_proxied: access.proxy.is_some(),
         })
     }
 
@@ -75,17 +82,26 @@ impl HttpTransport {
                 server,
                 after: timeout,
             },
+            ureq::Error::ConnectProxyFailed(_) => TransportError::Proxy {
+                server,
+                source: error.into(),
+            },
             ureq::Error::BodyExceedsLimit(_) => TransportError::BodyTooLarge {
                 server,
                 limit: MAX_BODY,
             },
             ureq::Error::Http(error) => TransportError::InvalidRequest(error),
+            // Through a proxy nothing else is looked up.
+            error @ ureq::Error::HostNotFound if self.is_proxied => TransportError::Proxy {
+                server,
+                source: error.into(),
+            },
             ureq::Error::HostNotFound => TransportError::Dns {
                 server,
                 source: io::Error::other("no address"),
             },
             ureq::Error::Other(other) => match other.downcast::<Labelled>() {
-                Ok(labelled) => labelled.explain(server),
+                Ok(labelled) => labelled.explain(server, self.is_proxied),
                 Err(source) => TransportError::Interrupted { server, source },
             },
             ureq::Error::Io(error) => match settings::problem(&error) {
@@ -123,6 +139,24 @@ impl Transport for HttpTransport {
     }
 }
 
+/// The proxy as ureq takes it, which resolves the server's name itself.
+fn proxy(proxy: &Proxy) -> Result<ureq::Proxy, CredentialsError> {
+    let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
+    let builder = ureq::Proxy::builder(ureq::ProxyProtocol::Http)
+        .host(proxy.host())
+        .port(proxy.port())
+        .resolve_target(false);
+    let builder = match proxy.basic() {
+        Some(basic) => {
+            let password = std::str::from_utf8(basic.password.expose());
+            let password = password.map_err(|_| unusable())?;
+            builder.username(&basic.username).password(password)
+        }
+        None => builder,
+    };
+    builder.build().map_err(|_| unusable())
+}
+
 /// How far a call had come when it failed; ureq itself says only that there was an I/O error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Phase {
@@ -155,9 +189,14 @@ struct Labelled {
 }
 
 impl Labelled {
-    fn explain(self, server: String) -> TransportError {
+    fn explain(self, server: String, is_proxied: bool) -> TransportError {
         let source = self.source;
         match self.phase {
+            // Nothing else is connected to.
+            Phase::Connect | Phase::Dns if is_proxied => TransportError::Proxy {
+                server,
+                source: source.into(),
+            },
             Phase::Connect => TransportError::Connect { server, source },
             Phase::Dns => TransportError::Dns { server, source },
             Phase::Tls => TransportError::Tls {
@@ -184,13 +223,13 @@ impl Error for Labelled {
 #[derive(Debug, Default)]
 struct LabelledTcp(TcpConnector);
 
-impl Connector<()> for LabelledTcp {
-    type Out = <TcpConnector as Connector<()>>::Out;
+impl<In: ureq::unversioned::transport::Transport> Connector<In> for LabelledTcp {
+    type Out = <TcpConnector as Connector<In>>::Out;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
-        chained: Option<()>,
+        chained: Option<In>,
     ) -> Result<Option<Self::Out>, ureq::Error> {
         self.0
             .connect(details, chained)

@@ -9,8 +9,9 @@ use http::Uri;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
-use lease_proto::access::{Access, CredentialsError, rustls as settings};
+use lease_proto::access::{Access, CredentialsError, Proxy, ProxyError, rustls as settings};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
@@ -30,7 +31,26 @@ pub(crate) fn connector(access: &Access) -> Result<Connector, CredentialsError> 
         .https_or_http()
         .with_server_name_resolver(FixedServerNameResolver::new(settings::server_name(access)?))
         .enable_all_versions()
-        .wrap_connector(LabelledTcp(tcp)))
+        .wrap_connector(LabelledTcp {
+            tunnel: access
+                .proxy
+                .as_ref()
+                .map(|proxy| tunnel(proxy, &tcp))
+                .transpose()?,
+            tcp,
+        }))
+}
+
+/// What connects through a proxy.
+fn tunnel(proxy: &Proxy, tcp: &Tcp) -> Result<Tunnel<Tcp>, CredentialsError> {
+    let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
+    let uri = proxy.to_string().parse().map_err(|_| unusable())?;
+    let tunnel = Tunnel::new(uri, tcp.clone());
+    let authorization = proxy.authorization();
+    Ok(match authorization.map_err(|_| unusable())? {
+        Some(authorization) => tunnel.with_auth(authorization),
+        None => tunnel,
+    })
 }
 
 /// A failure before there was a connection, TLS aside.
@@ -44,6 +64,7 @@ pub(crate) struct Labelled {
 pub(crate) enum Phase {
     Connect,
     Dns,
+    Proxy,
 }
 
 impl fmt::Display for Labelled {
@@ -58,8 +79,13 @@ impl Error for Labelled {
     }
 }
 
+type Tcp = HttpConnector<LabelledResolver>;
+
 #[derive(Clone, Debug)]
-pub(crate) struct LabelledTcp(HttpConnector<LabelledResolver>);
+pub(crate) struct LabelledTcp {
+    tcp: Tcp,
+    tunnel: Option<Tunnel<Tcp>>,
+}
 
 impl Service<Uri> for LabelledTcp {
     type Response = TokioIo<TcpStream>;
@@ -67,11 +93,18 @@ impl Service<Uri> for LabelledTcp {
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(context).map_err(label_tcp)
+        match &mut self.tunnel {
+            Some(tunnel) => tunnel.poll_ready(context).map_err(label_proxy),
+            None => self.tcp.poll_ready(context).map_err(label_tcp),
+        }
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.0.call(uri);
+        if let Some(tunnel) = &mut self.tunnel {
+            let connecting = tunnel.call(uri);
+            return Box::pin(async move { connecting.await.map_err(label_proxy) });
+        }
+        let connecting = self.tcp.call(uri);
         Box::pin(async move { connecting.await.map_err(label_tcp) })
     }
 }
@@ -97,6 +130,13 @@ impl Service<Name> for LabelledResolver {
 fn label_tcp(error: impl Into<Box<dyn Error + Send + Sync>>) -> Labelled {
     Labelled {
         phase: Phase::Connect,
+        source: error.into(),
+    }
+}
+
+fn label_proxy(error: impl Into<Box<dyn Error + Send + Sync>>) -> Labelled {
+    Labelled {
+        phase: Phase::Proxy,
         source: error.into(),
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct HttpTransport {
     connector: Connector,
     pool: Mutex<Pool>,
     server: String,
+    is_proxied: bool,
 }
 
 /// The connections, and how often they have been replaced by none.
@@ -44,6 +45,7 @@ impl HttpTransport {
             }),
             connector,
             server: access.server.to_string(),
+            is_proxied: access.proxy.is_some(),
         })
     }
 
@@ -98,7 +100,9 @@ impl HttpTransport {
                 source: error.into(),
             };
         }
-        match find::<Labelled>(&error).map(|labelled| labelled.phase) {
+        let label = find::<Labelled>(&error).map(|labelled| labelled.phase);
+        // Through a proxy nothing else is connected to, nor looked up.
+        match label.map(|phase| if self.is_proxied { Phase::Proxy } else { phase }) {
             Some(Phase::Dns) => TransportError::Dns {
                 server,
                 source: io_error(error),
@@ -106,6 +110,10 @@ impl HttpTransport {
             Some(Phase::Connect) => TransportError::Connect {
                 server,
                 source: io_error(error),
+            },
+            Some(Phase::Proxy) => TransportError::Proxy {
+                server,
+                source: error.into(),
             },
             // Of the ways to a connection only TLS has no label.
             None if error.is_connect() => TransportError::Tls {

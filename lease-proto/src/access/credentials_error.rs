@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ExecCredentialError, InvalidToken, Origin};
+use super::{ExecCredentialError, InvalidToken, Origin, ProxyError};
 
 /// Something to prove an identity with, the server's or the client's, is missing or cannot be used.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub enum CredentialsError {
         /// What it must hold, as PEM names it, such as `CERTIFICATE`.
         label: &'static str,
     },
+    /// The proxy, or the name and password for it, cannot be used.
+    Proxy(ProxyError),
     /// The TLS server name is neither a DNS name nor an address.
     ServerName {
         /// The name.
@@ -105,6 +107,7 @@ impl fmt::Display for CredentialsError {
                 f,
                 "the {what} {origin} is not PEM; it must hold a block that starts with -----BEGIN {label}-----"
             ),
+            Self::Proxy(error) => error.fmt(f),
             Self::ServerName { name } => write!(
                 f,
                 "the TLS server name {name:?} is neither a DNS name nor an address; it is one of those in the server's certificate"
@@ -131,7 +134,10 @@ impl Error for CredentialsError {
             },
             Self::InvalidToken { source, .. } => Some(source),
             Self::KeyMismatch { source, .. } => Some(&**source),
-            Self::NoPlatformCertificates | Self::NotPem { .. } | Self::ServerName { .. } => None,
+            Self::NoPlatformCertificates
+            | Self::NotPem { .. }
+            | Self::Proxy(_)
+            | Self::ServerName { .. } => None,
             Self::Unreadable { source, .. } => Some(source),
         }
     }

@@ -48,6 +48,13 @@ pub enum TransportError {
     InvalidRequest(http::Error),
     /// Whatever a transport from elsewhere has to say.
     Other(Box<dyn Error + Send + Sync>),
+    /// The proxy made no connection to the server; nothing was sent.
+    Proxy {
+        /// The server's address.
+        server: String,
+        /// What the proxy said.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// No answer came in time.
     Timeout {
         /// The server's address.
@@ -92,6 +99,10 @@ impl fmt::Display for TransportError {
             }
             Self::InvalidRequest(_) => f.write_str("the request cannot be sent"),
             Self::Other(_) => f.write_str("the transport failed"),
+            Self::Proxy { server, .. } => write!(
+                f,
+                "the proxy does not connect to {server}; check that it may, and the name and password that it wants, or exempt the server with NO_PROXY"
+            ),
             Self::Timeout { server, after } => {
                 write!(f, "no answer from {server} within {after:?}")
             }
@@ -108,9 +119,10 @@ impl Error for TransportError {
             Self::BodyTooLarge { .. } | Self::Timeout { .. } => None,
             Self::Connect { source, .. } | Self::Dns { source, .. } => Some(source),
             Self::Credentials(error) => Some(error),
-            Self::Interrupted { source, .. } | Self::Other(source) | Self::Tls { source, .. } => {
-                Some(&**source)
-            }
+            Self::Interrupted { source, .. }
+            | Self::Other(source)
+            | Self::Proxy { source, .. }
+            | Self::Tls { source, .. } => Some(&**source),
             Self::InvalidRequest(error) => Some(error),
         }
     }

@@ -16,6 +16,7 @@ mod failure;
 mod in_cluster;
 #[cfg(feature = "kubeconfig")]
 mod kubeconfig;
+mod proxy;
 #[cfg(feature = "rustls")]
 pub mod rustls;
 mod secret;
@@ -32,6 +33,7 @@ pub use in_cluster::{
 };
 #[cfg(feature = "kubeconfig")]
 pub use kubeconfig::{Kubeconfig, KubeconfigEntry, KubeconfigError};
+pub use proxy::{Proxy, ProxyError};
 pub use secret::Secret;
 pub use server_url::{ServerUrl, ServerUrlError};
 
@@ -49,6 +51,8 @@ pub struct Access {
     pub auth: Auth,
     /// The namespace to use where none is named. Defaults to none.
     pub namespace: Option<String>,
+    /// What connections go through. Defaults to none: the environment is not asked.
+    pub proxy: Option<Proxy>,
 }
 
 impl Access {
@@ -59,6 +63,7 @@ impl Access {
             tls: Tls::default(),
             auth: Auth::default(),
             namespace: None,
+            proxy: None,
         }
     }
 }

@@ -9,6 +9,7 @@ mod exchange;
 mod http2;
 mod plain;
 mod plugins;
+mod proxies;
 mod server;
 mod tls;
 mod transports;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::super::ServerUrlError;
+use super::super::{ProxyError, ServerUrlError};
 
 /// A kubeconfig does not say where the API server is or how to be let in.
 ///
@@ -55,6 +55,15 @@ pub enum KubeconfigError {
         files: Vec<PathBuf>,
         /// The contexts that there are.
         contexts: Vec<String>,
+    },
+    /// The cluster's proxy-url cannot be used.
+    Proxy {
+        /// The file.
+        file: PathBuf,
+        /// The cluster.
+        cluster: String,
+        /// What is wrong with it.
+        error: ProxyError,
     },
     /// The cluster's server is no URL.
     Server {
@@ -166,6 +175,11 @@ impl fmt::Display for KubeconfigError {
                     write!(f, "name one of the contexts {}", Names(contexts))
                 }
             }
+            Self::Proxy { file, cluster, .. } => write!(
+                f,
+                "{}: cluster {cluster:?}: proxy-url cannot be used",
+                file.display()
+            ),
             Self::Server { file, cluster, .. } => write!(
                 f,
                 "{}: cluster {cluster:?}: server cannot be used",
@@ -200,6 +214,7 @@ impl fmt::Display for KubeconfigError {
 impl std::error::Error for KubeconfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Proxy { error, .. } => Some(error),
             Self::Server { error, .. } => Some(error),
             Self::Broken { .. }
             | Self::Duplicate { .. }

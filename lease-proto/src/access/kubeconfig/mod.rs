@@ -13,7 +13,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Access, Basic, ClientCertificate, Exec, KubeconfigOptions, Material, Secret, ServerUrl, base64,
+    Access, Basic, ClientCertificate, Exec, KubeconfigOptions, Material, Proxy, Secret, ServerUrl,
+    base64,
 };
 use KubeconfigEntry as Entry;
 use file::{Cluster, Context, ExecEntry, File, User};
@@ -202,14 +203,15 @@ impl Filed<Cluster> {
             cluster: name.to_owned(),
             error,
         })?;
-        if present(cluster.proxy_url.as_ref()).is_some() {
-            return Err(self.unsupported(
-                entry(),
-                "proxy-url".to_owned(),
-                "give a server that is reached directly",
-            ));
-        }
         let mut access = Access::new(server);
+        if let Some(proxy) = present(cluster.proxy_url.as_ref()) {
+            let proxy = Proxy::parse(proxy).map_err(|error| KubeconfigError::Proxy {
+                file: self.file.clone(),
+                cluster: name.to_owned(),
+                error,
+            })?;
+            access.proxy = Some(proxy);
+        }
         access.tls.ca = self.material(
             &entry,
             "certificate-authority-data",

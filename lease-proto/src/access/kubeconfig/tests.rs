@@ -246,8 +246,8 @@ fn each_mistake_is_named_with_what_would_be_right() {
         ),
         (
             "    certificate-authority:",
-            "    proxy-url: http://p\n    x:",
-            "asks for proxy-url, which is not supported",
+            "    proxy-url: socks5://u:p@p\n    x:",
+            r#"cluster "here": proxy-url cannot be used"#,
         ),
         (
             "    certificate-authority:",

@@ -1,0 +1,204 @@
+//! Servers that are reached through a proxy, by a name that only the proxy can find.
+
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use lease_proto::access::{Access, KubeconfigOptions, Material, Proxy, ServerUrl, TransportError};
+
+use crate::{
+    certificates::Authority,
+    driver::{Driver, chain, get},
+    server::{Server, nobody, ok},
+};
+
+crate::scenarios! {
+    a_kubeconfig_names_the_proxy,
+    a_proxy_sees_the_name_and_its_own_password_and_nothing_else,
+    a_proxy_that_is_silent_is_given_up_in_time,
+    a_proxy_that_is_not_there_is_said_to_be_the_trouble,
+    a_proxy_that_refuses_is_said_to_be_the_trouble,
+}
+
+/// What a proxy does with a request to connect.
+#[derive(Clone, Copy)]
+enum Will {
+    /// Connects to this server, whatever was asked for.
+    Connect(SocketAddr),
+    /// Answers with this status line.
+    Refuse(&'static str),
+    /// Says nothing.
+    Hang,
+}
+
+/// A proxy, and the heads of the requests that it got.
+struct Tunnels {
+    address: SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tunnels {
+    fn start(will: Will) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = Self {
+            address: listener.local_addr().unwrap(),
+            heads: Arc::default(),
+        };
+        let heads = Arc::clone(&proxy.heads);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let heads = Arc::clone(&heads);
+                // An error is the client's going away.
+                thread::spawn(move || tunnel(client, will, &heads).ok());
+            }
+        });
+        proxy
+    }
+
+    fn url(&self, user: &str) -> String {
+        format!("http://{user}{}", self.address)
+    }
+}
+
+fn tunnel(client: TcpStream, will: Will, heads: &Mutex<Vec<String>>) -> io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Ok(());
+        }
+    }
+    heads.lock().unwrap().push(head);
+    let mut client = client;
+    let server = match will {
+        Will::Connect(server) => TcpStream::connect(server)?,
+        Will::Refuse(status) => {
+            return client.write_all(format!("HTTP/1.1 {status}\r\n\r\n").as_bytes());
+        }
+        Will::Hang => {
+            thread::sleep(Duration::from_secs(600));
+            return Ok(());
+        }
+    };
+    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+    let (mut up, mut down) = (server.try_clone()?, client.try_clone()?);
+    thread::spawn(move || io::copy(&mut reader, &mut up));
+    let mut server = server;
+    io::copy(&mut server, &mut down)?;
+    Ok(())
+}
+
+fn access(proxy: &str, authority: &Authority) -> Access {
+    let mut access = Access::new(ServerUrl::parse("https://k8s.invalid:6443").unwrap());
+    access.tls.ca = Some(Material::from(authority.pem().into_bytes()));
+    access.auth.token = Some(Material::Inline("server-token".into()));
+    access.proxy = Some(Proxy::parse(proxy).unwrap());
+    access
+}
+
+fn serve(authority: &Authority) -> Server {
+    let pair = authority.server(&["k8s.invalid"]);
+    Server::start_tls(pair.server_config(None), |_| ok())
+}
+
+fn a_proxy_sees_the_name_and_its_own_password_and_nothing_else<D: Driver>() {
+    let authority = Authority::new("good");
+    let server = serve(&authority);
+    let proxy = Tunnels::start(Will::Connect(server.address));
+    let client = D::from_access(&access(&proxy.url("me:canary@"), &authority)).unwrap();
+    assert_eq!(client.fetch("/apis").unwrap().status(), 200);
+    let heads = proxy.heads.lock().unwrap();
+    let head = heads.first().unwrap();
+    assert!(
+        head.starts_with("CONNECT k8s.invalid:6443 HTTP/1.1\r\n"),
+        "{head}"
+    );
+    let lower = head.to_ascii_lowercase();
+    // me:canary
+    assert!(
+        head.contains("Basic bWU6Y2FuYXJ5") && lower.contains("proxy-authorization: "),
+        "{head}"
+    );
+    assert!(!head.contains("server-token"), "{head}");
+    let seen = server.last();
+    assert_eq!(seen.line, "GET /apis HTTP/1.1");
+    assert_eq!(seen.header("authorization"), Some("Bearer server-token"));
+    assert_eq!(seen.header("proxy-authorization"), None);
+    assert!(!format!("{client:?}").contains("canary"));
+}
+
+fn a_proxy_that_refuses_is_said_to_be_the_trouble<D: Driver>() {
+    for status in [
+        "403 Forbidden",
+        "407 Proxy Authentication Required",
+        "502 Bad Gateway",
+    ] {
+        let proxy = Tunnels::start(Will::Refuse(status));
+        is_trouble::<D>(&proxy.url("me:canary@"));
+    }
+}
+
+fn a_proxy_that_is_not_there_is_said_to_be_the_trouble<D: Driver>() {
+    is_trouble::<D>(&format!("http://{}", nobody()));
+    is_trouble::<D>("http://proxy.invalid:3128");
+}
+
+fn is_trouble<D: Driver>(proxy: &str) {
+    let client = D::from_access(&access(proxy, &Authority::new("good"))).unwrap();
+    let error = client.fetch("/").unwrap_err();
+    assert!(matches!(error, TransportError::Proxy { .. }), "{error:?}");
+    let said = format!("{} {error:?}", chain(&error));
+    assert!(
+        said.starts_with("the proxy does not connect to https://k8s.invalid:6443"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("canary") && !said.contains("Y2FuYXJ5"),
+        "{said}"
+    );
+}
+
+fn a_proxy_that_is_silent_is_given_up_in_time<D: Driver>() {
+    let proxy = Tunnels::start(Will::Hang);
+    let client = D::from_access(&access(&proxy.url(""), &Authority::new("good"))).unwrap();
+    let begun = Instant::now();
+    let error = client.exchange(get("/"), Duration::from_millis(300), false);
+    assert!(
+        matches!(error, Err(TransportError::Timeout { .. })),
+        "{error:?}"
+    );
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+fn a_kubeconfig_names_the_proxy<D: Driver>() {
+    let authority = Authority::new("good");
+    let server = serve(&authority);
+    let proxy = Tunnels::start(Will::Connect(server.address));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
+    let config = format!(
+        "current-context: c\n\
+         contexts: [{{name: c, context: {{cluster: k, user: u}}}}]\n\
+         users: [{{name: u, user: {{token: t}}}}]\n\
+         clusters:\n\
+         - name: k\n  cluster: {{server: 'https://k8s.invalid', certificate-authority: ca.crt, proxy-url: '{}'}}\n",
+        proxy.url("")
+    );
+    let path = folder.path().join("config");
+    std::fs::write(&path, config).unwrap();
+    let client = D::from_kubeconfig(&KubeconfigOptions::new().path(&path)).unwrap();
+    assert_eq!(client.fetch("/").unwrap().status(), 200);
+    let heads = proxy.heads.lock().unwrap();
+    assert!(
+        heads[0].starts_with("CONNECT k8s.invalid:443 "),
+        "{heads:?}"
+    );
+    assert!(
+        !heads[0].to_ascii_lowercase().contains("authorization"),
+        "{heads:?}"
+    );
+}

@@ -23,24 +23,37 @@ struct Args {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
     claimants: u8,
     /// How many misfortunes there are on each path, of any kind; by default one, or as many as it takes to see what is planted
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=9))]
     misfortunes: Option<u8>,
-    /// After how many unique states to stop
+    /// After how many unique states to stop; some hundreds more may be seen
     #[arg(long)]
     states: Option<usize>,
     /// With how few unique states it is a failure to stop, unless there are no more
     #[arg(long)]
     at_least: Option<usize>,
     /// For how many minutes to explore at most
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     minutes: Option<f64>,
     /// How many threads there are; all cores by default
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
+    threads: Option<u8>,
     /// A bug to plant
     #[arg(long)]
     plant: Option<Plant>,
 }
+
+/// Takes a number above zero, and no more than a year.
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if number > 0.0 && number <= 526_000.0 {
+        Ok(number)
+    } else {
+        Err("it must be above zero, and no more than anybody waits for".to_owned())
+    }
+}
+
+/// The code for a run that has shown too little, as against 1 for a promise that was broken.
+const TOO_LITTLE: u8 = 3;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -54,7 +67,7 @@ fn main() -> ExitCode {
         time: args
             .minutes
             .map_or(Duration::MAX, |it| Duration::from_secs_f64(it * 60.0)),
-        threads: args.threads.unwrap_or_else(cores),
+        threads: args.threads.map_or_else(cores, usize::from),
     };
     let found = explore(system, bounds);
     if let Some((broken, steps)) = &found.broken {
@@ -67,11 +80,11 @@ fn main() -> ExitCode {
     report(&args, misfortunes, &found);
     if !found.is_all && args.at_least.is_some_and(|states| found.unique < states) {
         eprintln!("model: too few states in the time: this shows less than was asked for");
-        return ExitCode::FAILURE;
+        return ExitCode::from(TOO_LITTLE);
     }
     if let Some((what, _)) = found.facts.iter().find(|(_, count)| *count == 0) {
         eprintln!("model: {what}: none, so this shows nothing");
-        return ExitCode::FAILURE;
+        return ExitCode::from(TOO_LITTLE);
     }
     ExitCode::SUCCESS
 }

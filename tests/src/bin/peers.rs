@@ -15,7 +15,7 @@ use lease_tests::sim::peers::{Overlap, SCENARIOS, Side};
 #[derive(Debug, Parser)]
 #[command(name = "peers")]
 struct Args {
-    /// How many times each scenario is played, with another seed each time
+    /// How many times each scenario is played, with another seed each time; with few a scenario may not show itself
     #[arg(long, default_value_t = 200)]
     seeds: u64,
 }

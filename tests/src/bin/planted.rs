@@ -46,6 +46,11 @@ fn main() -> ExitCode {
         .copied()
         .filter(|bug| args.bug.is_none_or(|number| number == bug.number()))
         .collect();
+    if bugs.is_empty() {
+        let last = Bug::ALL.iter().map(|bug| bug.number()).max().unwrap_or(0);
+        eprintln!("planted: there is no such bug; they are numbered from 1 to {last}");
+        return ExitCode::from(64);
+    }
     let limit = Duration::from_secs(args.seconds);
     let next = AtomicUsize::new(0);
     let all: Mutex<Vec<Option<Found>>> = Mutex::new(bugs.iter().map(|_| None).collect());
@@ -62,7 +67,7 @@ fn main() -> ExitCode {
     });
     let all = all.into_inner().expect("nobody panics with it");
     println!(
-        "{:>3}  {:<56} {:>6}  {:<4} {:>8}",
+        "{:>3}  {:<78} {:>6}  {:<4} {:>8}",
         "bug", "what a claimant does wrong", "seed", "rule", "found in"
     );
     for (bug, found) in bugs.iter().zip(&all) {
@@ -70,10 +75,10 @@ fn main() -> ExitCode {
         match found {
             Some(Found { seed, rule, took }) => {
                 let seconds = took.as_secs_f64();
-                println!("{number:>3}  {text:<56} {seed:>6}  {rule:<4} {seconds:>6.1} s");
+                println!("{number:>3}  {text:<78} {seed:>6}  {rule:<4} {seconds:>6.1} s");
             }
             None => println!(
-                "{number:>3}  {text:<56} {:>6}  {:<4} {:>8}",
+                "{number:>3}  {text:<78} {:>6}  {:<4} {:>8}",
                 "-", "-", "NOT"
             ),
         }

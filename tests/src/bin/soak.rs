@@ -7,6 +7,7 @@
 )]
 
 use std::{
+    io::Write,
     process::ExitCode,
     sync::{
         Mutex,
@@ -26,18 +27,28 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 struct Args {
-    /// How many seeds to run
-    #[arg(long)]
+    /// How many seeds to run; if time is up before, that is a failure
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
-    /// How many years of cluster time to simulate, over all seeds
-    #[arg(long)]
+    /// How many years of cluster time to simulate, over all seeds: with --seeds it says how long each lasts
+    #[arg(long, value_parser = positive)]
     years: Option<f64>,
-    /// How many minutes to run at most
-    #[arg(long)]
+    /// How many minutes to run at most; half a minute if nothing is asked for
+    #[arg(long, value_parser = positive)]
     minutes: Option<f64>,
-    /// The first seed; LEASE_SEED=N replays seed N alone and prints what happens in it
-    #[arg(long, default_value_t = 0)]
+    /// The first seed; LEASE_SEED=N replays seed N alone and prints what happens in it, with the same --seeds and --years
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..u64::MAX / 2))]
     from: u64,
+}
+
+/// Takes a number above zero, and no more of anything than a century.
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if number > 0.0 && number <= 52_600_000.0 {
+        Ok(number)
+    } else {
+        Err("it must be above zero, and no more than anybody waits for".to_owned())
+    }
 }
 
 /// For how long things go wrong in a world where nothing else is asked for: half an hour.
@@ -50,7 +61,7 @@ fn main() -> ExitCode {
             eprintln!("soak: LEASE_SEED must be a number, not {seed:?}");
             return ExitCode::from(64);
         };
-        return replay(&Run::new(seed, length(&args), None));
+        return replay(&Run::new(seed, length(&args), None), &args);
     }
     soak(&args)
 }
@@ -110,7 +121,7 @@ fn soak(args: &Args) -> ExitCode {
         }
     });
     if let Some(run) = failed.into_inner().expect("nobody panics with it") {
-        return fail(&run);
+        return fail(&run, args);
     }
     let (counts, seeds) = total.into_inner().expect("nobody panics with it");
     print!("{counts}");
@@ -120,22 +131,35 @@ fn soak(args: &Args) -> ExitCode {
         counts.years(),
         began.elapsed().as_secs_f64()
     );
+    if args.seeds.is_some_and(|wanted| seeds < wanted) {
+        eprintln!(
+            "soak: time was up before all seeds were run: this shows less than was asked for"
+        );
+        return ExitCode::FAILURE;
+    }
     if counts.storms_lost * 50 > counts.storms + 50 {
         eprintln!("soak: more than one storm in fifty had the holder lose the Lease");
         return ExitCode::FAILURE;
     }
     match too_little(&counts, seeds) {
         Some(what) => {
-            eprintln!("soak: {what}: this proves nothing");
+            eprintln!("soak: {what}: this shows nothing");
             ExitCode::FAILURE
         }
         None => ExitCode::SUCCESS,
     }
 }
 
+/// Prints a trace. Whoever has read enough of it, and closes the pipe, is told nothing more.
+fn show(trace: &str) {
+    if std::io::stdout().write_all(trace.as_bytes()).is_err() {
+        std::process::exit(1);
+    }
+}
+
 /// Says what has happened too rarely for the run to mean anything.
 fn too_little(counts: &Counts, seeds: u64) -> Option<String> {
-    let hours = counts.micros / 3_600_000_000;
+    let hours = (counts.micros / 3_600_000_000).max(1);
     [
         ("tenures", counts.acquired, hours * 10),
         ("renewals", counts.renewed, hours * 50),
@@ -162,10 +186,10 @@ fn too_little(counts: &Counts, seeds: u64) -> Option<String> {
 }
 
 /// Shows why a seed fails, with as few faults as it fails with.
-fn fail(run: &Run) -> ExitCode {
+fn fail(run: &Run, args: &Args) -> ExitCode {
     let least = shrink(run);
     let outcome = least.traced();
-    print!("{}", outcome.trace);
+    show(&outcome.trace);
     let kinds: Vec<Kind> = outcome.faults.kinds().collect();
     if let Some(violation) = &outcome.violation {
         println!(
@@ -173,13 +197,19 @@ fn fail(run: &Run) -> ExitCode {
             run.seed
         );
     }
+    let mut again = format!("LEASE_SEED={} soak", run.seed);
+    if let (Some(seeds), Some(years)) = (args.seeds, args.years) {
+        // How long the world lasts is part of it.
+        again.push_str(&format!(" --seeds {seeds} --years {years}"));
+    }
+    println!("soak: again with all its faults: {again}");
     ExitCode::FAILURE
 }
 
 /// Prints what happens in one world.
-fn replay(run: &Run) -> ExitCode {
+fn replay(run: &Run, args: &Args) -> ExitCode {
     let outcome = run.traced();
-    print!("{}", outcome.trace);
+    show(&outcome.trace);
     match outcome.violation {
         None => {
             print!("{}", outcome.counts);
@@ -188,7 +218,7 @@ fn replay(run: &Run) -> ExitCode {
         }
         Some(violation) => {
             println!("soak: LEASE_SEED={}: {violation}", run.seed);
-            fail(run)
+            fail(run, args)
         }
     }
 }

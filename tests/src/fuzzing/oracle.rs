@@ -266,6 +266,13 @@ impl Oracle {
                     tenure.until
                 );
                 tenure.until = grant.valid_until;
+                if !is_renewal {
+                    let last = self.last.as_ref();
+                    ensure!(
+                        last.is_some_and(|last| self.own(last).is_some()),
+                        "verified by {last:?}"
+                    );
+                }
                 self.check_belief(grant.valid_until)
             }
             (Event::AtRisk { until, .. }, Some(tenure)) => {

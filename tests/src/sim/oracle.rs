@@ -228,7 +228,7 @@ impl Watched {
                 self.since.shortened || self.until.is_some_and(|until| until <= terms.now)
             }
             Loss::Released => self.told_to_release,
-            Loss::Deleted => self.since.gone || self.restored,
+            Loss::Deleted => self.since.gone || self.restored || self.was_made_twice(),
             Loss::TakenOver { by } => self.since.holders.contains(by) || self.restored,
             Loss::IdentityCollision => self.since.impersonated || self.restored,
             Loss::StoreRegressed => self.restored,
@@ -240,6 +240,18 @@ impl Watched {
         }
         let what = format!("says that it lost the Lease because {loss}, which is not so");
         Err(Violation::new("L4", terms.node, what))
+    }
+
+    /// Whether one of its writes made the record twice, since a double of it came when the first was deleted already.
+    fn was_made_twice(&self) -> bool {
+        self.written.iter().any(|one| {
+            let uid = |it: &Written| it.stored.as_ref().map(|(uid, ..)| uid.clone());
+            let mut others = self
+                .written
+                .iter()
+                .filter(|other| other.number == one.number);
+            others.any(|other| uid(other).is_some() && uid(one).is_some() && uid(other) != uid(one))
+        })
     }
 
     /// Whether its belief counts against others'.

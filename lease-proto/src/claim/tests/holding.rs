@@ -293,3 +293,20 @@ fn many_writes_without_an_answer_do_not_make_an_unanswered_one_somebody_elses() 
         t.sleep();
     }
 }
+
+#[test]
+fn a_look_that_shows_a_cleared_record_verifies_nothing_before_it_is_written_back() {
+    let mut t = Timeline::held(|c| c);
+    let mut cleared = t.written(11);
+    cleared["spec"]["holderIdentity"] = json!("");
+    let now = t.at(1_000).now();
+    t.claim.verify(now);
+    // Until the write is carried out anybody may take it.
+    t.asks("GET").answer(200, cleared).asks("PUT");
+    assert_eq!(t.asked().body["spec"]["holderIdentity"], "me");
+    let written = t.written(12);
+    t.echo(200, 12);
+    assert!(matches!(t.event(), Event::Renewed(_)));
+    t.sleep().asks("GET").answer(200, written);
+    assert!(matches!(t.event(), Event::Verified(_)));
+}

@@ -296,3 +296,25 @@ fn acquiring_during_a_release_begins_when_that_is_over() {
     t.answer(200, free).asks("PUT").echo(200, 12);
     assert!(matches!(t.event(), Event::Acquired(_)));
 }
+
+#[test]
+fn a_record_with_our_name_that_we_did_not_write_is_not_released() {
+    let mut t = Timeline::held(|c| c);
+    let now = t.now();
+    t.claim.release(now);
+    t.says(Event::Lost(Loss::Released)).asks("PUT");
+    t.answer(409, json!({}));
+    t.sleep().asks("GET").answer(200, foreign(11, "me", 0));
+    t.says(Event::Released(Released::NotOurs)).is_done();
+}
+
+#[test]
+fn undoing_a_renewal_that_may_have_been_written_never_clears_what_another_process_wrote() {
+    let mut t = Timeline::new(|c| c.reclaim_own_identity(true).acquire_retries(0));
+    t.claim.resume(t.start);
+    let held = foreign(7, "me", 0);
+    t.asks("GET").answer(200, held.clone()).asks("PUT").fails();
+    t.says(Event::GaveUp(GaveUp::Trouble(Trouble::NoAnswer)));
+    // It was not carried out, so the record is the other process's, which believes in it for its whole duration.
+    t.asks("GET").answer(200, held).is_done();
+}

@@ -260,3 +260,55 @@ fn an_answer_that_is_too_long_counts_as_none() {
     t.asks("GET").answer(200, free);
     assert!(matches!(t.event(), Event::Retrying { .. }));
 }
+
+#[test]
+fn a_grant_that_is_over_when_its_answer_comes_is_none() {
+    // Both writes are within one second, so a grant counts from the first.
+    let millis = Duration::from_millis;
+    let mut t = Timeline::new(|c| {
+        c.lease_duration(millis(4_000))
+            .renew_deadline(millis(2_000))
+            .renew_interval(millis(1_000))
+            .retry_period(millis(100))
+            .request_timeout(millis(1_990))
+    });
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET")
+        .answer(404, json!({}))
+        .asks("POST")
+        .at(300)
+        .fails();
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    t.sleep().asks("GET").answer(404, json!({})).asks("POST");
+    assert!(t.millis < 700 && t.asked().deadline > 2_001, "{}", t.millis);
+    t.at(2_001).echo(201, 10);
+    assert!(!t.holds());
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+}
+
+#[test]
+fn a_record_that_names_no_duration_any_more_is_no_grant() {
+    let mut t = campaign();
+    t.asks("GET").answer(404, json!({})).asks("POST");
+    let mut stripped = t.written(10);
+    stripped["spec"]
+        .as_object_mut()
+        .unwrap()
+        .remove("leaseDurationSeconds");
+    t.answer(201, stripped);
+    assert!(!t.holds());
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+}
+
+#[test]
+fn a_tenure_that_only_its_count_tells_from_the_last_is_waited_for_anew() {
+    let mut t = campaign();
+    t.asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    t.at(15_000).asks("GET");
+    let mut next = foreign(8, "other", 0);
+    next["spec"]["leaseTransitions"] = json!(5);
+    t.answer(200, next.clone());
+    t.at(EXPIRY + 1_000).asks("GET").answer(200, next);
+    assert!(t.waits() > EXPIRY + 1_000);
+}

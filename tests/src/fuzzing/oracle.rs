@@ -127,6 +127,8 @@ impl Oracle {
         let is_new = method == Method::GET || record.is_newer(self.asked.as_deref());
         let is_enough = record.seconds >= Some(self.setup.config.published_seconds());
         if let Some((write, from)) = own.filter(|_| is_right && is_new && is_enough) {
+            // Somebody has lengthened it again, and whoever takes it must have seen that.
+            self.short.take_if(|short| short.write == write);
             self.proofs.push(Proof {
                 uid: record.uid.clone(),
                 write,

@@ -368,6 +368,8 @@ impl Claim {
             return;
         }
         campaign.step = CampaignStep::Read;
+        // Told again once that is over.
+        campaign.told_holder = None;
         let longest = self.config.retry_period * 4;
         campaign.at = self.now + self.backoff.pause(longest, &mut self.random);
         if campaign.told_failure.as_ref() != Some(&failure) {

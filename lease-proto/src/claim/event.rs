@@ -52,7 +52,8 @@ pub enum Event {
     /// The Lease is not held any more.
     Lost(Loss),
 
-    /// Somebody else holds the Lease. Said once for each campaign, and `HolderChanged` from then on.
+    /// Somebody else holds the Lease. Said once for each campaign, and `HolderChanged` from then on; and again once
+    /// trouble is over.
     Waiting(Waiting),
     /// Another one of the others holds it.
     HolderChanged(Waiting),

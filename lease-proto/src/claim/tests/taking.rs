@@ -312,3 +312,20 @@ fn a_tenure_that_only_its_count_tells_from_the_last_is_waited_for_anew() {
     t.at(EXPIRY + 1_000).asks("GET").answer(200, next);
     assert!(t.waits() > EXPIRY + 1_000);
 }
+
+#[test]
+fn whom_it_waits_for_is_told_again_once_trouble_is_over() {
+    let mut t = campaign();
+    t.asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    t.sleep()
+        .asks("GET")
+        .answer(403, status(403, "Forbidden", "no"));
+    assert!(matches!(t.event(), Event::Failed(_)));
+    t.sleep().asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    t.sleep().asks("GET").fails();
+    assert!(matches!(t.event(), Event::Retrying { .. }));
+    t.sleep().asks("GET").answer(200, foreign(7, "other", 0));
+    assert!(matches!(t.event(), Event::Waiting(_)));
+}

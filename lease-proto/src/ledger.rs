@@ -73,7 +73,6 @@ pub struct Ledger {
     /// Why the last tenure that is over has ended.
     last_loss: Option<Loss>,
     released: Option<Released>,
-    verified: u64,
     error: Option<AcquireError>,
     last_error: Option<Arc<TransportError>>,
     /// Whom it waits for, as far as is known.
@@ -100,11 +99,7 @@ impl Ledger {
                 self.tenures += 1;
                 self.loss = None;
             }
-            Event::Renewed(grant) => self.grant = Some(*grant),
-            Event::Verified(grant) => {
-                self.grant = Some(*grant);
-                self.verified += 1;
-            }
+            Event::Renewed(grant) | Event::Verified(grant) => self.grant = Some(*grant),
             Event::Lost(loss) => {
                 self.grant = None;
                 self.loss = Some(loss.clone());
@@ -248,11 +243,6 @@ impl Ledger {
     /// Returns how the last release ended.
     pub fn released(&self) -> Option<Released> {
         self.released
-    }
-
-    /// Returns how often the record was found to be ours when that was asked.
-    pub fn verified(&self) -> u64 {
-        self.verified
     }
 
     /// Returns why the last request that got no answer got none, as of the last event.

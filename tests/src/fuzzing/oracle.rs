@@ -12,7 +12,7 @@ use lease_proto::{Claim, Event, FencingToken, Grant, Loss};
 use serde_json::Value;
 
 use super::{
-    record::{Record, instant, read},
+    record::{Record, instant, read, second},
     run::ensure,
     steps::Setup,
 };
@@ -445,8 +445,4 @@ impl Oracle {
         let named = named.map(|seconds| seconds.min(i64::from(i32::MAX)).unsigned_abs());
         named.map_or_else(|| self.setup.config.lease_duration(), Duration::from_secs)
     }
-}
-
-fn second(micros: i128) -> i128 {
-    micros.div_euclid(1_000_000)
 }

@@ -98,3 +98,8 @@ pub(super) fn instant(text: &str) -> Option<i128> {
     let time: jiff::Timestamp = text.parse().ok()?;
     Some(time.as_nanosecond().div_euclid(1_000))
 }
+
+/// The whole second of a time.
+pub(super) fn second(micros: i128) -> i128 {
+    micros.div_euclid(1_000_000)
+}

@@ -14,7 +14,10 @@ use lease_proto::{
     wire::Lease,
 };
 
-use crate::{Client, Clock, TransportError, observe};
+use crate::{
+    Client, Clock, TransportError, observe,
+    watch::{Told, Watch},
+};
 
 /// One claimant's side of one Lease: [`lease_proto::Claim`] with sockets and clocks.
 ///
@@ -45,6 +48,7 @@ pub struct Claim {
     inbox: mpsc::Receiver<Input>,
     outbox: mpsc::Sender<Input>,
     awaited: Option<Awaited>,
+    watch: Option<Watch>,
     last_error: Option<Arc<TransportError>>,
     looks: Looks,
     /// Whether it is released for good.
@@ -72,6 +76,8 @@ struct Awaited {
 enum Input {
     Command(Command),
     Outcome(RequestId, Result<http::Response<Vec<u8>>, TransportError>),
+    /// A stream has something to say.
+    Told(RequestId),
 }
 
 /// What another thread asks of a claim.
@@ -109,6 +115,7 @@ impl Client {
             inbox,
             outbox,
             awaited: None,
+            watch: None,
             last_error: None,
             looks: Looks::default(),
             is_stopping: false,
@@ -116,10 +123,15 @@ impl Client {
     }
 
     /// What is said of a request that got no answer in time.
-    fn silence(&self, after: Duration) -> TransportError {
-        let server = self.server();
-        let server = server.map_or_else(|| "the API server".to_owned(), ToString::to_string);
+    pub(crate) fn silence(&self, after: Duration) -> TransportError {
+        let server = self.address();
         TransportError::Timeout { server, after }
+    }
+
+    /// Where the server is, for messages.
+    pub(crate) fn address(&self) -> String {
+        let server = self.server();
+        server.map_or_else(|| "the API server".to_owned(), ToString::to_string)
     }
 }
 
@@ -130,9 +142,9 @@ impl Claim {
             let (now, wall) = (self.clock.now(), self.clock.wall());
             self.notice_silence(now);
             match self.proto.poll_output(now, wall) {
+                Output::Request(request) if request.is_stream => self.open(request),
                 Output::Request(request) => self.send(request),
-                // Its thread ends with the request's deadline, and its outcome is ignored.
-                Output::Cancel(_) => self.awaited = None,
+                Output::Cancel(id) => self.cancel(id),
                 Output::Event(event) => {
                     observe::event(&self.proto, &event);
                     return Some(event);
@@ -232,6 +244,7 @@ impl Claim {
             deadline,
             reload_credentials,
             http,
+            ..
         } = request;
         let timeout = deadline.saturating_duration_since(self.clock.now());
         self.awaited = Some(Awaited {
@@ -258,6 +271,22 @@ impl Claim {
         if let Err(error) = thread {
             self.take(Input::Outcome(id, Err(TransportError::Other(error.into()))));
         }
+    }
+
+    fn open(&mut self, request: Request) {
+        let outbox = self.outbox.clone();
+        let wake = move |id| outbox.send(Input::Told(id)).is_ok();
+        let id = request.id;
+        match Watch::new(request, self.client.clone(), self.clock, wake) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => self.hear(id, Told::End(Some(TransportError::Other(error.into())))),
+        }
+    }
+
+    /// Gives a request up: its thread ends with its deadline, or at once if it is a stream's, and what it says is ignored.
+    fn cancel(&mut self, id: RequestId) {
+        self.awaited.take_if(|awaited| awaited.id == id);
+        self.watch.take_if(|watch| watch.id == id);
     }
 
     /// Keeps the reason when no outcome comes in time, which the core notices by itself.
@@ -291,6 +320,12 @@ impl Claim {
         match input {
             Input::Command(Command::Release) => self.stop(),
             Input::Command(Command::Verify(look)) => self.look(look),
+            Input::Told(id) => {
+                let watch = self.watch.as_ref().filter(|watch| watch.id == id);
+                if let Some(told) = watch.and_then(Watch::next) {
+                    self.hear(id, told);
+                }
+            }
             Input::Outcome(id, outcome) => {
                 // An answer to a request that is over tells nothing, and neither does its failure.
                 let Some(awaited) = self.awaited.take_if(|awaited| awaited.id == id) else {
@@ -305,6 +340,21 @@ impl Claim {
                         self.proto.handle_failure(id, now);
                     }
                 }
+            }
+        }
+    }
+
+    /// Hands on what a stream says.
+    fn hear(&mut self, id: RequestId, told: Told) {
+        let now = self.clock.now();
+        match told {
+            Told::Answer(answer) => self.proto.handle_response(id, &answer, now),
+            Told::Chunk(chunk) => self.proto.handle_chunk(id, &chunk, now),
+            Told::End(error) => {
+                self.watch = None;
+                observe::end(&self.proto, error.as_ref());
+                self.last_error = error.map(Arc::new).or_else(|| self.last_error.take());
+                self.proto.handle_end(id, now);
             }
         }
     }

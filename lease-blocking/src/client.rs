@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
-use crate::transport::Transport;
+use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
 ///
@@ -156,20 +156,41 @@ impl Client {
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let left = self.complete(&mut request, timeout, reload_credentials)?;
+        self.transport.send(request, left)
+    }
+
+    /// Sends a request whose answer comes in pieces, and waits for its beginning.
+    pub(crate) fn stream(
+        &self,
+        mut request: http::Request<Vec<u8>>,
+        timeout: Duration,
+        reload_credentials: bool,
+    ) -> Result<http::Response<Chunks>, TransportError> {
+        let left = self.complete(&mut request, timeout, reload_credentials)?;
+        self.transport.stream(request, left)
+    }
+
+    /// Adds the server's address and the credentials, and returns what is left of the time.
+    fn complete(
+        &self,
+        request: &mut http::Request<Vec<u8>>,
+        timeout: Duration,
+        reload_credentials: bool,
+    ) -> Result<Duration, TransportError> {
         let Some(remote) = &self.remote else {
-            return self.transport.send(request, timeout);
+            return Ok(timeout);
         };
         let clock = Clock::new();
         let started = clock.now();
         let authorization = remote
             .credentials
             .authorization(reload_credentials, timeout)?;
-        remote.address(&mut request)?;
+        remote.address(request)?;
         if let Some(authorization) = authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization);
         }
-        let left = timeout.saturating_sub(clock.now().saturating_duration_since(started));
-        self.transport.send(request, left)
+        Ok(timeout.saturating_sub(clock.now().saturating_duration_since(started)))
     }
 
     fn from_pod(pod: InCluster) -> Result<Self, Error> {

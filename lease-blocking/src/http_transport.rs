@@ -18,12 +18,13 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, AsSendBody};
 
 use crate::tls::TlsConnector;
-use crate::transport::Transport;
+use crate::transport::{Chunks, Transport};
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
 #[derive(Debug)]
 pub(crate) struct HttpTransport {
     agent: Agent,
+    tls: TlsConnector,
     server: String,
     is_proxied: bool,
 }
@@ -41,12 +42,10 @@ impl HttpTransport {
             .user_agent("")
             .max_response_header_size(MAX_HEADERS)
             .build();
-        let connector =
-            ().chain(ConnectProxyConnector::default())
-                .chain(LabelledTcp::default())
-                .chain(TlsConnector::new(access)?);
+        let tls = TlsConnector::new(access)?;
         Ok(Self {
-            agent: Agent::with_parts(config, connector, LabelledResolver::default()),
+            agent: agent(config, tls.clone()),
+            tls,
             server: access.server.to_string(),
             is_proxied: access.proxy.is_some(),
         })
@@ -69,6 +68,24 @@ impl HttpTransport {
             .limit(MAX_BODY as u64 + 1)
             .read_to_vec()?;
         Ok(http::Response::from_parts(parts, body))
+    }
+
+    fn open(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<http::Response<Chunks>, ureq::Error> {
+        // Shutting an agent down is the only way to end a read from another thread, so each stream has one.
+        let agent = agent(self.agent.config().clone(), self.tls.clone());
+        let timeout = Some(timeout.min(LONGEST));
+        let request = agent
+            .configure_request(request.map(drop))
+            .timeout_resolve(timeout)
+            .timeout_connect(timeout)
+            .timeout_recv_response(timeout)
+            .build();
+        let answer = agent.run(request)?;
+        Ok(answer.map(|body| Chunks::new(body.into_reader(), || agent.shutdown())))
     }
 
     fn explain(&self, error: ureq::Error, timeout: Duration) -> TransportError {
@@ -137,6 +154,23 @@ impl Transport for HttpTransport {
         };
         answer.map_err(|error| self.explain(error, timeout))
     }
+
+    fn stream(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<http::Response<Chunks>, TransportError> {
+        let answer = self.open(request, timeout);
+        answer.map_err(|error| self.explain(error, timeout))
+    }
+}
+
+fn agent(config: Config, tls: TlsConnector) -> Agent {
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(LabelledTcp::default())
+            .chain(tls);
+    Agent::with_parts(config, connector, LabelledResolver::default())
 }
 
 /// The proxy as ureq takes it, which resolves the server's name itself.

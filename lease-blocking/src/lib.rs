@@ -18,6 +18,7 @@ mod plugin;
 mod shared;
 mod tls;
 mod transport;
+mod watch;
 
 pub use claim::Claim;
 pub use client::{Client, ClientBuilder, is_in_cluster};
@@ -35,4 +36,4 @@ pub use lease_proto::plain::{ApiError, Preconditions};
 pub use lease_proto::{AcquireError, Lost, State, Unhealthy, VerifyError};
 #[cfg(feature = "memory")]
 pub use memory::Memory;
-pub use transport::Transport;
+pub use transport::{Chunks, Transport};

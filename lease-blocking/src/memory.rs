@@ -1,13 +1,18 @@
 //! No cluster: an API server for Leases in memory, for tests, which misbehaves when it is told to.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::VecDeque,
+    io::{self, Read},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use lease_proto::server::{Answer, ApiServer, Fault, Faults, Reply};
+use lease_proto::server::{Answer, ApiServer, Fault, Faults, Reply, WatchId, WatchOutput};
 
-use crate::{Client, Clock, Transport, TransportError};
+use crate::{Chunks, Client, Clock, Transport, TransportError};
 
 /// An API server for Leases in memory, to test programs against without a cluster.
 ///
@@ -34,7 +39,14 @@ use crate::{Client, Clock, Transport, TransportError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Memory(Arc<Mutex<Faults>>);
+pub struct Memory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    faults: Mutex<Faults>,
+    /// Told when something may have changed.
+    changed: Condvar,
+}
 
 impl Default for Memory {
     fn default() -> Self {
@@ -52,7 +64,10 @@ impl Memory {
     ///
     /// Its clients send no credentials.
     pub fn over(server: ApiServer) -> Self {
-        Self(Arc::new(Mutex::new(Faults::new(server))))
+        Self(Arc::new(Shared {
+            faults: Mutex::new(Faults::new(server)),
+            changed: Condvar::new(),
+        }))
     }
 
     /// Makes a client; its namespace is `default`.
@@ -73,26 +88,69 @@ impl Memory {
     ///
     /// Only if `action` does, and the server goes on as it then is.
     pub fn with<T>(&self, action: impl FnOnce(&mut Faults) -> T) -> T {
-        action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let result = action(&mut self.lock());
+        self.0.changed.notify_all();
+        result
     }
 
-    fn carry(
-        &self,
-        request: &http::Request<Vec<u8>>,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+    fn lock(&self) -> MutexGuard<'_, Faults> {
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn carry(&self, request: &http::Request<Vec<u8>>) -> Result<Answer, TransportError> {
         let wall = Clock::new().wall();
         match self.with(|faults| faults.handle(request, wall)) {
-            Reply::Answer(Answer::Whole(response)) => Ok(response),
-            Reply::Answer(Answer::Watch(_, id)) => {
-                self.with(|faults| faults.server_mut().close_watch(id));
-                Err(TransportError::Other(
-                    "watching is not possible in memory".into(),
-                ))
-            }
+            Reply::Answer(answer) => Ok(answer),
             Reply::NoAnswer => Err(TransportError::Other(
                 "the connection broke, as it was told to".into(),
             )),
         }
+    }
+}
+
+/// What a watch says, as it says it.
+struct Pieces {
+    server: Memory,
+    watch: WatchId,
+    is_closed: Arc<AtomicBool>,
+    unread: VecDeque<u8>,
+}
+
+impl Pieces {
+    /// Waits for the next piece; none once it has ended.
+    fn wait(&mut self) -> Option<Vec<u8>> {
+        let mut faults = self.server.lock();
+        loop {
+            if self.is_closed.load(Ordering::Acquire) {
+                return None;
+            }
+            let wall = Clock::new().wall();
+            let until = match faults.server_mut().poll_watch(self.watch, wall) {
+                WatchOutput::Chunk(chunk) => return Some(chunk),
+                WatchOutput::End => return None,
+                WatchOutput::Wait { until } => until,
+            };
+            let pause = until.and_then(|until| until.duration_since(wall).ok());
+            let pause = pause.unwrap_or(TICK).min(TICK);
+            let waited = self.server.0.changed.wait_timeout(faults, pause);
+            faults = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.unread.is_empty() {
+            let piece = self.wait();
+            self.unread.extend(piece.unwrap_or_default());
+        }
+        self.unread.read(buffer)
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.server.lock().server_mut().close_watch(self.watch);
     }
 }
 
@@ -102,9 +160,46 @@ impl Transport for Memory {
         request: http::Request<Vec<u8>>,
         _timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        self.carry(&request)
+        match self.carry(&request)? {
+            Answer::Whole(response) => Ok(response),
+            Answer::Watch(_, id) => {
+                self.lock().server_mut().close_watch(id);
+                Err(TransportError::NoStreams)
+            }
+        }
+    }
+
+    fn stream(
+        &self,
+        request: http::Request<Vec<u8>>,
+        _timeout: Duration,
+    ) -> Result<http::Response<Chunks>, TransportError> {
+        let (response, watch) = match self.carry(&request)? {
+            Answer::Whole(response) => {
+                return Ok(response.map(|body| Chunks::new(io::Cursor::new(body), || {})));
+            }
+            Answer::Watch(response, watch) => (response, watch),
+        };
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let pieces = Pieces {
+            server: self.clone(),
+            watch,
+            is_closed: Arc::clone(&is_closed),
+            unread: VecDeque::new(),
+        };
+        let shared = Arc::clone(&self.0);
+        let close = move || {
+            is_closed.store(true, Ordering::Release);
+            // Not between a look at that and the wait that follows.
+            drop(shared.faults.lock());
+            shared.changed.notify_all();
+        };
+        Ok(response.map(|()| Chunks::new(pieces, close)))
     }
 }
+
+/// The longest that is waited without a look at the clock.
+const TICK: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Uses Leases in memory that nobody else can see: for tests. [`Memory`] is for several clients, and for faults.

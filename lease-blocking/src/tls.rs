@@ -15,6 +15,7 @@ use ureq::unversioned::transport::{
 use crate::http_transport::Phase;
 
 /// Wraps a connection in TLS where the scheme is https.
+#[derive(Clone)]
 pub(crate) struct TlsConnector {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,

@@ -1,6 +1,7 @@
 //! What carries requests to an API server and answers back.
 
 use std::fmt;
+use std::io::Read;
 use std::time::Duration;
 
 use crate::TransportError;
@@ -24,4 +25,43 @@ pub trait Transport: fmt::Debug + Send + Sync {
         request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, TransportError>;
+
+    /// Sends one request and waits for the beginning of its answer, no longer than `timeout`; the answer goes on for
+    /// minutes.
+    ///
+    /// Without it, which is the default, waiting claimants look at the record from time to time.
+    ///
+    /// # Errors
+    ///
+    /// No answer came. A status code is never an error.
+    fn stream(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<http::Response<Chunks>, TransportError> {
+        let _not_sent = (request, timeout);
+        Err(TransportError::NoStreams)
+    }
+}
+
+/// A body that comes in pieces, and the way to end it from another thread.
+pub struct Chunks {
+    pub(crate) body: Box<dyn Read + Send>,
+    pub(crate) close: Box<dyn FnOnce() + Send>,
+}
+
+impl Chunks {
+    /// Makes one of a reader, whose reads wait for what comes next, and of what has such a read return at once.
+    pub fn new(body: impl Read + Send + 'static, close: impl FnOnce() + Send + 'static) -> Self {
+        Self {
+            body: Box::new(body),
+            close: Box::new(close),
+        }
+    }
+}
+
+impl fmt::Debug for Chunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunks").finish_non_exhaustive()
+    }
 }

@@ -37,6 +37,14 @@ pub struct Request {
     pub deadline: Instant,
     /// Whether the credentials must be read again before this is sent: the server did not know the last ones.
     pub reload_credentials: bool,
+    /// Whether the answer is a stream, if its status is 200.
+    ///
+    /// Then [`handle_response`](crate::Claim::handle_response) takes the answer without a body as soon as its headers have
+    /// come, which must be by `deadline`; [`handle_chunk`](crate::Claim::handle_chunk) each piece of the body as it comes, and
+    /// [`handle_end`](crate::Claim::handle_end) its end. It goes on for minutes beside other requests, until it is
+    /// [cancelled](crate::Output::Cancel). Whoever cannot have a stream reports a failure: the record is then looked at
+    /// from time to time. An answer of any other status is like that to any other request.
+    pub is_stream: bool,
     /// Method, path and query, headers and body. The driver adds the server's address and the credentials.
     pub http: http::Request<Vec<u8>>,
 }
@@ -49,6 +57,7 @@ pub(crate) enum Call {
     Replace,
     Patch,
     Delete,
+    Watch,
 }
 
 impl Call {
@@ -59,6 +68,7 @@ impl Call {
             Self::Replace => Verb::Update,
             Self::Patch => Verb::Patch,
             Self::Delete => Verb::Delete,
+            Self::Watch => Verb::Watch,
         }
     }
 }
@@ -97,6 +107,22 @@ impl Answer {
 /// Renders a read of the record.
 pub(crate) fn read(config: &Config, timeout: Duration) -> http::Request<Vec<u8>> {
     let path = format!("{}?{}", object(config), timeout_query(timeout));
+    render(Method::GET, &path, None, Vec::new())
+}
+
+/// Renders a watch of the record from a version on, or beginning with what there is, for so long.
+pub(crate) fn watch(
+    config: &Config,
+    from: Option<u128>,
+    length: Duration,
+) -> http::Request<Vec<u8>> {
+    let from = from.map_or_else(String::new, |from| format!("&resourceVersion={from}"));
+    let path = format!(
+        "{}?watch=true&fieldSelector=metadata.name%3D{}&allowWatchBookmarks=true&timeoutSeconds={}{from}",
+        collection(config),
+        config.name,
+        length.as_secs(),
+    );
     render(Method::GET, &path, None, Vec::new())
 }
 
@@ -174,11 +200,11 @@ pub(crate) fn classify(config: &Config, call: Call, response: &Response<Vec<u8>>
         (Call::Replace | Call::Patch, StatusCode::OK | StatusCode::CREATED) => {
             record(config, response, status == StatusCode::CREATED)
         }
-        (Call::Create, StatusCode::NOT_FOUND) => {
+        (Call::Create | Call::Watch, StatusCode::NOT_FOUND) => {
             Answer::Refused(refusal(config, call, response, said()))
         }
         (_, StatusCode::NOT_FOUND) => Answer::Absent,
-        (Call::Read, StatusCode::CONFLICT) => Answer::Unclear,
+        (Call::Read | Call::Watch, StatusCode::CONFLICT) => Answer::Unclear,
         (_, StatusCode::CONFLICT) => Answer::Conflict,
         (_, StatusCode::UNAUTHORIZED) => {
             Answer::Unauthorized(refusal(config, call, response, said()))

@@ -116,6 +116,7 @@ impl Ledger {
             | Event::Waiting(_)
             | Event::HolderChanged(_)
             | Event::Retrying { .. }
+            | Event::Polling(_)
             | Event::Failed(_)
             | Event::GaveUp(_)
             | Event::IdentityCollision
@@ -147,6 +148,7 @@ impl Ledger {
             Event::Lost(_)
             | Event::Released(_)
             | Event::GaveUp(_)
+            | Event::Polling(_)
             | Event::IdentityCollision
             | Event::StoreRegressed => {}
         }

@@ -80,6 +80,7 @@
 
 pub mod access;
 mod call;
+mod change;
 mod claim;
 mod config;
 mod ledger;

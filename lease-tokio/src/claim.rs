@@ -3,11 +3,9 @@
 use std::{
     collections::hash_map::RandomState,
     fmt,
-    future::poll_fn,
+    future::pending,
     hash::BuildHasher,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -16,7 +14,11 @@ use lease_proto::{
     wire::Lease,
 };
 
-use crate::{Client, Clock, TransportError, observe, transport::BoxFuture};
+use crate::{
+    Client, Clock, TransportError, observe,
+    transport::BoxFuture,
+    watch::{self, Told, Watch, unless_it_panics},
+};
 
 /// One claimant's side of one Lease: [`lease_proto::Claim`] with sockets and clocks.
 ///
@@ -47,6 +49,7 @@ pub struct Claim {
     client: Client,
     clock: Clock,
     in_flight: Option<InFlight>,
+    watch: Option<Watch>,
     last_error: Option<Arc<TransportError>>,
     looks: Looks,
 }
@@ -80,13 +83,14 @@ impl Client {
             client: self.clone(),
             clock,
             in_flight: None,
+            watch: None,
             last_error: None,
             looks: Looks::default(),
         }
     }
 
     /// What is said of a request that got no answer in time.
-    fn silence(&self, after: Duration) -> TransportError {
+    pub(crate) fn silence(&self, after: Duration) -> TransportError {
         let server = self.server();
         let server = server.map_or_else(|| "the API server".to_owned(), ToString::to_string);
         TransportError::Timeout { server, after }
@@ -104,8 +108,11 @@ impl Claim {
             let (now, wall) = (self.clock.now(), self.clock.wall());
             self.notice_silence(now);
             match self.proto.poll_output(now, wall) {
+                Output::Request(request) if request.is_stream => {
+                    self.watch = Some(Watch::new(request, self.client.clone(), self.clock));
+                }
                 Output::Request(request) => self.send(request),
-                Output::Cancel(_) => self.in_flight = None,
+                Output::Cancel(id) => self.cancel(id),
                 Output::Event(event) => {
                     observe::event(&self.proto, &event);
                     return Some(event);
@@ -182,6 +189,7 @@ impl Claim {
             deadline,
             reload_credentials,
             http,
+            ..
         } = request;
         let timeout = deadline.saturating_duration_since(self.clock.now());
         let (client, clock) = (self.client.clone(), self.clock);
@@ -199,6 +207,12 @@ impl Claim {
             timeout,
             exchange: Box::pin(exchange),
         });
+    }
+
+    /// Gives a request up: what is dropped ends its connection, or its stream of one.
+    fn cancel(&mut self, id: RequestId) {
+        self.in_flight.take_if(|flight| flight.id == id);
+        self.watch.take_if(|watch| watch.id == id);
     }
 
     /// Keeps the reason when no outcome comes in time, which the core notices by itself.
@@ -224,8 +238,10 @@ impl Claim {
         let pause = until.saturating_duration_since(self.clock.now()).min(TICK);
         let flight = self.in_flight.as_ref();
         let flight = flight.map(|flight| (flight.deadline, flight.timeout));
-        let Ok((id, outcome)) = tokio::time::timeout(pause, self.outcome()).await else {
-            return;
+        let (id, outcome) = tokio::select! {
+            answered = outcome(&mut self.in_flight) => answered,
+            (id, told) = watch::told(&mut self.watch) => return self.hear(id, told),
+            () = tokio::time::sleep(pause) => return,
         };
         let now = self.clock.now();
         if let Some((deadline, timeout)) = flight {
@@ -241,24 +257,30 @@ impl Claim {
         }
     }
 
-    /// Waits for the outcome of the request in flight; without one for ever.
-    async fn outcome(&mut self) -> (RequestId, Outcome) {
-        poll_fn(|context| {
-            let Some(InFlight { id, exchange, .. }) = &mut self.in_flight else {
-                return Poll::Pending;
-            };
-            let id = *id;
-            // What a transport from elsewhere does must not end the keeper.
-            let polled = catch_unwind(AssertUnwindSafe(|| exchange.as_mut().poll(context)));
-            let panicked =
-                |_| Poll::Ready(Err(TransportError::Other("the transport panicked".into())));
-            polled.unwrap_or_else(panicked).map(|outcome| {
-                self.in_flight = None;
-                (id, outcome)
-            })
-        })
-        .await
+    /// Hands on what a stream says.
+    fn hear(&mut self, id: RequestId, told: Told) {
+        let now = self.clock.now();
+        match told {
+            Told::Answer(answer) => self.proto.handle_response(id, &answer, now),
+            Told::Chunk(chunk) => self.proto.handle_chunk(id, &chunk, now),
+            Told::End(error) => {
+                observe::end(&self.proto, error.as_ref());
+                self.last_error = error.map(Arc::new).or_else(|| self.last_error.take());
+                self.proto.handle_end(id, now);
+            }
+        }
     }
+}
+
+/// Waits for the outcome of the request in flight; without one for ever.
+async fn outcome(in_flight: &mut Option<InFlight>) -> (RequestId, Outcome) {
+    let Some(flight) = in_flight else {
+        return pending().await;
+    };
+    let id = flight.id;
+    let outcome = unless_it_panics(flight.exchange.as_mut()).await;
+    *in_flight = None;
+    (id, outcome.unwrap_or_else(Err))
 }
 
 impl fmt::Debug for Claim {

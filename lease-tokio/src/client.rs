@@ -14,7 +14,7 @@ use lease_proto::access::{
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
-use crate::transport::Transport;
+use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
 ///
@@ -175,10 +175,21 @@ impl Client {
 
     async fn exchange(
         &self,
-        mut request: http::Request<Vec<u8>>,
+        request: http::Request<Vec<u8>>,
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let request = self.complete(request, timeout, reload_credentials).await?;
+        self.transport.send(request, timeout).await
+    }
+
+    /// Adds the server's address and the credentials.
+    async fn complete(
+        &self,
+        mut request: http::Request<Vec<u8>>,
+        timeout: Duration,
+        reload_credentials: bool,
+    ) -> Result<http::Request<Vec<u8>>, TransportError> {
         if let Some(remote) = &self.remote {
             let authorization = remote
                 .credentials
@@ -189,7 +200,18 @@ impl Client {
                 request.headers_mut().insert(AUTHORIZATION, authorization);
             }
         }
-        self.transport.send(request, timeout).await
+        Ok(request)
+    }
+
+    /// Sends a request whose answer comes in pieces, and waits for its beginning.
+    pub(crate) async fn stream(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+        reload_credentials: bool,
+    ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
+        let request = self.complete(request, timeout, reload_credentials).await?;
+        self.transport.stream(request, timeout).await
     }
 
     fn from_pod(pod: InCluster) -> Result<Self, Error> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lease_proto::MAX_BODY;
@@ -16,7 +16,7 @@ use lease_proto::access::{
 };
 
 use crate::connector::{Connector, Labelled, Phase, connector};
-use crate::transport::{BoxFuture, Transport};
+use crate::transport::{BoxFuture, Chunks, Transport};
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
 pub(crate) struct HttpTransport {
@@ -53,18 +53,31 @@ impl HttpTransport {
         &self,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let (client, mut abandoned) = {
-            let pool = self.pool();
-            let abandoned = Abandoned {
-                transport: self,
-                generation: pool.generation,
-                answered: false,
-            };
-            (pool.client.clone(), abandoned)
-        };
+        let (client, mut abandoned) = self.client();
         let answer = self.answer(&client, request).await;
         abandoned.answered = true;
         answer
+    }
+
+    async fn open(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
+        let (client, mut abandoned) = self.client();
+        let answer = self.begin(&client, request).await;
+        abandoned.answered = true;
+        let server = self.server.clone();
+        Ok(answer?.map(|body| Box::new(Pieces { body, server }) as Box<dyn Chunks>))
+    }
+
+    fn client(&self) -> (Client, Abandoned<'_>) {
+        let pool = self.pool();
+        let abandoned = Abandoned {
+            transport: self,
+            generation: pool.generation,
+            answered: false,
+        };
+        (pool.client.clone(), abandoned)
     }
 
     async fn answer(
@@ -72,12 +85,7 @@ impl HttpTransport {
         client: &Client,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let request = request.map(|body| Full::new(Bytes::from(body)));
-        let response = client
-            .request(request)
-            .await
-            .map_err(|error| self.explain(error))?;
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.begin(client, request).await?.into_parts();
         match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => Ok(http::Response::from_parts(parts, body.to_bytes().to_vec())),
             Err(error) if error.is::<LengthLimitError>() => Err(TransportError::BodyTooLarge {
@@ -89,6 +97,16 @@ impl HttpTransport {
                 source,
             }),
         }
+    }
+
+    async fn begin(
+        &self,
+        client: &Client,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Incoming>, TransportError> {
+        let request = request.map(|body| Full::new(Bytes::from(body)));
+        let response = client.request(request).await;
+        response.map_err(|error| self.explain(error))
     }
 
     fn explain(&self, error: legacy::Error) -> TransportError {
@@ -140,6 +158,43 @@ impl Transport for HttpTransport {
         _: Duration,
     ) -> BoxFuture<'_, Result<http::Response<Vec<u8>>, TransportError>> {
         Box::pin(self.exchange(request))
+    }
+
+    fn stream(
+        &self,
+        request: http::Request<Vec<u8>>,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<http::Response<Box<dyn Chunks>>, TransportError>> {
+        Box::pin(self.open(request))
+    }
+}
+
+/// A body as it comes.
+struct Pieces {
+    body: Incoming,
+    server: String,
+}
+
+impl Chunks for Pieces {
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Vec<u8>, TransportError>>> {
+        Box::pin(async {
+            loop {
+                match self.body.frame().await? {
+                    Ok(frame) => {
+                        // What is no data is a trailer, of which nothing is expected.
+                        if let Ok(data) = frame.into_data() {
+                            return Some(Ok(data.to_vec()));
+                        }
+                    }
+                    Err(source) => {
+                        return Some(Err(TransportError::Interrupted {
+                            server: self.server.clone(),
+                            source: source.into(),
+                        }));
+                    }
+                }
+            }
+        })
     }
 }
 

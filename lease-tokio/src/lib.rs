@@ -16,6 +16,7 @@ mod observe;
 mod plugin;
 mod shared;
 mod transport;
+mod watch;
 
 pub use claim::Claim;
 pub use client::{Client, ClientBuilder, is_in_cluster};
@@ -31,4 +32,4 @@ pub use lease_proto::plain::{ApiError, Preconditions};
 pub use lease_proto::{AcquireError, Lost, State, Unhealthy, VerifyError};
 #[cfg(feature = "memory")]
 pub use memory::Memory;
-pub use transport::{BoxFuture, Transport};
+pub use transport::{BoxFuture, Chunks, Transport};

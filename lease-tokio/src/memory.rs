@@ -1,13 +1,15 @@
 //! No cluster: an API server for Leases in memory, for tests, which misbehaves when it is told to.
 
 use std::{
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use lease_proto::server::{Answer, ApiServer, Fault, Faults, Reply};
+use lease_proto::server::{Answer, ApiServer, Fault, Faults, Reply, WatchId, WatchOutput};
+use tokio::sync::Notify;
 
-use crate::{BoxFuture, Client, Clock, Transport, TransportError};
+use crate::{BoxFuture, Chunks, Client, Clock, Transport, TransportError};
 
 /// An API server for Leases in memory, to test programs against without a cluster.
 ///
@@ -37,7 +39,14 @@ use crate::{BoxFuture, Client, Clock, Transport, TransportError};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Memory(Arc<Mutex<Faults>>);
+pub struct Memory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    faults: Mutex<Faults>,
+    /// Told when something may have changed.
+    changed: Notify,
+}
 
 impl Default for Memory {
     fn default() -> Self {
@@ -55,7 +64,10 @@ impl Memory {
     ///
     /// Its clients send no credentials.
     pub fn over(server: ApiServer) -> Self {
-        Self(Arc::new(Mutex::new(Faults::new(server))))
+        Self(Arc::new(Shared {
+            faults: Mutex::new(Faults::new(server)),
+            changed: Notify::new(),
+        }))
     }
 
     /// Makes a client; its namespace is `default`.
@@ -76,25 +88,71 @@ impl Memory {
     ///
     /// Only if `action` does, and the server goes on as it then is.
     pub fn with<T>(&self, action: impl FnOnce(&mut Faults) -> T) -> T {
-        action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let result = self.quietly(action);
+        self.0.changed.notify_waiters();
+        result
     }
 
-    fn carry(
-        &self,
-        request: &http::Request<Vec<u8>>,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+    /// Does something that changes nothing that anybody else is told of.
+    fn quietly<T>(&self, action: impl FnOnce(&mut Faults) -> T) -> T {
+        let faults = self.0.faults.lock();
+        action(&mut faults.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn carry(&self, request: &http::Request<Vec<u8>>) -> Result<Answer, TransportError> {
         let wall = Clock::new().wall();
         match self.with(|faults| faults.handle(request, wall)) {
-            Reply::Answer(Answer::Whole(response)) => Ok(response),
-            Reply::Answer(Answer::Watch(_, id)) => {
-                self.with(|faults| faults.server_mut().close_watch(id));
-                Err(TransportError::Other(
-                    "watching is not possible in memory".into(),
-                ))
-            }
+            Reply::Answer(answer) => Ok(answer),
             Reply::NoAnswer => Err(TransportError::Other(
                 "the connection broke, as it was told to".into(),
             )),
+        }
+    }
+}
+
+/// A body that comes in pieces: those that were there from the beginning, and those of a watch.
+struct Pieces {
+    whole: Option<Vec<u8>>,
+    watch: Option<WatchId>,
+    server: Memory,
+}
+
+impl Pieces {
+    async fn piece(&mut self) -> Option<Vec<u8>> {
+        if self.whole.is_some() {
+            return self.whole.take();
+        }
+        let (id, shared) = (self.watch?, Arc::clone(&self.server.0));
+        loop {
+            let mut changed = pin!(shared.changed.notified());
+            // From here on nothing is missed.
+            changed.as_mut().enable();
+            let wall = Clock::new().wall();
+            let output = |faults: &mut Faults| faults.server_mut().poll_watch(id, wall);
+            match self.server.quietly(output) {
+                WatchOutput::Chunk(chunk) => return Some(chunk),
+                WatchOutput::End => return None,
+                WatchOutput::Wait { until } => {
+                    let pause = until.and_then(|until| until.duration_since(wall).ok());
+                    let pause = pause.unwrap_or(TICK).min(TICK);
+                    let _either = tokio::time::timeout(pause, changed).await;
+                }
+            }
+        }
+    }
+}
+
+impl Chunks for Pieces {
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Vec<u8>, TransportError>>> {
+        Box::pin(async { self.piece().await.map(Ok) })
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if let Some(id) = self.watch {
+            self.server
+                .quietly(|faults| faults.server_mut().close_watch(id));
         }
     }
 }
@@ -107,12 +165,47 @@ impl Transport for Memory {
     ) -> BoxFuture<'_, Result<http::Response<Vec<u8>>, TransportError>> {
         Box::pin(async move {
             let outcome = self.carry(&request);
+            let outcome = outcome.and_then(|answer| match answer {
+                Answer::Whole(response) => Ok(response),
+                Answer::Watch(_, id) => {
+                    self.quietly(|faults| faults.server_mut().close_watch(id));
+                    Err(TransportError::NoStreams)
+                }
+            });
             // Answers of a real server never come at once, and a future can be dropped before they do.
             tokio::task::yield_now().await;
             outcome
         })
     }
+
+    fn stream(
+        &self,
+        request: http::Request<Vec<u8>>,
+        _timeout: Duration,
+    ) -> BoxFuture<'_, Result<http::Response<Box<dyn Chunks>>, TransportError>> {
+        Box::pin(async move {
+            let answer = self.carry(&request)?;
+            let (head, whole, watch) = match answer {
+                Answer::Whole(response) => {
+                    let (head, body) = response.into_parts();
+                    (head, Some(body), None)
+                }
+                Answer::Watch(response, id) => (response.into_parts().0, None, Some(id)),
+            };
+            let server = self.clone();
+            let pieces: Box<dyn Chunks> = Box::new(Pieces {
+                whole,
+                watch,
+                server,
+            });
+            tokio::task::yield_now().await;
+            Ok(http::Response::from_parts(head, pieces))
+        })
+    }
 }
+
+/// The longest that is waited without a look at the clock.
+const TICK: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Uses Leases in memory that nobody else can see: for tests. [`Memory`] is for several clients, and for faults.

@@ -5,7 +5,7 @@
 //! | ERROR | it cannot be acquired as things are |
 //! | WARN | at risk, lost against its will, a colliding identity, a store that went back in time |
 //! | INFO | acquired, released, recovered, whom it waits for, given up |
-//! | DEBUG | renewals, looks, attempts that came to nothing |
+//! | DEBUG | renewals, looks, attempts that came to nothing, streams of changes that broke |
 //! | TRACE | each answer, and how long it took |
 //!
 //! | metric | what |
@@ -67,6 +67,20 @@ pub(crate) fn answer(
     }
     #[cfg(not(any(feature = "metrics", feature = "tracing")))]
     let _nobody_asks = (claim, outcome, took);
+}
+
+/// A stream of changes has ended, as every one does, or was not to be had.
+pub(crate) fn end(claim: &Claim, error: Option<&TransportError>) {
+    #[cfg(feature = "tracing")]
+    {
+        let (namespace, name) = names(claim);
+        match error {
+            None => tracing::trace!(namespace, name, "the stream of changes has ended"),
+            Some(error) => tracing::debug!(namespace, name, %error, "no stream of changes"),
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _nobody_asks = (claim, error);
 }
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]

@@ -28,4 +28,35 @@ pub trait Transport: fmt::Debug + Send + Sync {
         request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> BoxFuture<'_, Result<http::Response<Vec<u8>>, TransportError>>;
+
+    /// Sends one request and waits for the beginning of its answer, which goes on for minutes. The future is dropped after
+    /// `timeout`, or at any moment before; the pieces are dropped when they are not wanted any more.
+    ///
+    /// Without it, which is the default, waiting claimants look at the record from time to time.
+    ///
+    /// # Errors
+    ///
+    /// No answer came. A status code is never an error.
+    fn stream(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<http::Response<Box<dyn Chunks>>, TransportError>> {
+        let _not_sent = (request, timeout);
+        Box::pin(async { Err(TransportError::NoStreams) })
+    }
+}
+
+/// A body that comes in pieces. Dropping it gives up the rest.
+pub trait Chunks: Send {
+    /// Waits for the next piece; `None` once the body is complete.
+    ///
+    /// # Cancel safety
+    ///
+    /// Must lose nothing when the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The body ended before it was complete.
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Vec<u8>, TransportError>>>;
 }

@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => server::start()?,
     };
     let config = Config::builder("default", "example-loop", "me")
+        .watch(false)
         .lease_duration(std::time::Duration::from_secs(3))
         .build()?;
     // Any number that differs from process to process: it spreads what many would do at once.

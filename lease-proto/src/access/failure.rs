@@ -46,6 +46,8 @@ pub enum TransportError {
     },
     /// The request cannot be sent as it is; nothing was.
     InvalidRequest(http::Error),
+    /// The transport cannot carry answers that come in pieces; nothing was sent.
+    NoStreams,
     /// Whatever a transport from elsewhere has to say.
     Other(Box<dyn Error + Send + Sync>),
     /// The proxy made no connection to the server; nothing was sent.
@@ -98,6 +100,7 @@ impl fmt::Display for TransportError {
                 )
             }
             Self::InvalidRequest(_) => f.write_str("the request cannot be sent"),
+            Self::NoStreams => f.write_str("this transport cannot carry a stream of changes"),
             Self::Other(_) => f.write_str("the transport failed"),
             Self::Proxy { server, .. } => write!(
                 f,
@@ -116,7 +119,7 @@ impl fmt::Display for TransportError {
 impl Error for TransportError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::BodyTooLarge { .. } | Self::Timeout { .. } => None,
+            Self::BodyTooLarge { .. } | Self::NoStreams | Self::Timeout { .. } => None,
             Self::Connect { source, .. } | Self::Dns { source, .. } => Some(source),
             Self::Credentials(error) => Some(error),
             Self::Interrupted { source, .. }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Ask, Claim, Want,
-    event::{Event, Failure, FencingToken, GaveUp, Grant, Trouble},
+    event::{Event, Failure, FencingToken, GaveUp, Grant, Trouble, Waiting},
     is_echo,
     observed::Verdict,
     state::{Campaign, CampaignStep, InFlight, Patience, Phase, Tenure, TenureStep},
@@ -29,6 +29,9 @@ impl Claim {
             told_holder: None,
             told_failure: None,
             told_collision: false,
+            waits: false,
+            contested: None,
+            awaits_news: false,
         });
     }
 
@@ -48,7 +51,16 @@ impl Claim {
             Patience::Once | Patience::Forever => deadline,
         };
         match campaign.step {
-            CampaignStep::Read => Want::Send(Ask::Read, deadline),
+            CampaignStep::Read => {
+                if campaign.awaits_news {
+                    campaign.awaits_news = false;
+                    // Somebody was faster, and the stream does not say who.
+                    self.drop_stream(Trouble::NoAnswer);
+                    campaign_of(&mut self.phase).at = self.now;
+                    return Want::Again;
+                }
+                Want::Send(Ask::Read, deadline)
+            }
             CampaignStep::Write => {
                 let number = campaign.number;
                 if !self.may_take() {
@@ -150,17 +162,22 @@ impl Claim {
             self.observed.note(lease, &self.config, self.now);
             self.give_up(GaveUp::NotHeld { holder });
         } else {
-            let regressed = self.observed.note(lease, &self.config, self.now);
-            self.tell_regression(regressed);
-            // A store that went back may show a record of ours from long ago.
-            let may_be_ours = self.observed.has_regressed();
-            let campaign = campaign_of(&mut self.phase);
-            if is_named && !may_be_ours && !campaign.told_collision {
-                campaign.told_collision = true;
-                self.events.push_back(Event::IdentityCollision);
-            }
-            self.act_on_verdict();
+            self.note_foreign(lease, is_named);
         }
+    }
+
+    /// Takes note of a record that this claim did not write, and judges it.
+    pub(super) fn note_foreign(&mut self, lease: Box<Lease>, is_named: bool) {
+        let regressed = self.observed.note(lease, &self.config, self.now);
+        self.tell_regression(regressed);
+        // A store that went back may show a record of ours from long ago.
+        let may_be_ours = self.observed.has_regressed();
+        let campaign = campaign_of(&mut self.phase);
+        if is_named && !may_be_ours && !campaign.told_collision {
+            campaign.told_collision = true;
+            self.events.push_back(Event::IdentityCollision);
+        }
+        self.act_on_verdict();
     }
 
     fn absent_in_campaign(&mut self) {
@@ -174,8 +191,9 @@ impl Claim {
         }
     }
 
-    fn act_on_verdict(&mut self) {
+    pub(super) fn act_on_verdict(&mut self) {
         match self.observed.verdict(self.now) {
+            Verdict::Free if self.watching.is_open() => self.contend(),
             Verdict::Free => self.step_to_write(),
             Verdict::Controlled(strategy) => self.fail(Failure::Controlled { strategy }),
             Verdict::Held(waiting) => {
@@ -186,7 +204,7 @@ impl Claim {
                 }
                 self.backoff.relax();
                 campaign.told_failure = None;
-                let until = waiting.until;
+                campaign.waits = true;
                 match &campaign.told_holder {
                     None => {
                         campaign.told_holder = Some(waiting.holder.clone());
@@ -198,18 +216,70 @@ impl Claim {
                     }
                     Some(_) => {}
                 }
-                let look = self.now + self.random.around(self.config.retry_period);
-                // When its time is over the record is looked at once more: somebody else may have taken it, and of a thousand
-                // that wait half would write over that in vain.
-                let campaign = campaign_of(&mut self.phase);
-                (campaign.step, campaign.at) = (CampaignStep::Read, look.min(until));
+                self.keep_waiting();
             }
+        }
+    }
+
+    /// Waits until the holder's time is over, or until it is time to look at the record.
+    pub(super) fn keep_waiting(&mut self) {
+        let Verdict::Held(Waiting { until, .. }) = self.observed.verdict(self.now) else {
+            return;
+        };
+        let (step, at) = if self.watching.is_open() {
+            // Whatever happens is told, so all that there is to wait for is the end.
+            (
+                CampaignStep::Write,
+                until + self.crowd.pause(&mut self.random),
+            )
+        } else {
+            let look = self.now + self.random.around(self.config.retry_period);
+            // When its time is over the record is looked at once more: somebody else may have taken it, and of a thousand
+            // that wait half would write over that in vain.
+            (CampaignStep::Read, look.min(until))
+        };
+        let is_told = self.watching.is_open();
+        let campaign = campaign_of(&mut self.phase);
+        (campaign.step, campaign.at) = (step, at);
+        campaign.contested = is_told.then_some(until);
+    }
+
+    /// Takes what the stream told to be free, after a pause, since others will have been told as well.
+    fn contend(&mut self) {
+        let pause = self.crowd.pause(&mut self.random);
+        let now = self.now;
+        let campaign = campaign_of(&mut self.phase);
+        let is_pausing = campaign.step == CampaignStep::Write
+            && campaign.contested.is_some_and(|since| since <= now);
+        campaign.waits = false;
+        if !is_pausing {
+            (campaign.step, campaign.at) = (CampaignStep::Write, now + pause);
+            campaign.contested = Some(now);
+        }
+    }
+
+    /// Takes note that somebody else has the Lease, and how soon that was after it was free.
+    pub(super) fn notice_winner(&mut self, holder: Option<&str>) {
+        let (now, round_trip) = (self.now, self.round_trip);
+        let is_another = self.observed.holder() != holder;
+        let campaign = campaign_of(&mut self.phase);
+        if let Some(since) = campaign
+            .contested
+            .filter(|since| *since <= now && is_another)
+        {
+            campaign.contested = None;
+            self.crowd.lost(now - since, round_trip);
         }
     }
 
     fn step_to_write(&mut self) {
         let campaign = campaign_of(&mut self.phase);
         (campaign.step, campaign.at) = (CampaignStep::Write, self.now);
+        campaign.waits = false;
+    }
+
+    pub(super) fn campaign(&mut self) -> &mut Campaign {
+        campaign_of(&mut self.phase)
     }
 
     /// Returns whether the record as last seen may be rewritten now.
@@ -299,6 +369,12 @@ impl Claim {
             transitions: u32::try_from(counted).unwrap_or(u32::MAX),
         };
         let uid = meta.uid.clone().unwrap_or_default();
+        if let Phase::Campaign(Campaign {
+            contested: Some(_), ..
+        }) = &self.phase
+        {
+            self.crowd.won();
+        }
         self.writes.confirm(&write);
         self.backoff.reset();
         self.phase = Phase::Held(Tenure {
@@ -324,6 +400,13 @@ impl Claim {
                 return;
             }
             campaign.retries_left -= 1;
+        }
+        if self.watching.is_open() {
+            // The stream will tell who was faster.
+            let look = self.now + self.random.around(self.config.retry_period);
+            let campaign = campaign_of(&mut self.phase);
+            (campaign.at, campaign.awaits_news) = (look, true);
+            return;
         }
         let delay = self.config.acquire_retry_delay;
         let delay = self.random.between(delay / 2, delay * 3 / 2);
@@ -380,6 +463,7 @@ impl Claim {
 
     fn tell_regression(&mut self, regressed: bool) {
         if regressed {
+            self.watching.forget();
             self.events.push_back(Event::StoreRegressed);
         }
     }

@@ -64,6 +64,8 @@ pub enum Event {
         /// When it is tried again.
         at: Instant,
     },
+    /// The record cannot be watched, so it is looked at from time to time. Said once, until it can be.
+    Polling(Trouble),
     /// Acquiring cannot succeed as things are. It is tried again from time to time all the same.
     Failed(Failure),
     /// Acquiring has ended without success.
@@ -95,6 +97,9 @@ impl fmt::Display for Event {
                 }
             }
             Self::Retrying { trouble, .. } => write!(f, "the lease was not acquired: {trouble}"),
+            Self::Polling(trouble) => {
+                write!(f, "the lease cannot be watched, and is polled: {trouble}")
+            }
             Self::Failed(failure) => write!(f, "the lease cannot be acquired: {failure}"),
             Self::GaveUp(why) => write!(f, "the lease is not acquired: {why}"),
             Self::IdentityCollision => {

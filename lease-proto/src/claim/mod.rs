@@ -1,14 +1,17 @@
 //! One claimant's side of one Lease: what goes in, what comes out, and the loop between them.
 
 mod campaign;
+mod crowd;
 mod event;
 mod observed;
 mod release;
 mod retry;
 mod state;
+mod stream;
 mod tenure;
 #[cfg(test)]
 mod tests;
+mod watching;
 mod writes;
 
 use std::{
@@ -23,9 +26,11 @@ pub use self::event::{
 };
 pub use self::state::Patience;
 use self::{
+    crowd::Crowd,
     observed::Observed,
     retry::{Backoff, Random},
     state::{Campaign, InFlight, Phase, Release},
+    stream::Watching,
     writes::{Sent, Writes},
 };
 use crate::{
@@ -55,13 +60,17 @@ pub struct Claim {
     next_request: u64,
     campaigns: u64,
     events: VecDeque<Event>,
-    cancelled: Option<RequestId>,
+    cancelled: Vec<RequestId>,
     in_flight: Option<InFlight>,
     reload_credentials: bool,
     /// Goes on from one state to the next: a server in trouble is not to be asked anew as if it were not.
     backoff: Backoff,
     observed: Observed,
     writes: Writes,
+    watching: Watching,
+    crowd: Crowd,
+    /// How long the last exchange took.
+    round_trip: Duration,
     phase: Phase,
 }
 
@@ -105,12 +114,15 @@ impl Claim {
             next_request: 0,
             campaigns: 0,
             events: VecDeque::new(),
-            cancelled: None,
+            cancelled: Vec::new(),
             in_flight: None,
             reload_credentials: false,
             backoff: Backoff::default(),
             observed: Observed::default(),
             writes: Writes::default(),
+            watching: Watching::default(),
+            crowd: Crowd::default(),
+            round_trip: Duration::ZERO,
             phase: Phase::Idle,
         }
     }
@@ -122,15 +134,21 @@ impl Claim {
     pub fn poll_output(&mut self, now: Instant, wall: SystemTime) -> Output {
         self.advance(now);
         if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= self.now) {
-            self.cancelled = Some(flight.id);
+            self.cancelled.push(flight.id);
             self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
         }
+        self.notice_stall();
         loop {
+            self.catch_up();
             if let Some(event) = self.events.pop_front() {
                 return Output::Event(event);
             }
-            if let Some(id) = self.cancelled.take() {
+            let stream = self.tend_stream();
+            if let Some(id) = self.cancelled.pop() {
                 return Output::Cancel(id);
+            }
+            if let Some(request) = stream {
+                return Output::Request(request);
             }
             match self.want(MicroTime::from(wall)) {
                 Want::Send(ask, deadline) => return Output::Request(self.send(ask, deadline)),
@@ -144,17 +162,24 @@ impl Claim {
     /// Takes the answer to a request. One whose request is over is ignored.
     pub fn handle_response(&mut self, id: RequestId, response: &Response<Vec<u8>>, now: Instant) {
         self.advance(now);
+        if self.watching.is(id) {
+            self.settle_stream(id, response);
+            return;
+        }
         let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) else {
             return;
         };
+        self.round_trip = self.now.saturating_duration_since(flight.sent);
         let answer = call::classify(&self.config, flight.call, response);
         let trouble = Trouble::Unclear(response.status());
-        self.settle(flight, answer, trouble, call::pause_asked_for(response));
+        let pause = call::pause_asked_for(response);
+        self.spare_the_server(pause);
+        self.settle(flight, answer, trouble, pause);
     }
 
     /// Takes note that no usable answer will come. Whether the server carried the request out is unknown.
     pub fn handle_failure(&mut self, id: RequestId, now: Instant) {
-        self.advance(now);
+        self.handle_end(id, now);
         if let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) {
             self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
         }
@@ -278,9 +303,10 @@ impl Claim {
             Phase::Held(_) => self.want_of_tenure(wall),
             Phase::Release(_) => self.want_of_release(wall),
         };
-        match (want, self.end_of_phase()) {
-            (Want::Wait(until), Some(end)) => Want::Wait(until.min(end)),
-            (want, _) => want,
+        let ends = [self.end_of_phase(), self.next_of_stream()];
+        match want {
+            Want::Wait(until) => Want::Wait(ends.into_iter().flatten().fold(until, Instant::min)),
+            Want::Send(..) | Want::Again | Want::Nothing => want,
         }
     }
 
@@ -311,11 +337,11 @@ impl Claim {
                 None,
             ),
         };
-        let id = RequestId(self.next_request);
-        self.next_request += 1;
+        let id = self.number();
         self.in_flight = Some(InFlight {
             id,
             call,
+            sent: self.now,
             deadline,
             write,
         });
@@ -323,8 +349,14 @@ impl Claim {
             id,
             deadline,
             reload_credentials: std::mem::take(&mut self.reload_credentials),
+            is_stream: false,
             http,
         }
+    }
+
+    fn number(&mut self) -> RequestId {
+        self.next_request += 1;
+        RequestId(self.next_request - 1)
     }
 
     /// Brings the outcome of a request to the state that it concerns.
@@ -348,7 +380,7 @@ impl Claim {
     /// Gives up the request in flight: its outcome concerns a state that is over.
     fn cancel(&mut self) {
         if let Some(flight) = self.in_flight.take() {
-            self.cancelled = Some(flight.id);
+            self.cancelled.push(flight.id);
         }
     }
 

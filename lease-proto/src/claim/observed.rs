@@ -136,6 +136,24 @@ impl Observed {
         }
     }
 
+    /// Returns whether a version tells of something that was not seen yet: a deletion may have the version of what it
+    /// deletes.
+    pub(crate) fn is_news(&self, version: u128, deleted: bool) -> bool {
+        let highest = self.highest;
+        let is_same = deleted && self.lease.is_some() && highest == Some(version);
+        is_same || highest.is_none_or(|highest| highest < version)
+    }
+
+    /// Returns the highest version seen.
+    pub(crate) fn highest(&self) -> Option<u128> {
+        self.highest
+    }
+
+    /// Returns whether the versions are numbers, as far as any have been seen.
+    pub(crate) fn has_numbers(&self) -> bool {
+        self.lease.is_none() || self.highest.is_some()
+    }
+
     /// Returns whether versions have not yet passed the highest one seen.
     pub(crate) fn has_regressed(&self) -> bool {
         self.regressed

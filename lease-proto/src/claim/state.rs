@@ -56,6 +56,12 @@ pub(crate) struct Campaign {
     pub(crate) told_holder: Option<Option<String>>,
     pub(crate) told_failure: Option<Failure>,
     pub(crate) told_collision: bool,
+    /// Whether somebody else holds the Lease, as far as is known.
+    pub(crate) waits: bool,
+    /// From when on the Lease is free, or will be, if the stream told so: then others may have waited for that too.
+    pub(crate) contested: Option<Instant>,
+    /// Whether the stream is to tell who was faster.
+    pub(crate) awaits_news: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -126,6 +132,7 @@ pub(crate) enum ReleaseStep {
 pub(crate) struct InFlight {
     pub(crate) id: RequestId,
     pub(crate) call: Call,
+    pub(crate) sent: Instant,
     pub(crate) deadline: Instant,
     /// What it writes, if it names us as the holder.
     pub(crate) write: Option<Sent>,

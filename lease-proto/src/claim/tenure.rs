@@ -154,7 +154,7 @@ impl Claim {
         Some((lease, write))
     }
 
-    fn read_in_tenure(&mut self, lease: Box<Lease>) {
+    pub(super) fn read_in_tenure(&mut self, lease: Box<Lease>) {
         let tenure = tenure_of(&mut self.phase);
         let is_read_due = tenure.step == TenureStep::Read;
         let last_known = tenure.last.renew_time;
@@ -211,7 +211,7 @@ impl Claim {
 
     /// Ends the grant earlier if the record, as one of our writes has left it, has its observers wait for a shorter time
     /// than we published (hazard H15). Returns whether the Lease is still held.
-    fn clamp(&mut self, lease: &Lease) -> bool {
+    pub(super) fn clamp(&mut self, lease: &Lease) -> bool {
         let published = self.config.published_seconds();
         let named = lease.spec.lease_duration_seconds;
         let Some(seconds) = named.filter(|named| *named < published) else {
@@ -272,7 +272,7 @@ impl Claim {
     }
 
     /// Steps down if the controller that runs this Lease wants somebody else to hold it.
-    fn yields(&mut self) -> bool {
+    pub(super) fn yields(&mut self) -> bool {
         let preferred = self
             .observed
             .lease()

@@ -27,6 +27,8 @@ pub struct ConfigBuilder {
     acquire_retry_delay: Duration,
     write_method: WriteMethod,
     on_release: OnRelease,
+    watch: bool,
+    watch_while_held: bool,
 }
 
 impl ConfigBuilder {
@@ -48,6 +50,8 @@ impl ConfigBuilder {
             acquire_retry_delay: Duration::from_millis(100),
             write_method: WriteMethod::Put,
             on_release: OnRelease::Clear,
+            watch: true,
+            watch_while_held: false,
         }
     }
 
@@ -74,7 +78,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the time between two looks of a waiting claimant, which is also the longest pause after a failure.
+    /// Sets the time between two looks of a waiting claimant that is not told of changes, which is also the longest pause after a failure.
     /// Defaults to two fifteenths of the lease duration: 2 s of 15 s.
     pub fn retry_period(mut self, value: Duration) -> Self {
         self.retry_period = Some(value);
@@ -153,6 +157,24 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets whether a waiting claimant has the API server tell it of changes. Defaults to true.
+    ///
+    /// It needs the verb `watch`, and costs one open request. Where it is refused, and without it, the record is looked at
+    /// once in each [`retry_period`](Self::retry_period).
+    pub fn watch(mut self, value: bool) -> Self {
+        self.watch = value;
+        self
+    }
+
+    /// Sets whether a holder has the API server tell it of changes too. Defaults to false.
+    ///
+    /// It then learns at once that the record was deleted or overwritten, instead of at its next renewal. Does nothing
+    /// without [`watch`](Self::watch).
+    pub fn watch_while_held(mut self, value: bool) -> Self {
+        self.watch_while_held = value;
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -197,6 +219,8 @@ impl ConfigBuilder {
             acquire_retry_delay: self.acquire_retry_delay,
             write_method: self.write_method,
             on_release: self.on_release,
+            watch: self.watch,
+            watch_while_held: self.watch_while_held,
         };
         config.check_timings()?;
         Ok(config)

@@ -42,6 +42,8 @@ pub struct Config {
     pub(crate) acquire_retry_delay: Duration,
     pub(crate) write_method: WriteMethod,
     pub(crate) on_release: OnRelease,
+    pub(crate) watch: bool,
+    pub(crate) watch_while_held: bool,
 }
 
 impl Config {
@@ -86,7 +88,7 @@ impl Config {
         self.renew_interval
     }
 
-    /// Returns the time between two looks of a waiting claimant, and the longest pause after a failure.
+    /// Returns the time between two looks of a waiting claimant that is not told of changes, and the longest pause after a failure.
     pub fn retry_period(&self) -> Duration {
         self.retry_period
     }

@@ -19,7 +19,8 @@ const MANY: usize = 12;
 /// A promise of the claim is broken, or it panics itself.
 pub fn answers(data: &[u8]) {
     let mut reader = Reader::new(data);
-    let config = Config::builder("default", "leader", "me").unique_identity(false);
+    let config = Config::builder("default", "leader", "me");
+    let config = config.unique_identity(false).watch(false);
     let setup = Setup {
         config: config.build().expect("the defaults are valid"),
         reclaims: false,

@@ -301,7 +301,9 @@ fn start() -> Instant {
 fn id(number: u64, start: Instant) -> Option<RequestId> {
     static IDS: OnceLock<Vec<RequestId>> = OnceLock::new();
     let ids = IDS.get_or_init(|| {
-        let config = Config::builder("default", "leader", "me").build();
+        let config = Config::builder("default", "leader", "me")
+            .watch(false)
+            .build();
         let mut claim = Claim::new(config.expect("the defaults are valid"), 7, start);
         claim.acquire(Patience::Forever, start);
         let mut now = start;

@@ -48,7 +48,10 @@ fn setup(reader: &mut Reader<'_>) -> Setup {
     let seconds = Duration::from_secs;
     let flags = reader.byte();
     let (reclaims, whole_seconds) = (flags & 1 != 0, flags & 2 == 0);
-    let builder = || Config::builder("default", "leader", "me").unique_identity(flags & 12 == 12);
+    let builder = || {
+        let builder = Config::builder("default", "leader", "me").watch(false);
+        builder.unique_identity(flags & 12 == 12)
+    };
     let lease = reader.pick(&[15_000_u64, 3_000, 1_000, 60_000, 4_321, 2_147_483_647_000]);
     let mut chosen = builder()
         .reclaim_own_identity(reclaims)

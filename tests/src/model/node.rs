@@ -207,6 +207,7 @@ fn config(index: usize, life: u8) -> Config {
         _ => (WriteMethod::Patch, OnRelease::Clear),
     };
     Config::builder("default", "leader", Node::name(index, life))
+        .watch(false)
         .unique_identity(false)
         .lease_duration(4 * second)
         .renew_deadline(4 * second)

@@ -134,7 +134,8 @@ impl Terms {
             .unique_identity(!self.twins && !self.stable)
             .whole_second_observers(self.observers || seconds < 3)
             .write_method(self.method)
-            .on_release(self.release);
+            .on_release(self.release)
+            .watch(false);
         if let Some(permille) = self.deadline {
             let deadline = lease / 1_000 * u32::try_from(permille).unwrap_or(500);
             config = config

@@ -140,6 +140,7 @@ pub(crate) fn setup() -> impl Strategy<Value = Setup> {
                 let (reclaims, unique, whole) = flags;
                 let (retries, race, on_release, patches) = more;
                 let mut builder = Config::builder("default", "leader", "me")
+                    .watch(false)
                     .lease_duration(Duration::from_millis(lease))
                     .reclaim_own_identity(reclaims)
                     .unique_identity(unique && !reclaims)

@@ -69,7 +69,8 @@ fn stored(mut written: Value, version: u32) -> Value {
 }
 
 fn claim_in(state: State) -> Asked {
-    let config = Config::builder("demo", "singleton", "me").unique_identity(false);
+    let config = Config::builder("demo", "singleton", "me");
+    let config = config.unique_identity(false).watch(false);
     let mut now = Instant::now();
     let mut claim = Claim::new(config.build().unwrap(), 7, now);
     claim.acquire(Patience::Forever, now);

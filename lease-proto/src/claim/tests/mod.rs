@@ -6,6 +6,7 @@ mod insisting;
 mod releasing;
 mod shortened;
 mod taking;
+mod watching;
 
 use serde_json::{Value, json};
 
@@ -23,6 +24,7 @@ struct Timeline {
     /// How far the wall clock is off, in milliseconds.
     wall_error: i64,
     asked: Option<Asked>,
+    stream: Option<RequestId>,
 }
 
 /// A request that came out and is not answered.
@@ -37,7 +39,8 @@ struct Asked {
 
 impl Timeline {
     fn new(configure: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
-        let config = Config::builder("default", "leader", "me").unique_identity(false);
+        let config = Config::builder("default", "leader", "me");
+        let config = config.unique_identity(false).watch(false);
         let start = some_instant();
         Self {
             claim: Claim::new(configure(config).build().unwrap(), 7, start),
@@ -45,6 +48,7 @@ impl Timeline {
             millis: 0,
             wall_error: 0,
             asked: None,
+            stream: None,
         }
     }
 
@@ -87,6 +91,7 @@ impl Timeline {
             panic!("expected a {method} at {} ms, got {output:?}", self.millis);
         };
         assert_eq!(request.http.method(), method, "at {} ms", self.millis);
+        assert!(!request.is_stream, "a watch at {} ms", self.millis);
         let deadline = request.deadline.duration_since(self.start);
         self.asked = Some(Asked {
             id: request.id,

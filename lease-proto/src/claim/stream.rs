@@ -1,0 +1,188 @@
+//! The stream of changes to the record: its pieces, how far it has told, and when to open it again.
+
+use std::time::{Duration, Instant};
+
+use super::retry::Random;
+use crate::{
+    call::{MAX_BODY, RequestId},
+    wire::Lease,
+};
+
+/// For how long the server is asked to go on, spread so that those who began together do not end together.
+const SHORTEST: Duration = Duration::from_secs(240);
+const LONGEST: Duration = Duration::from_secs(360);
+/// After how many retry periods a refusal is doubted.
+const REFUSED: u32 = 150;
+/// How many retry periods a stream must have lasted to be none of those that end at once.
+const LASTING: u32 = 10;
+/// After how many failures in a row the application is told.
+const TELLING: u32 = 3;
+
+/// The stream, if there is one, and what is known of those before it.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Watching {
+    stream: Option<Stream>,
+    /// Not to be opened before this instant.
+    not_before: Option<Instant>,
+    /// How many have failed or ended at once, in a row.
+    failures: u32,
+    /// Up to which version has been told.
+    position: Option<u128>,
+    /// Whether the server has forgotten the version from which to go on, so that the next one begins with what there is.
+    anew: bool,
+    /// Whether the credentials were read again for the last attempt.
+    pub(crate) reloaded: bool,
+    /// Whether the application knows that there is none.
+    pub(crate) told: bool,
+    /// What was told while a request was under way: it is looked at when that is over.
+    pub(crate) news: Option<News>,
+}
+
+/// What has become of the record.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct News {
+    /// The record, or what it was before it was deleted.
+    pub(crate) lease: Box<Lease>,
+    pub(crate) deleted: bool,
+    pub(crate) version: u128,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Stream {
+    id: RequestId,
+    /// For how long the server was asked to go on.
+    length: Duration,
+    /// When it was opened, once it is.
+    opened: Option<Instant>,
+    /// When its first answer must have come, and from then on when it must have ended.
+    deadline: Instant,
+    /// The beginning of a line.
+    line: Vec<u8>,
+}
+
+impl Watching {
+    /// Returns whether the stream is open, or asked for.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Returns whether the stream is open, so that every change will be told.
+    pub(crate) fn is_open(&self) -> bool {
+        let stream = self.stream.as_ref();
+        stream.is_some_and(|stream| stream.opened.is_some())
+    }
+
+    pub(crate) fn is(&self, id: RequestId) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.id == id)
+    }
+
+    /// Returns when the stream is to be opened, or to be given up.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        match &self.stream {
+            Some(stream) => Some(stream.deadline),
+            None => self.not_before,
+        }
+    }
+
+    /// Returns the version from which a stream must begin to leave nothing out, where `seen` is the last that was seen.
+    pub(crate) fn from(&self, seen: Option<u128>) -> Option<u128> {
+        self.position.max(seen).filter(|_| !self.anew)
+    }
+
+    /// Draws for how long the server is asked to go on.
+    pub(crate) fn length(random: &mut Random) -> Duration {
+        Duration::from_secs(random.between(SHORTEST, LONGEST).as_secs())
+    }
+
+    /// Takes note that a stream is asked for.
+    pub(crate) fn begin(&mut self, id: RequestId, length: Duration, deadline: Instant) {
+        self.stream = Some(Stream {
+            id,
+            length,
+            opened: None,
+            deadline,
+            line: Vec::new(),
+        });
+    }
+
+    /// Takes note that the server has begun to answer.
+    pub(crate) fn open(&mut self, now: Instant, grace: Duration) {
+        if let Some(stream) = &mut self.stream {
+            stream.opened = Some(now);
+            stream.deadline = now + stream.length + grace;
+        }
+        (self.anew, self.reloaded, self.told) = (false, false, false);
+    }
+
+    /// Takes the next piece, and returns the next whole line of it.
+    ///
+    /// A line longer than an answer may be is returned as it stands; nobody will understand it.
+    pub(crate) fn split(&mut self, piece: &mut &[u8]) -> Option<Vec<u8>> {
+        let stream = self.stream.as_mut()?;
+        let end = piece.iter().position(|byte| *byte == b'\n');
+        let (begun, rest) = match end {
+            Some(end) => piece.split_at(end + 1),
+            None => (*piece, &[][..]),
+        };
+        stream.line.extend_from_slice(begun);
+        *piece = rest;
+        let is_whole = end.is_some() || stream.line.len() > MAX_BODY;
+        is_whole.then(|| std::mem::take(&mut stream.line))
+    }
+
+    /// Takes note that all up to `version` has been told. Returns whether that is news.
+    pub(crate) fn advance(&mut self, version: u128) -> bool {
+        self.failures = 0;
+        let is_news = self.position.is_none_or(|position| position < version);
+        self.position = self.position.max(Some(version));
+        is_news
+    }
+
+    /// Forgets how far was told, since the server has.
+    pub(crate) fn forget(&mut self) {
+        (self.position, self.anew) = (None, true);
+    }
+
+    /// Gives the stream up, which nobody needs any more. Returns its name.
+    pub(crate) fn close(&mut self) -> Option<RequestId> {
+        self.news = None;
+        self.stream.take().map(|stream| stream.id)
+    }
+
+    /// Takes note that the stream has ended, as every one does, or was not to be had.
+    pub(crate) fn end(&mut self, now: Instant, retry_period: Duration, random: &mut Random) {
+        let opened = self.stream.take().and_then(|stream| stream.opened);
+        let lasted = opened.is_some_and(|opened| opened + retry_period * LASTING <= now);
+        let pause = if lasted {
+            self.failures = 0;
+            random.between(Duration::ZERO, retry_period / 8)
+        } else {
+            let pause = retry_period / 2 * (1 << self.failures.min(6));
+            self.failures = self.failures.saturating_add(1);
+            random.between(pause / 2, pause)
+        };
+        self.not_before = Some(now + pause);
+    }
+
+    /// Takes note that the server will not have it, and would hardly say anything else soon.
+    pub(crate) fn refuse(&mut self, now: Instant, retry_period: Duration, random: &mut Random) {
+        self.stream = None;
+        self.failures = self.failures.max(TELLING);
+        self.not_before = Some(now + random.around(retry_period * REFUSED));
+    }
+
+    /// Does not open another one before `until`.
+    pub(crate) fn put_off(&mut self, until: Instant) {
+        self.not_before = self.not_before.max(Some(until));
+    }
+
+    /// Returns whether the application should know by now that there is none.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures >= TELLING
+    }
+
+    /// Returns whether one may be opened now.
+    pub(crate) fn may_begin(&self, now: Instant) -> bool {
+        self.not_before.is_none_or(|at| at <= now)
+    }
+}

@@ -1,0 +1,323 @@
+//! Being told of changes instead of asking for them: while waiting, and where that is wanted while holding.
+
+use std::time::{Duration, Instant};
+
+use http::{Response, StatusCode};
+
+use super::{
+    Claim,
+    event::{Event, Loss, Trouble},
+    state::{CampaignStep, Patience, Phase, TenureStep},
+    stream::{News, Watching},
+};
+use crate::{
+    call::{self, Answer, Call, Request, RequestId},
+    change::Change,
+};
+
+impl Claim {
+    /// Takes a piece of a stream, as it came. One of a request that is over is ignored.
+    ///
+    /// Pieces may end anywhere, also within a character.
+    pub fn handle_chunk(&mut self, id: RequestId, chunk: &[u8], now: Instant) {
+        self.advance(now);
+        let mut rest = chunk;
+        while self.watching.is(id) && self.watching.is_open() {
+            let Some(line) = self.watching.split(&mut rest) else {
+                return;
+            };
+            self.hear(Change::read(&self.config, &line));
+        }
+    }
+
+    /// Takes note that a stream has ended, whether as it should or not. One that is over is ignored.
+    pub fn handle_end(&mut self, id: RequestId, now: Instant) {
+        self.advance(now);
+        if self.watching.is(id) {
+            self.end_stream(Trouble::NoAnswer);
+        }
+    }
+
+    /// Opens or closes the stream, if that is due.
+    pub(super) fn tend_stream(&mut self) -> Option<Request> {
+        if !self.may_watch() {
+            self.cancelled.extend(self.watching.close());
+            return None;
+        }
+        let is_due = !self.watching.is_begun() && self.watching.may_begin(self.now);
+        if !is_due || !self.should_watch() {
+            return None;
+        }
+        let length = Watching::length(&mut self.random);
+        let from = self.watching.from(self.observed.highest());
+        let deadline = self.now + self.config.request_timeout;
+        let id = self.number();
+        self.watching.begin(id, length, deadline);
+        Some(Request {
+            id,
+            deadline,
+            reload_credentials: std::mem::take(&mut self.reload_credentials),
+            is_stream: true,
+            http: call::watch(&self.config, from, length),
+        })
+    }
+
+    /// Gives up a stream that should have ended, or begun, by now.
+    pub(super) fn notice_stall(&mut self) {
+        if self.watching.is_begun() && self.watching.next().is_some_and(|at| at <= self.now) {
+            self.drop_stream(Trouble::NoAnswer);
+        }
+    }
+
+    /// Returns when the stream needs to be looked after.
+    pub(super) fn next_of_stream(&self) -> Option<Instant> {
+        let is_wanted = self.watching.is_begun() || self.should_watch();
+        self.watching.next().filter(|_| is_wanted)
+    }
+
+    /// Takes the answer to the request for a stream: its beginning, or why there is none.
+    pub(super) fn settle_stream(&mut self, id: RequestId, response: &Response<Vec<u8>>) {
+        if response.status() == StatusCode::OK {
+            if self.watching.is_open() {
+                return;
+            }
+            let now = self.now;
+            self.watching.open(now, self.config.request_timeout);
+            self.reconsider();
+            if !response.body().is_empty() {
+                // Whoever cannot stream has the whole of it at once.
+                self.handle_chunk(id, response.body(), now);
+                self.handle_end(id, now);
+            }
+            return;
+        }
+        if response.status() == StatusCode::GONE {
+            self.watching.forget();
+            self.end_stream(Trouble::Unclear(StatusCode::GONE));
+            return;
+        }
+        let answer = call::classify(&self.config, Call::Watch, response);
+        let pause = call::pause_asked_for(response);
+        match answer {
+            Answer::Unauthorized(_) if !self.watching.reloaded => {
+                self.end_stream(Trouble::Unclear(response.status()));
+                (self.watching.reloaded, self.reload_credentials) = (true, true);
+            }
+            Answer::Unauthorized(refusal) | Answer::Refused(refusal) => {
+                let (longest, random) = (self.config.retry_period, &mut self.random);
+                self.watching.refuse(self.now, longest, random);
+                self.poll_instead(Trouble::Refused(refusal));
+            }
+            Answer::Busy(asked) => {
+                self.end_stream(Trouble::Busy);
+                self.put_off_stream(asked);
+            }
+            Answer::Record { .. }
+            | Answer::Absent
+            | Answer::Deleted
+            | Answer::Conflict
+            | Answer::Unclear => {
+                self.end_stream(Trouble::Unclear(response.status()));
+                self.put_off_stream(pause);
+            }
+        }
+    }
+
+    /// Takes note that there is no stream for now.
+    pub(super) fn end_stream(&mut self, trouble: Trouble) {
+        let (longest, random) = (self.config.retry_period, &mut self.random);
+        self.watching.end(self.now, longest, random);
+        self.poll_instead(trouble);
+    }
+
+    /// Closes the stream, which cannot be relied on.
+    pub(super) fn drop_stream(&mut self, trouble: Trouble) {
+        let id = self.watching.close();
+        if id.is_some() {
+            self.cancelled.extend(id);
+            self.end_stream(trouble);
+        }
+    }
+
+    /// Looks at what was told while a request was under way, now that it is over.
+    pub(super) fn catch_up(&mut self) {
+        if self.in_flight.is_none()
+            && let Some(news) = self.watching.news.take()
+            && self.observed.is_news(news.version, news.deleted)
+        {
+            self.act_on(news);
+        }
+    }
+
+    /// Whether a stream that is there is of use.
+    fn may_watch(&self) -> bool {
+        let is_of_use = match &self.phase {
+            Phase::Campaign(campaign) => campaign.patience != Patience::Once,
+            Phase::Held(_) => self.config.watch_while_held,
+            Phase::Idle | Phase::Release(_) => false,
+        };
+        // Versions that repeat tell nothing of what came first.
+        is_of_use && self.config.watch && !self.observed.has_regressed()
+    }
+
+    /// Whether a stream should be there: for those who wait.
+    fn should_watch(&self) -> bool {
+        let waits = match &self.phase {
+            Phase::Campaign(campaign) => campaign.waits,
+            Phase::Held(_) => true,
+            Phase::Idle | Phase::Release(_) => false,
+        };
+        waits && self.may_watch() && self.observed.has_numbers()
+    }
+
+    fn put_off_stream(&mut self, asked: Option<Duration>) {
+        if let Some(asked) = asked {
+            // Longer than a lease lasts is nobody's intention.
+            let until = self.now + asked.min(self.config.lease_duration);
+            self.watching.put_off(until);
+            if let Phase::Campaign(campaign) = &mut self.phase {
+                campaign.at = campaign.at.max(until);
+            }
+        }
+    }
+
+    /// Does not ask for a stream either before the pause is over that an answer to another request asked for.
+    pub(super) fn spare_the_server(&mut self, asked: Option<Duration>) {
+        if let Some(asked) = asked {
+            let until = self.now + asked.min(self.config.lease_duration);
+            self.watching.put_off(until);
+        }
+    }
+
+    /// Goes back to looking at the record from time to time.
+    fn poll_instead(&mut self, trouble: Trouble) {
+        if self.watching.is_failing() && !self.watching.told {
+            self.watching.told = true;
+            if let Phase::Campaign(_) = self.phase {
+                self.events.push_back(Event::Polling(trouble));
+            }
+        }
+        self.reconsider();
+    }
+
+    /// Waits anew for the same thing, now that the stream has begun or ended.
+    fn reconsider(&mut self) {
+        if let Phase::Campaign(campaign) = &self.phase
+            && campaign.waits
+            && self.in_flight.is_none()
+        {
+            self.keep_waiting();
+        }
+    }
+
+    fn hear(&mut self, change: Change) {
+        let (lease, deleted, version) = match change {
+            Change::Record(lease, version) => (lease, false, version),
+            Change::Deleted(lease, version) => (lease, true, version),
+            Change::Bookmark(version) => {
+                self.watching.advance(version);
+                return;
+            }
+            Change::Forgotten => {
+                self.drop_stream(Trouble::Unclear(StatusCode::GONE));
+                self.watching.forget();
+                return;
+            }
+            Change::Unclear => {
+                self.drop_stream(Trouble::Unclear(StatusCode::OK));
+                return;
+            }
+        };
+        self.watching.advance(version);
+        // What a cache tells again, or an answer told before.
+        if !self.observed.is_news(version, deleted) {
+            return;
+        }
+        let news = News {
+            lease,
+            deleted,
+            version,
+        };
+        if self.in_flight.is_none() || self.is_over_by(&news) {
+            self.act_on(news);
+        } else {
+            self.watching.news = Some(news);
+        }
+    }
+
+    /// Returns whether a tenure is over by that, whatever becomes of the request that is under way.
+    fn is_over_by(&self, news: &News) -> bool {
+        let holder = news.lease.spec.holder();
+        let is_taken = holder.is_some_and(|holder| holder != self.identity.as_str());
+        matches!(self.phase, Phase::Held(_)) && (news.deleted || is_taken)
+    }
+
+    fn act_on(&mut self, news: News) {
+        match &mut self.phase {
+            Phase::Campaign(campaign) => {
+                campaign.awaits_news = false;
+                if news.deleted {
+                    self.hear_of_deletion(news);
+                } else {
+                    self.hear_in_campaign(news);
+                }
+            }
+            Phase::Held(_) => self.hear_in_tenure(news),
+            Phase::Idle | Phase::Release(_) => {}
+        }
+    }
+
+    fn hear_in_campaign(&mut self, news: News) {
+        let lease = news.lease;
+        let is_named = lease.spec.holder() == Some(self.identity.as_str());
+        if self.own_write(&lease).is_some() || (is_named && self.config.reclaim_own_identity) {
+            // What a stream tells earns nothing: the record is read.
+            let now = self.now;
+            let campaign = self.campaign();
+            (campaign.step, campaign.at) = (CampaignStep::Read, campaign.at.min(now));
+            campaign.waits = false;
+            return;
+        }
+        if lease.spec.holder().is_some() {
+            self.notice_winner(lease.spec.holder());
+        }
+        self.note_foreign(lease, is_named);
+    }
+
+    fn hear_of_deletion(&mut self, news: News) {
+        if self.own_write(&news.lease).is_none() {
+            // Its holder may not know yet.
+            self.observed.note(news.lease, &self.config, self.now);
+        }
+        self.observed.note_absent();
+        self.act_on_verdict();
+    }
+
+    fn hear_in_tenure(&mut self, news: News) {
+        let Phase::Held(tenure) = &mut self.phase else {
+            return;
+        };
+        let is_same = news.lease.metadata.uid.as_ref() == Some(&tenure.uid);
+        if news.deleted {
+            self.observed.note_absent();
+            self.lose(Loss::Deleted);
+            return;
+        }
+        if !is_same || self.own_write(&news.lease).is_none() {
+            self.read_in_tenure(news.lease);
+            return;
+        }
+        // Ours still, with an annotation perhaps. What a stream tells lengthens no grant, and may shorten one.
+        if self.clamp(&news.lease) {
+            let is_short = !self.names_enough(&news.lease);
+            self.observed.note_own(news.lease);
+            if !self.yields()
+                && is_short
+                && let Phase::Held(tenure) = &mut self.phase
+                && tenure.step == TenureStep::Renew
+            {
+                tenure.at = self.now;
+            }
+        }
+    }
+}

@@ -347,11 +347,14 @@ impl Claim {
     /// Hands on what a stream says.
     fn hear(&mut self, id: RequestId, told: Told) {
         let now = self.clock.now();
+        if let Told::End(_) = told {
+            self.watch = None;
+        }
         match told {
             Told::Answer(answer) => self.proto.handle_response(id, &answer, now),
             Told::Chunk(chunk) => self.proto.handle_chunk(id, &chunk, now),
+            Told::End(Some(TransportError::NoStreams)) => self.proto.handle_no_stream(id, now),
             Told::End(error) => {
-                self.watch = None;
                 observe::end(&self.proto, error.as_ref());
                 self.last_error = error.map(Arc::new).or_else(|| self.last_error.take());
                 self.proto.handle_end(id, now);

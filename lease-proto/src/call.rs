@@ -42,8 +42,8 @@ pub struct Request {
     /// Then [`handle_response`](crate::Claim::handle_response) takes the answer without a body as soon as its headers have
     /// come, which must be by `deadline`; [`handle_chunk`](crate::Claim::handle_chunk) each piece of the body as it comes, and
     /// [`handle_end`](crate::Claim::handle_end) its end. It goes on for minutes beside other requests, until it is
-    /// [cancelled](crate::Output::Cancel). Whoever cannot have a stream reports a failure: the record is then looked at
-    /// from time to time. An answer of any other status is like that to any other request.
+    /// [cancelled](crate::Output::Cancel). Whoever cannot have streams at all says
+    /// [`handle_no_stream`](crate::Claim::handle_no_stream): the record is then looked at from time to time. An answer of any other status is like that to any other request.
     pub is_stream: bool,
     /// Method, path and query, headers and body. The driver adds the server's address and the credentials.
     pub http: http::Request<Vec<u8>>,

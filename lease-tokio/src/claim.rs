@@ -263,6 +263,7 @@ impl Claim {
         match told {
             Told::Answer(answer) => self.proto.handle_response(id, &answer, now),
             Told::Chunk(chunk) => self.proto.handle_chunk(id, &chunk, now),
+            Told::End(Some(TransportError::NoStreams)) => self.proto.handle_no_stream(id, now),
             Told::End(error) => {
                 observe::end(&self.proto, error.as_ref());
                 self.last_error = error.map(Arc::new).or_else(|| self.last_error.take());

@@ -42,8 +42,11 @@ impl Claim {
         let Phase::Campaign(campaign) = &mut self.phase else {
             return Want::Again;
         };
-        if self.now < campaign.at {
-            return Want::Wait(campaign.at);
+        let at = self
+            .quiet_until
+            .map_or(campaign.at, |quiet| quiet.max(campaign.at));
+        if self.now < at {
+            return Want::Wait(at);
         }
         let deadline = self.now + self.config.request_timeout;
         let deadline = match campaign.patience {

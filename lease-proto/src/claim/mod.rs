@@ -69,6 +69,8 @@ pub struct Claim {
     writes: Writes,
     watching: Watching,
     crowd: Crowd,
+    /// Nothing is asked before this instant in order to acquire, since the server has asked for that.
+    quiet_until: Option<Instant>,
     /// How long the last exchange took.
     round_trip: Duration,
     phase: Phase,
@@ -122,6 +124,7 @@ impl Claim {
             writes: Writes::default(),
             watching: Watching::default(),
             crowd: Crowd::default(),
+            quiet_until: None,
             round_trip: Duration::ZERO,
             phase: Phase::Idle,
         }
@@ -173,7 +176,16 @@ impl Claim {
         let answer = call::classify(&self.config, flight.call, response);
         let trouble = Trouble::Unclear(response.status());
         let pause = call::pause_asked_for(response);
-        self.spare_the_server(pause);
+        self.quiet_until = match &answer {
+            Answer::Busy(asked) => self.end_of_pause(*asked),
+            Answer::Unclear => self.end_of_pause(pause),
+            Answer::Record { .. }
+            | Answer::Absent
+            | Answer::Deleted
+            | Answer::Conflict
+            | Answer::Unauthorized(_)
+            | Answer::Refused(_) => None,
+        };
         self.settle(flight, answer, trouble, pause);
     }
 
@@ -352,6 +364,12 @@ impl Claim {
             is_stream: false,
             http,
         }
+    }
+
+    /// When a pause is over that the server has asked for.
+    fn end_of_pause(&self, asked: Option<Duration>) -> Option<Instant> {
+        // Longer than a lease lasts is nobody's intention, and would leave it to whoever did not ask.
+        asked.map(|asked| self.now + asked.min(self.config.lease_duration))
     }
 
     fn number(&mut self) -> RequestId {

@@ -171,11 +171,6 @@ impl Watching {
         self.not_before = Some(now + random.around(retry_period * REFUSED));
     }
 
-    /// Does not open another one before `until`.
-    pub(crate) fn put_off(&mut self, until: Instant) {
-        self.not_before = self.not_before.max(Some(until));
-    }
-
     /// Returns whether the application should know by now that there is none.
     pub(crate) fn is_failing(&self) -> bool {
         self.failures >= TELLING

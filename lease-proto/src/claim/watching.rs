@@ -1,6 +1,6 @@
 //! Being told of changes instead of asking for them: while waiting, and where that is wanted while holding.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{Response, StatusCode};
 
@@ -38,13 +38,25 @@ impl Claim {
         }
     }
 
+    /// Takes note that there are no streams here: the record is looked at from time to time, and none is asked for again.
+    pub fn handle_no_stream(&mut self, id: RequestId, now: Instant) {
+        self.advance(now);
+        if self.watching.is(id) {
+            self.watching.close();
+            self.config.watch = false;
+            self.reconsider();
+        }
+    }
+
     /// Opens or closes the stream, if that is due.
     pub(super) fn tend_stream(&mut self) -> Option<Request> {
         if !self.may_watch() {
             self.cancelled.extend(self.watching.close());
             return None;
         }
-        let is_due = !self.watching.is_begun() && self.watching.may_begin(self.now);
+        let is_due = !self.watching.is_begun()
+            && self.watching.may_begin(self.now)
+            && self.quiet_until.is_none_or(|until| until <= self.now);
         if !is_due || !self.should_watch() {
             return None;
         }
@@ -71,8 +83,12 @@ impl Claim {
 
     /// Returns when the stream needs to be looked after.
     pub(super) fn next_of_stream(&self) -> Option<Instant> {
-        let is_wanted = self.watching.is_begun() || self.should_watch();
-        self.watching.next().filter(|_| is_wanted)
+        if self.watching.is_begun() {
+            self.watching.next()
+        } else {
+            let next = self.watching.next().max(self.quiet_until);
+            next.filter(|_| self.should_watch())
+        }
     }
 
     /// Takes the answer to the request for a stream: its beginning, or why there is none.
@@ -109,16 +125,16 @@ impl Claim {
                 self.poll_instead(Trouble::Refused(refusal));
             }
             Answer::Busy(asked) => {
+                self.quiet_until = self.end_of_pause(asked);
                 self.end_stream(Trouble::Busy);
-                self.put_off_stream(asked);
             }
             Answer::Record { .. }
             | Answer::Absent
             | Answer::Deleted
             | Answer::Conflict
             | Answer::Unclear => {
+                self.quiet_until = self.end_of_pause(pause);
                 self.end_stream(Trouble::Unclear(response.status()));
-                self.put_off_stream(pause);
             }
         }
     }
@@ -168,25 +184,6 @@ impl Claim {
             Phase::Idle | Phase::Release(_) => false,
         };
         waits && self.may_watch() && self.observed.has_numbers()
-    }
-
-    fn put_off_stream(&mut self, asked: Option<Duration>) {
-        if let Some(asked) = asked {
-            // Longer than a lease lasts is nobody's intention.
-            let until = self.now + asked.min(self.config.lease_duration);
-            self.watching.put_off(until);
-            if let Phase::Campaign(campaign) = &mut self.phase {
-                campaign.at = campaign.at.max(until);
-            }
-        }
-    }
-
-    /// Does not ask for a stream either before the pause is over that an answer to another request asked for.
-    pub(super) fn spare_the_server(&mut self, asked: Option<Duration>) {
-        if let Some(asked) = asked {
-            let until = self.now + asked.min(self.config.lease_duration);
-            self.watching.put_off(until);
-        }
     }
 
     /// Goes back to looking at the record from time to time.
@@ -271,10 +268,12 @@ impl Claim {
         let lease = news.lease;
         let is_named = lease.spec.holder() == Some(self.identity.as_str());
         if self.own_write(&lease).is_some() || (is_named && self.config.reclaim_own_identity) {
-            // What a stream tells earns nothing: the record is read.
+            // What a stream tells earns nothing: the record is read, after the pause if there is one already.
             let now = self.now;
             let campaign = self.campaign();
-            (campaign.step, campaign.at) = (CampaignStep::Read, campaign.at.min(now));
+            if campaign.step == CampaignStep::Write {
+                (campaign.step, campaign.at) = (CampaignStep::Read, now);
+            }
             campaign.waits = false;
             return;
         }

@@ -47,6 +47,11 @@ pub(crate) struct Node {
     pub(crate) load: Load,
     /// The request under way, as the participant sees it.
     pub(crate) open: Option<Tag>,
+    /// The stream that it watches, since when it does, what it was told of a line that is not whole yet, and up to which version.
+    pub(crate) stream: Option<RequestId>,
+    pub(crate) streams_since: Option<Micros>,
+    pub(crate) partial: Vec<u8>,
+    pub(crate) seen: u64,
     /// The write under way, by its number.
     pub(crate) writing: Option<u64>,
     /// It does not acquire for now, since it was told so.
@@ -67,6 +72,8 @@ pub(crate) struct Terms {
     twins: bool,
     stable: bool,
     observers: bool,
+    watch: bool,
+    watch_while_held: bool,
 }
 
 impl Terms {
@@ -81,6 +88,8 @@ impl Terms {
             twins: false,
             stable: false,
             observers: true,
+            watch: true,
+            watch_while_held: false,
         }
     }
 
@@ -111,6 +120,8 @@ impl Terms {
             twins: faults.has(Kind::Twins),
             stable: random.chance(25),
             observers: has_rivals || random.chance(70),
+            watch: random.chance(75),
+            watch_while_held: random.chance(30),
         }
     }
 
@@ -135,7 +146,8 @@ impl Terms {
             .whole_second_observers(self.observers || seconds < 3)
             .write_method(self.method)
             .on_release(self.release)
-            .watch(false);
+            .watch(self.watch)
+            .watch_while_held(self.watch_while_held);
         if let Some(permille) = self.deadline {
             let deadline = lease / 1_000 * u32::try_from(permille).unwrap_or(500);
             config = config
@@ -160,6 +172,10 @@ impl Node {
             evidence: Evidence::default(),
             load: Load::default(),
             open: None,
+            stream: None,
+            streams_since: None,
+            partial: Vec::new(),
+            seen: 0,
             writing: None,
             resting: false,
             dead: false,

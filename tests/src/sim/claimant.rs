@@ -20,6 +20,7 @@ pub(crate) const CANARY: &str = "canary-5f2c91";
 #[derive(Debug)]
 pub(crate) enum Say {
     Ask(RequestId, Request<Vec<u8>>),
+    Watch(RequestId, Request<Vec<u8>>),
     Cancel(RequestId),
     Event(Event),
     Wait(Instant),
@@ -61,10 +62,14 @@ impl Claimant {
             }
             let say = match self.claim.poll_output(now, wall) {
                 Output::Request(mut request) => {
-                    self.deadline = request.deadline;
                     let headers = request.http.headers_mut();
                     headers.insert(header::AUTHORIZATION, self.credentials.clone());
-                    Say::Ask(request.id, request.http)
+                    if request.is_stream {
+                        Say::Watch(request.id, request.http)
+                    } else {
+                        self.deadline = request.deadline;
+                        Say::Ask(request.id, request.http)
+                    }
                 }
                 Output::Cancel(id) => Say::Cancel(id),
                 Output::Event(event) => {
@@ -105,6 +110,23 @@ impl Claimant {
         let (response, now, says) = plant.inwards(id, response, &self.claim, now, wall);
         self.claim.handle_response(id, &response, now);
         self.queue.extend(says);
+    }
+
+    pub(crate) fn answer_stream(
+        &mut self,
+        id: RequestId,
+        response: &Response<Vec<u8>>,
+        now: Instant,
+    ) {
+        self.claim.handle_response(id, response, now);
+    }
+
+    pub(crate) fn hear(&mut self, id: RequestId, chunk: &[u8], now: Instant) {
+        self.claim.handle_chunk(id, chunk, now);
+    }
+
+    pub(crate) fn end(&mut self, id: RequestId, now: Instant) {
+        self.claim.handle_end(id, now);
     }
 
     pub(crate) fn acquire(&mut self, patience: Patience, now: Instant) {

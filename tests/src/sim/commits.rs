@@ -12,6 +12,9 @@ use super::{
 /// For how long after a restore versions may meet their doubles.
 const AFTERMATH: Micros = 240 * SECOND;
 
+/// How many versions are remembered: more than are ever under way at once.
+const VERSIONS: usize = 64;
+
 impl World {
     /// The store has a new version, written by `author`.
     pub(super) fn committed(
@@ -46,7 +49,13 @@ impl World {
         {
             self.nodes[index].watched.lengthen(record.seconds(0));
         }
-        self.tell_holders(author, before.as_ref(), after.as_ref())
+        if let Some(record) = &after {
+            self.history.push_front(Arc::clone(record));
+            self.history.truncate(VERSIONS);
+        }
+        self.tell_holders(author, before.as_ref(), after.as_ref())?;
+        self.pump();
+        Ok(())
     }
 
     /// The store has gone back to `record`.
@@ -58,6 +67,7 @@ impl World {
         };
         self.record = record;
         self.highest = None;
+        self.history.clear();
         self.restored_at = Some(self.now);
         for node in &mut self.nodes {
             node.watched.restored = true;

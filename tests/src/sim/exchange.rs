@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{Method, Request, Response, StatusCode, header};
+use lease_proto::RequestId;
 
 use super::{
     Kind, Violation, World,
@@ -13,9 +14,11 @@ use super::{
     audit,
     cast::{Player, Tag},
     evidence::Evidence,
+    load::Wanted,
     network,
     record::{Author, Record},
     rivals::Moment,
+    streams,
     world::Happening,
 };
 
@@ -25,7 +28,7 @@ pub(super) struct Message {
     pub(super) node: usize,
     pub(super) life: u64,
     tag: Tag,
-    request: Request<Vec<u8>>,
+    pub(super) request: Request<Vec<u8>>,
     /// The write's name.
     pub(super) number: Option<u64>,
     pub(super) sent: Instant,
@@ -64,7 +67,8 @@ impl World {
         }
         let span = node.span();
         let is_held = node.watched.holding;
-        node.load.ask(index, now, span, is_read, is_held)?;
+        let wanted = if is_read { Wanted::Read } else { Wanted::Write };
+        node.load.ask(index, now, span, wanted, is_held)?;
         audit::check_request(&node.standing(index, now), &request)?;
         node.open = Some(tag);
         let number = (!is_read).then(|| {
@@ -77,6 +81,27 @@ impl World {
             node.writing = Some(number);
         }
         self.depart(index, tag, request, number);
+        Ok(())
+    }
+
+    /// A claimant asks to be told of changes.
+    pub(super) fn watch(
+        &mut self,
+        index: usize,
+        id: RequestId,
+        request: Request<Vec<u8>>,
+    ) -> Result<(), Violation> {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        if node.stream.is_some() {
+            return Err(Violation::new("I8", index, "watches twice at once"));
+        }
+        let (span, is_held) = (node.span(), node.watched.holding);
+        node.load.ask(index, now, span, Wanted::Watch, is_held)?;
+        audit::check_request(&node.standing(index, now), &request)?;
+        node.stream = Some(id);
+        node.partial.clear();
+        self.depart(index, Tag::Ours(id), request, None);
         Ok(())
     }
 
@@ -117,6 +142,12 @@ impl World {
 
     /// A claimant does not wait for an answer any more.
     pub(super) fn give_up(&mut self, index: usize, tag: Tag) {
+        if let Tag::Ours(id) = tag
+            && self.nodes[index].stream == Some(id)
+        {
+            self.close_stream(index, id);
+            return;
+        }
         self.nodes[index].open.take_if(|open| *open == tag);
         self.settle_ambiguous(index);
     }
@@ -142,6 +173,10 @@ impl World {
             return Ok(());
         }
         let is_ours = self.nodes[index].ours().is_some();
+        if let (true, Tag::Ours(id)) = (streams::is_watch(&message.request), message.tag) {
+            self.open(&message, id, front);
+            return Ok(());
+        }
         let tampering = answers::draw(&self.faults, &mut self.random, &message.request, is_ours);
         if !matches!(tampering, Tampering::Nothing) {
             self.counts.tampered += 1;
@@ -227,7 +262,7 @@ impl World {
         front: usize,
     ) -> Result<Response<Vec<u8>>, Violation> {
         let before = self.servers.version();
-        let response = self.servers.handle(front, &message.request, self.now);
+        let (response, _) = self.servers.handle(front, &message.request, self.now);
         if response.status() == StatusCode::CONFLICT {
             self.counts.conflicts += 1;
         }
@@ -286,6 +321,9 @@ impl World {
                     && record.signed_by != Author::Node(index, node.life)
             });
             node.watched.since.impersonated |= has_namesake;
+            // A stream may have told of what came after.
+            let is_outdated = version.is_some_and(|version| version < node.seen);
+            node.seen = node.seen.max(version.unwrap_or(0));
             if let Some(record) = &reply.shows {
                 let mine = Author::Node(index, node.life);
                 if record
@@ -295,7 +333,7 @@ impl World {
                     node.evidence.settle();
                 } else {
                     let in_time = node.ours().is_none_or(|claimant| !claimant.is_over(now));
-                    let certain = in_time && reply.truth == Truth::Honest;
+                    let certain = in_time && reply.truth == Truth::Honest && !is_outdated;
                     node.evidence.receive(record.as_ref(), own, now, certain);
                 }
             }

@@ -67,6 +67,8 @@ kinds! {
     Restores 10,
     /// F16: a proxy answers a read with an old answer.
     StaleReads 15,
+    /// F16: streams stall, break, repeat and garble what they tell, or are refused.
+    Streams 40,
     /// F27: somebody annotates and labels the record, sometimes at 10 Hz.
     Annotations 40,
     /// F27: somebody changes the duration, clears or sets the holder, hands the record to a controller.

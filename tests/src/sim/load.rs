@@ -21,6 +21,15 @@ pub(crate) struct Load {
     tries_in_quiet: u32,
     pub(crate) reads: u64,
     pub(crate) writes: u64,
+    pub(crate) watches: u64,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wanted {
+    Read,
+    Write,
+    Watch,
 }
 
 impl Load {
@@ -32,13 +41,13 @@ impl Load {
         node: usize,
         now: Micros,
         span: Micros,
-        is_read: bool,
+        wanted: Wanted,
         is_held: bool,
     ) -> Result<(), Violation> {
-        if is_read {
-            self.reads += 1;
-        } else {
-            self.writes += 1;
+        match wanted {
+            Wanted::Read => self.reads += 1,
+            Wanted::Write => self.writes += 1,
+            Wanted::Watch => self.watches += 1,
         }
         self.asked.push_back(now);
         let window = now.saturating_sub(span);
@@ -97,6 +106,6 @@ impl Load {
 
     /// Begins to count anew.
     pub(crate) fn count_anew(&mut self) {
-        (self.reads, self.writes) = (0, 0);
+        (self.reads, self.writes, self.watches) = (0, 0, 0);
     }
 }

@@ -120,6 +120,7 @@ impl World {
                 let life = node.life + 1;
                 let reborn = self.birth(index, life);
                 self.nodes[index] = reborn;
+                self.pump();
                 let at = self.now + self.random.between(1, 5 * SECOND);
                 self.schedule(at, Happening::Acquire(index, life));
             }
@@ -148,6 +149,7 @@ impl World {
         let front = usize::try_from(self.random.between(0, fronts - 1)).unwrap_or(0);
         if kind == Kind::Fronts {
             self.servers.take_down(front, self.now + length);
+            self.break_streams(Some(front));
         } else {
             let error = self.random.between(0, 7_200 * SECOND).cast_signed() - 3_600_000_000;
             self.servers.set_clock(front, error);
@@ -163,6 +165,9 @@ impl World {
             let record = self.backup.clone();
             self.note(format_args!("the store goes back to {record:?}"));
             self.went_back(record);
+            if self.random.chance(70) {
+                self.break_streams(None);
+            }
         }
         Ok(())
     }
@@ -234,7 +239,7 @@ impl World {
             ));
         };
         let before = self.servers.version();
-        let _answer = self.servers.handle(0, &request, self.now);
+        let (_answer, _) = self.servers.handle(0, &request, self.now);
         if self.servers.version() != before {
             self.committed(Author::ThirdParty, None)?;
         }

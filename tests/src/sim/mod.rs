@@ -25,6 +25,7 @@ mod record;
 mod rivals;
 mod seeds;
 mod servers;
+mod streams;
 mod tail;
 mod violation;
 mod world;

@@ -52,6 +52,16 @@ pub(crate) fn answer(
     travel(faults, random, now)
 }
 
+/// When a piece of a stream arrives: it is sent again until it does.
+pub(crate) fn piece(link: Link, faults: &Faults, random: &mut Random, now: Micros) -> Micros {
+    let from = if link.holds {
+        now.max(link.cut_answers_until)
+    } else {
+        now
+    };
+    from + random.between(200, faults.delay().max(201))
+}
+
 fn travel(faults: &Faults, random: &mut Random, now: Micros) -> Option<Micros> {
     if faults.has(Kind::Loss) && random.chance(faults.loss) {
         return None;

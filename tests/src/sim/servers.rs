@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use http::{Method, Request, Response};
-use lease_proto::server::{Answer, ApiServer, Version};
+use lease_proto::server::{Answer, ApiServer, Version, WatchId, WatchOutput};
 use serde_json::{Value, json};
 
-use super::{Micros, clock::Clock, plants::Bug};
+use super::{Micros, SECOND, clock::Clock, plants::Bug};
 
 /// The path of the one Lease.
 pub(crate) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/leader";
@@ -82,14 +82,37 @@ impl Servers {
         front: usize,
         request: &Request<Vec<u8>>,
         now: Micros,
-    ) -> Response<Vec<u8>> {
+    ) -> (Response<Vec<u8>>, Option<WatchId>) {
         let wall = self.wall(front, now);
         let changed = self.admit(request);
-        let Answer::Whole(response) = self.store.handle(changed.as_ref().unwrap_or(request), wall)
-        else {
-            return Response::default();
+        match self.store.handle(changed.as_ref().unwrap_or(request), wall) {
+            Answer::Whole(response) => (response, None),
+            Answer::Watch(response, id) => (response.map(|()| Vec::new()), Some(id)),
+        }
+    }
+
+    /// What a stream has to say, and after what time to look again.
+    pub(crate) fn poll_watch(
+        &mut self,
+        front: usize,
+        id: WatchId,
+        now: Micros,
+    ) -> (WatchOutput, Micros) {
+        let wall = self.wall(front, now);
+        let output = self.store.poll_watch(id, wall);
+        let after = match &output {
+            WatchOutput::Wait { until: Some(until) } => until.duration_since(wall).ok(),
+            _ => None,
         };
-        response
+        let after = after.and_then(|after| u64::try_from(after.as_micros()).ok());
+        (output, after.unwrap_or(60 * SECOND))
+    }
+
+    /// Nobody watches any more.
+    pub(crate) fn close(&mut self, id: Option<WatchId>) {
+        if let Some(id) = id {
+            self.store.close_watch(id);
+        }
     }
 
     /// The latest version of anything.

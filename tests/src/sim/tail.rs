@@ -86,6 +86,8 @@ impl World {
     fn calm_down(&mut self) -> Result<(), Violation> {
         self.faults = Faults::none();
         self.servers.heal();
+        // Connections that are gone are noticed.
+        self.break_streams(None);
         for index in 0..self.nodes.len() {
             let node = &mut self.nodes[index];
             node.link = Link::default();
@@ -151,21 +153,31 @@ impl World {
             .unwrap_or(SECOND)
     }
 
-    /// A holder writes once in an interval and reads nothing; a waiter reads once in a period and writes nothing.
+    /// A holder writes once in an interval and reads nothing; a waiter that is told of changes asks for nothing, and
+    /// another reads once in a period and writes nothing.
     fn check_load(&self, holder: usize) -> Result<(), Violation> {
         let passed = (self.now - self.tail_since) * 1_003 / 1_000;
         for (index, node) in self.nodes.iter().enumerate() {
             if node.ours().is_none() || node.dead {
                 continue;
             }
+            let has_a_stream = node.streams_since.is_some_and(|it| it <= self.tail_since);
             let (reads, writes) = if index == holder {
                 (0, passed / self.interval(index) + 1)
+            } else if has_a_stream {
+                (0, 0)
             } else {
                 (
                     passed / (node.retry_period() * 4 / 5) + 2 + passed / self.longest_of(holder),
                     0,
                 )
             };
+            // Each lasts for minutes.
+            let watches = 2 + passed / (240 * SECOND);
+            if node.load.watches > watches {
+                let what = format!("asked for {} streams in that time", node.load.watches);
+                return Err(Violation::new("R1", index, what));
+            }
             if node.load.reads > reads || node.load.writes > writes {
                 let what = format!(
                     "made {} reads and {} writes where {reads} and {writes} would do",

@@ -1,6 +1,11 @@
 //! The world: what happens when, and what everybody makes of it.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::Response;
 use lease_proto::{Event, Loss, server::Version};
@@ -16,6 +21,7 @@ use super::{
     record::Record,
     rivals::{Moment, Wish},
     servers::Servers,
+    streams::{Delivery, Flow},
 };
 use crate::random::Random;
 
@@ -29,6 +35,9 @@ pub struct World {
     pub(super) servers: Servers,
     pub(super) record: Option<Arc<Record>>,
     pub(super) nodes: Vec<Node>,
+    pub(super) flows: Vec<Flow>,
+    /// The latest versions of the record.
+    pub(super) history: VecDeque<Arc<Record>>,
     pub(super) now: Micros,
     sequence: u64,
     agenda: BTreeMap<(Micros, u64), Happening>,
@@ -59,6 +68,8 @@ pub(super) enum Happening {
     Wake(usize),
     Arrive(Box<Message>),
     Answer(Box<Reply>),
+    Deliver(Box<Delivery>),
+    Pump,
     Acquire(usize, u64),
     Mischief,
     Annotate(Micros),
@@ -86,6 +97,8 @@ impl World {
             bug,
             record: None,
             nodes: Vec::new(),
+            flows: Vec::new(),
+            history: VecDeque::new(),
             now: 0,
             sequence: 0,
             agenda: BTreeMap::new(),
@@ -209,6 +222,11 @@ impl World {
             Happening::Wake(index) => self.wake(index),
             Happening::Arrive(message) => self.arrive(*message),
             Happening::Answer(reply) => self.answered(*reply),
+            Happening::Deliver(delivery) => self.delivered(*delivery),
+            Happening::Pump => {
+                self.pump();
+                Ok(())
+            }
             Happening::Acquire(index, life) => self.acquire(index, life),
             Happening::Mischief => self.mischief(),
             Happening::Annotate(until) => self.annotate(until),
@@ -262,6 +280,7 @@ impl World {
             };
             match claimant.poll(read, wall) {
                 Say::Ask(id, request) => self.ask(index, Tag::Ours(id), request)?,
+                Say::Watch(id, request) => self.watch(index, id, request)?,
                 Say::Cancel(id) => self.give_up(index, Tag::Ours(id)),
                 Say::Event(event) => self.tell(index, event)?,
                 Say::Wait(until) if until <= read => {

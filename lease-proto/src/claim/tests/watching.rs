@@ -404,6 +404,20 @@ fn nothing_is_watched_where_that_is_not_wanted_or_of_no_use() {
 }
 
 #[test]
+fn where_there_are_no_streams_none_is_asked_for_again() {
+    let mut t = Timeline::new(|config| config.watch(true));
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET").answer(200, foreign(10, "them", 1));
+    t.is_told_to_wait();
+    t.opens("");
+    t.claim.handle_no_stream(t.stream(), t.now());
+    while t.millis < 400_000 {
+        let millis = t.sleep().millis;
+        t.asks("GET").answer(200, foreign(10, "them", millis));
+    }
+}
+
+#[test]
 fn a_stream_is_no_request_in_anybodys_way() {
     let mut t = Timeline::new(|config| config.watch(true));
     t.claim.acquire(Patience::Forever, t.start);

@@ -29,7 +29,7 @@ use self::{
     crowd::Crowd,
     observed::Observed,
     retry::{Backoff, Random},
-    state::{Campaign, InFlight, Phase, Release},
+    state::{Campaign, CampaignStep, InFlight, Phase, Release},
     stream::Watching,
     writes::{Sent, Writes},
 };
@@ -208,6 +208,10 @@ impl Claim {
             Phase::Campaign(campaign) => {
                 campaign.patience = patience;
                 campaign.resume = false;
+                if patience == Patience::Once && self.watching.is_open() && campaign.waits {
+                    // One try: now, and not when the stream has something to tell.
+                    (campaign.step, campaign.at) = (CampaignStep::Read, self.now);
+                }
             }
             Phase::Held(_) => {}
             Phase::Release(release) => release.then = Some(patience),

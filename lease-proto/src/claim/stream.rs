@@ -1,6 +1,9 @@
 //! The stream of changes to the record: its pieces, how far it has told, and when to open it again.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use super::retry::Random;
 use crate::{
@@ -17,6 +20,8 @@ const REFUSED: u32 = 150;
 const LASTING: u32 = 10;
 /// After how many failures in a row the application is told.
 const TELLING: u32 = 3;
+/// How much is kept while a request is under way: more than anybody but a storm says in that time.
+const MOST_NEWS: usize = 16;
 
 /// The stream, if there is one, and what is known of those before it.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
@@ -35,7 +40,7 @@ pub(crate) struct Watching {
     /// Whether the application knows that there is none.
     pub(crate) told: bool,
     /// What was told while a request was under way: it is looked at when that is over.
-    pub(crate) news: Option<News>,
+    news: VecDeque<News>,
 }
 
 /// What has become of the record.
@@ -138,6 +143,22 @@ impl Watching {
         is_news
     }
 
+    /// Keeps what was told for later. Returns whether there was room for it.
+    pub(crate) fn keep(&mut self, news: News) -> bool {
+        let has_room = self.news.len() < MOST_NEWS;
+        if has_room {
+            self.news.push_back(news);
+        }
+        has_room
+    }
+
+    /// Returns what was kept first, of what came before `version` if one is given.
+    pub(crate) fn kept(&mut self, before: Option<u128>) -> Option<News> {
+        let is_due = |news: &News| before.is_none_or(|version| news.version < version);
+        self.news.front().is_some_and(is_due).then_some(())?;
+        self.news.pop_front()
+    }
+
     /// Forgets how far was told, since the server has.
     pub(crate) fn forget(&mut self) {
         (self.position, self.anew) = (None, true);
@@ -145,7 +166,7 @@ impl Watching {
 
     /// Gives the stream up, which nobody needs any more. Returns its name.
     pub(crate) fn close(&mut self) -> Option<RequestId> {
-        self.news = None;
+        self.news.clear();
         self.stream.take().map(|stream| stream.id)
     }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
     change::Change,
+    wire::{Lease, ResourceVersion},
 };
 
 impl Claim {
@@ -157,18 +158,45 @@ impl Claim {
 
     /// Looks at what was told while a request was under way, now that it is over.
     pub(super) fn catch_up(&mut self) {
-        if self.in_flight.is_none()
-            && let Some(news) = self.watching.news.take()
-            && self.observed.is_news(news.version, news.deleted)
+        while self.in_flight.is_none()
+            && let Some(news) = self.watching.kept(None)
         {
-            self.act_on(news);
+            if self.observed.is_news(news.version, news.deleted) {
+                self.act_on(news);
+            }
+        }
+    }
+
+    /// Takes note of what was told of earlier versions than an answer shows: how long they have others wait counts.
+    pub(super) fn note_earlier(&mut self, lease: &Lease) {
+        let version = lease.metadata.resource_version.as_ref();
+        let Some(version) = version.and_then(ResourceVersion::number) else {
+            return;
+        };
+        while let Some(news) = self.watching.kept(Some(version)) {
+            if self.observed.is_news(news.version, news.deleted) {
+                self.note_news(news);
+            }
+        }
+    }
+
+    fn note_news(&mut self, news: News) {
+        if self.own_write(&news.lease).is_none() {
+            self.observed.note(news.lease, &self.config, self.now);
+        }
+        if news.deleted {
+            // Its holder may not know yet.
+            self.observed.note_absent();
         }
     }
 
     /// Whether a stream that is there is of use.
     fn may_watch(&self) -> bool {
         let is_of_use = match &self.phase {
-            Phase::Campaign(campaign) => campaign.patience != Patience::Once,
+            // For a single try none is opened, and none is closed.
+            Phase::Campaign(campaign) => {
+                campaign.patience != Patience::Once || self.watching.is_begun()
+            }
             Phase::Held(_) => self.config.watch_while_held,
             Phase::Idle | Phase::Release(_) => false,
         };
@@ -237,8 +265,8 @@ impl Claim {
         };
         if self.in_flight.is_none() || self.is_over_by(&news) {
             self.act_on(news);
-        } else {
-            self.watching.news = Some(news);
+        } else if !self.watching.keep(news) {
+            self.drop_stream(Trouble::NoAnswer);
         }
     }
 
@@ -260,7 +288,9 @@ impl Claim {
                 }
             }
             Phase::Held(_) => self.hear_in_tenure(news),
-            Phase::Idle | Phase::Release(_) => {}
+            // Whoever acquires next has seen it.
+            Phase::Idle => self.note_news(news),
+            Phase::Release(_) => {}
         }
     }
 
@@ -284,11 +314,7 @@ impl Claim {
     }
 
     fn hear_of_deletion(&mut self, news: News) {
-        if self.own_write(&news.lease).is_none() {
-            // Its holder may not know yet.
-            self.observed.note(news.lease, &self.config, self.now);
-        }
-        self.observed.note_absent();
+        self.note_news(news);
         self.act_on_verdict();
     }
 

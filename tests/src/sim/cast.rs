@@ -56,6 +56,8 @@ pub(crate) struct Node {
     pub(crate) writing: Option<u64>,
     /// It does not acquire for now, since it was told so.
     pub(crate) resting: bool,
+    /// When it is to acquire again.
+    pub(crate) acquires_at: Micros,
     /// It is gone for good.
     pub(crate) dead: bool,
 }
@@ -178,6 +180,7 @@ impl Node {
             seen: 0,
             writing: None,
             resting: false,
+            acquires_at: 0,
             dead: false,
         }
     }

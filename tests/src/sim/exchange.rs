@@ -142,6 +142,7 @@ impl World {
 
     /// A claimant does not wait for an answer any more.
     pub(super) fn give_up(&mut self, index: usize, tag: Tag) {
+        self.note(format_args!("{index} waits for {tag:?} no more"));
         if let Tag::Ours(id) = tag
             && self.nodes[index].stream == Some(id)
         {
@@ -330,7 +331,9 @@ impl World {
                     .as_ref()
                     .is_some_and(|record| record.signed_by == mine)
                 {
-                    node.evidence.settle();
+                    if !is_outdated {
+                        node.evidence.settle();
+                    }
                 } else {
                     let in_time = node.ours().is_none_or(|claimant| !claimant.is_over(now));
                     let certain = in_time && reply.truth == Truth::Honest && !is_outdated;

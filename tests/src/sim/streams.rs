@@ -60,6 +60,16 @@ pub(super) fn is_watch(request: &Request<Vec<u8>>) -> bool {
 impl World {
     /// A request for a stream reaches a server.
     pub(super) fn open(&mut self, message: &Message, id: RequestId, front: usize) {
+        let node = &self.nodes[message.node];
+        let is_wanted = node.life == message.life && node.stream == Some(id);
+        let is_open = self
+            .flows
+            .iter()
+            .any(|flow| (flow.node, flow.life, flow.id) == (message.node, message.life, id));
+        if !is_wanted || is_open {
+            // Whoever asked has hung up, or a proxy asks again.
+            return;
+        }
         let (answer, watch) = match self.refusal() {
             Some(answer) => (answer, None),
             None => self.servers.handle(front, &message.request, self.now),

@@ -297,7 +297,10 @@ impl World {
                     } else {
                         1
                     };
-                    if !self.nodes[index].resting {
+                    let node = &mut self.nodes[index];
+                    // Once, however often it is woken until then.
+                    if !node.resting && node.acquires_at <= self.now {
+                        node.acquires_at = self.now + pause;
                         self.schedule(self.now + pause, Happening::Acquire(index, life));
                     }
                     return Ok(());

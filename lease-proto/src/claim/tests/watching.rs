@@ -185,7 +185,7 @@ fn a_stream_earns_nothing() {
     // The answer is lost, and what the stream said is looked up.
     t.fails();
     assert!(matches!(t.event(), Event::Retrying { .. }));
-    t.asks("GET");
+    t.sleep().asks("GET");
     assert!(!t.holds());
     t.answer(200, written);
     assert!(matches!(t.event(), Event::Acquired(_)));
@@ -401,6 +401,17 @@ fn nothing_is_watched_where_that_is_not_wanted_or_of_no_use() {
     let mut t = Timeline::watching();
     t.claim.release(t.now());
     t.says(Event::GaveUp(GaveUp::Stopped)).closes().is_done();
+}
+
+#[test]
+fn a_single_try_is_made_at_once_although_a_stream_would_tell() {
+    let mut t = Timeline::watching();
+    let until = t.waits();
+    assert!(until > 20_000);
+    t.claim.acquire(Patience::Once, t.now());
+    t.asks("GET").answer(200, foreign(10, "them", 1));
+    assert!(matches!(t.event(), Event::GaveUp(GaveUp::Held(_))));
+    t.closes().is_done();
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
-use lease_tokio::{BoxFuture, Transport, TransportError};
+use lease_tokio::{BoxFuture, Transport, TransportError, proto::MAX_BODY};
 
 /// Carries requests through a `kube::Client`.
 pub(crate) struct Kube(pub(crate) kube::Client);
@@ -25,7 +25,9 @@ impl Transport for Kube {
             // `send`, not `request`: an answer of 404 or 409 is an answer.
             let answer = self.0.send(request.map(Body::from)).await;
             let (head, body) = answer.map_err(other)?.into_parts();
-            let body = body.collect().await.map_err(other)?.to_bytes();
+            // Whatever it is that answers, it is not kept without end.
+            let body = Limited::new(body, MAX_BODY).collect().await;
+            let body = body.map_err(other)?.to_bytes();
             Ok(http::Response::from_parts(head, body.into()))
         })
     }

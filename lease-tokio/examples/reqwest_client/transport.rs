@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use http_body_util::BodyExt;
-use lease_tokio::{BoxFuture, Secret, Transport, TransportError, proto::access::bearer};
+use http_body_util::{BodyExt, Limited};
+use lease_tokio::{
+    BoxFuture, Secret, Transport, TransportError,
+    proto::{MAX_BODY, access::bearer},
+};
 
 /// Carries requests through a `reqwest::Client`.
 #[derive(Debug)]
@@ -55,7 +58,9 @@ impl Transport for Reqwest {
             *request.timeout_mut() = Some(timeout);
             let answer = self.client.execute(request).await.map_err(other)?;
             let (head, body) = http::Response::from(answer).into_parts();
-            let body = body.collect().await.map_err(other)?.to_bytes();
+            // Whatever it is that answers, it is not kept without end.
+            let body = Limited::new(body, MAX_BODY).collect().await;
+            let body = body.map_err(other)?.to_bytes();
             Ok(http::Response::from_parts(head, body.into()))
         })
     }

@@ -20,12 +20,16 @@ mod driving;
 mod event_loop;
 #[path = "../../../lease-proto/examples/event_loop/exchange.rs"]
 mod exchange;
+mod faults;
 mod front;
 #[path = "../../../lease-tokio/examples/kube_client/transport.rs"]
 mod kube_transport;
 mod list;
 #[path = "../../../lease-tokio/examples/reqwest_client/transport.rs"]
 mod reqwest_transport;
+#[path = "../clients/server.rs"]
+#[expect(dead_code, reason = "the tests of the clients use the rest")]
+mod server;
 mod transports;
 mod worlds;
 
@@ -35,7 +39,9 @@ use libtest_mimic::{Arguments, Trial};
 
 use self::{
     cluster::Cluster,
+    faults::{FAULTS, ODDITIES},
     list::{ALL, Case},
+    transports::Transport,
     worlds::World,
 };
 
@@ -69,9 +75,49 @@ fn main() -> ExitCode {
             }))
         }));
     }
+    trials.extend(faults());
     if cluster.is_none() {
         let nothing = Trial::test("live", || Ok(()));
         trials.push(nothing.with_ignored_flag(true));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Each fault for each transport.
+fn faults() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for transport in Transport::ALL {
+        let mut trial = |name: &str, play: Box<dyn FnOnce() + Send>| {
+            let play = move || {
+                play();
+                Ok(())
+            };
+            trials.push(Trial::test(format!("faults::{transport}::{name}"), play));
+        };
+        for fault in FAULTS {
+            trial(
+                fault.name,
+                Box::new(move || faults::is_survived(transport, fault)),
+            );
+        }
+        for (name, odd) in ODDITIES {
+            trial(
+                name,
+                Box::new(move || faults::costs_nothing(transport, *odd)),
+            );
+        }
+        if transport.reads_token_files() {
+            let play = faults::a_token_file_that_vanishes_and_returns_costs_nothing;
+            trial(
+                "a_token_file_that_vanishes_and_returns_costs_nothing",
+                Box::new(move || play(transport)),
+            );
+        }
+        for (name, play, needs_tls) in faults::CONNECTIONS {
+            if transport.has_tls() || !needs_tls {
+                trial(name, Box::new(move || play(transport)));
+            }
+        }
+    }
+    trials
 }

@@ -1,6 +1,6 @@
 //! What carries requests: each makes a claimant of an address, an authority and a token.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use lease_proto::access::Secret;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -29,6 +29,8 @@ pub(crate) struct Endpoint {
     pub(crate) url: String,
     pub(crate) ca: Option<String>,
     pub(crate) token: Option<String>,
+    /// Instead of a token, for those that read files.
+    pub(crate) token_file: Option<PathBuf>,
     pub(crate) namespace: String,
 }
 
@@ -45,22 +47,44 @@ impl fmt::Display for Transport {
 }
 
 impl Transport {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Hyper,
+        Self::Ureq,
+        Self::Kube,
+        Self::Reqwest,
+        Self::EventLoop,
+    ];
+
+    /// Whether it does more than TCP to an address.
+    pub(crate) fn has_tls(self) -> bool {
+        self != Self::EventLoop
+    }
+
+    pub(crate) fn reads_token_files(self) -> bool {
+        matches!(self, Self::Hyper | Self::Ureq)
+    }
+
     /// Makes a claimant with connections of its own, as another process has.
     pub(crate) fn claimant(self, endpoint: &Endpoint) -> Box<dyn Claimant> {
         let Endpoint {
             url,
             ca,
             token,
+            token_file,
             namespace,
         } = endpoint;
         macro_rules! client {
             ($driver:ident) => {{
-                let mut builder = $driver::Client::builder(url).namespace(namespace);
+                let builder = $driver::Client::builder(url).namespace(namespace);
+                let mut builder = builder.allow_plain_http(true);
                 if let Some(ca) = ca {
                     builder = builder.certificate_authority(ca.as_bytes());
                 }
                 if let Some(token) = token {
                     builder = builder.token(Secret::from(token.as_str()));
+                }
+                if let Some(file) = token_file {
+                    builder = builder.token_file(file);
                 }
                 builder.build().unwrap()
             }};

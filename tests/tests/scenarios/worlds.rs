@@ -146,7 +146,7 @@ pub(crate) fn stores() -> Vec<World> {
                 let tokio = tokio.clone();
                 move || tokio.clone()
             },
-            |client, request| { runtime().block_on(client.send(request, PATIENCE, false)) }
+            |client, request| runtime().block_on(client.send(request, PATIENCE, false))
         ),
         store!(
             "memory::blocking",
@@ -154,7 +154,7 @@ pub(crate) fn stores() -> Vec<World> {
                 let blocking = blocking.clone();
                 move || blocking.clone()
             },
-            |client, request| { client.send(request, PATIENCE, false) }
+            |client, request| client.send(request, PATIENCE, false)
         ),
         store!(
             "embedded::blocking",
@@ -162,7 +162,7 @@ pub(crate) fn stores() -> Vec<World> {
                 let directory = Arc::clone(&directory);
                 move || lease_blocking::Client::embedded(directory.path()).unwrap()
             },
-            |client, request| { client.send(request, PATIENCE, false) }
+            |client, request| client.send(request, PATIENCE, false)
         ),
     ]
 }
@@ -180,7 +180,8 @@ fn over(ports: Ports) -> Vec<World> {
     let (http1, http2) = (tls(http1.port()), tls(http2.port()));
     let itself = ports.itself.clone().map(|(url, ca)| (url, Some(ca)));
     // As the client and the server agree where nobody is between them.
-    let preferred = |between: &(String, Option<String>)| itself.clone().unwrap_or(between.clone());
+    let preferred =
+        |between: &(String, Option<String>)| itself.clone().unwrap_or_else(|| between.clone());
     let ways = [
         ("plain", Transport::Hyper, plain.clone()),
         ("http1-tls", Transport::Hyper, http1.clone()),
@@ -212,6 +213,7 @@ fn over(ports: Ports) -> Vec<World> {
                     url: url.clone(),
                     ca: ca.clone(),
                     token: Some((of_it.token)(user.name())),
+                    token_file: None,
                     namespace: of_it.namespace.clone(),
                 })
             }),

@@ -3,6 +3,30 @@
 //!
 //! The real one is named by the environment (`.ci/cluster` sets it up). Without it its part is reported as ignored, and a line
 //! says so.
+//!
+//! Beside it stand the faults, met by claims over each transport. Where each is tested, for both drivers unless it says
+//! otherwise; `clients` and `drivers` are the suites of these names, and what is in `faults.rs` runs for hyper, ureq,
+//! `kube::Client`, reqwest and the event loop (which knows neither names nor TLS):
+//!
+//! | fault | one request | a claim |
+//! |---|---|---|
+//! | connection refused | `clients::exchange::a_refused_connection_names_the_server` | `a_refused_connection_is_tried_again` |
+//! | DNS failure | `clients::exchange::a_name_that_is_not_found_says_so` | `a_name_that_is_not_found_is_said` |
+//! | an address of several that does not answer | `lease_tokio::tcp`, `lease_blocking::http_transport` (unit tests) | |
+//! | TLS name mismatch | `clients::tls::a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for` | `a_certificate_for_another_name_is_said` |
+//! | expired certificate | `clients::tls::an_expired_certificate_is_refused` | `an_expired_certificate_is_said` |
+//! | wrong CA | `clients::tls::a_wrong_authority_is_refused` | `a_certificate_by_another_authority_is_said` |
+//! | an unverified server | `clients::tls::an_unverified_server_is_accepted_only_where_that_is_asked_for` | warned of: `observing`, and the command's `a_server_that_is_not_verified_is_warned_of` |
+//! | redirects | `clients::exchange::a_redirect_is_an_answer` | `a_redirect` |
+//! | a body that never ends | `clients::exchange::a_dripping_body_is_given_up_in_time`, `a_body_over_the_cap_is_an_error_of_its_own` | `a_body_that_never_ends`, `a_body_of_more_than_anybody_reads` |
+//! | a header section that never ends | `clients::exchange::a_dripping_head_is_given_up_in_time`, `a_head_without_end_is_given_up` | `a_header_section_that_never_ends`, `a_header_section_of_more_than_anybody_reads` |
+//! | 1xx answers | `clients::exchange::interim_answers_are_passed_over` | `interim_answers` |
+//! | gzip nobody asked for | `clients::exchange::what_is_compressed_comes_as_it_is` | `a_body_compressed_though_nobody_asked_for_it` |
+//! | a page of a load balancer | `clients::exchange::status_codes_are_answers` | `a_page_of_a_load_balancer`, `…_without_servers` |
+//! | a server that closes after every answer | `clients::exchange::a_server_that_closes_after_every_answer_is_connected_to_again` | `a_server_that_closes_after_every_answer` |
+//! | a token file that vanishes and returns | `clients::credentials::a_token_file_that_is_away_for_a_moment_is_no_failure` | `a_token_file_that_vanishes_and_returns_costs_nothing` (both drivers) |
+//! | two processes with the same identity | | `two_of_the_same_identity_exclude_each_other` |
+//! | silence, half an answer, no HTTP | `clients::exchange` | `silence`, `an_answer_cut_short`, `another_protocol` |
 
 #![expect(clippy::print_stderr, reason = "what was not run is said loudly")]
 #![expect(clippy::unwrap_used, reason = "test code")]

@@ -263,6 +263,7 @@ const MAX_HEADERS: usize = 64 * 1024;
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(all(test, unix))]
+#[expect(clippy::unwrap_used, reason = "test code")]
 mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -67,6 +67,7 @@ fn by_turns(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> 
 const HEAD_START: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "test code")]
 mod tests {
     use tokio::net::{TcpListener, TcpSocket};
 

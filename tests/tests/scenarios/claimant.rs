@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{AcquireError, Config, Event, GaveUp, Loss, Patience, Released};
+use http::{Request, Response};
+use lease_proto::{
+    AcquireError, Config, Event, GaveUp, Loss, Patience, Released, access::TransportError,
+};
 use tokio::runtime::{Builder, Runtime};
 
 /// For how long a claimant tries.
@@ -22,6 +25,12 @@ pub(crate) trait Claimant: Send + Sync {
 
     /// Acquires a Lease, and is not heard of any more, like a process that is killed.
     fn vanish(&self, config: Config) -> Result<(), AcquireError>;
+}
+
+/// A claimant that has its API server within itself.
+pub(crate) trait Store: Claimant {
+    /// Asks that API server something.
+    fn ask(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError>;
 }
 
 /// A Lease that is held; dropped, it is released.
@@ -74,6 +83,13 @@ macro_rules! drivers {
                         None => return Err(AcquireError::GaveUp(GaveUp::Stopped)),
                     }
                 }
+            }
+        }
+
+        impl Store for $driver::Client {
+            fn ask(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+                let $future = self.send(request, SOON, false);
+                $wait
             }
         }
 

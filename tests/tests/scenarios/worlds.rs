@@ -1,6 +1,6 @@
 //! Where scenarios are played: a server or a store, and a way to it.
 
-use std::{fs, sync::Arc};
+use std::{fs, net::SocketAddr, sync::Arc};
 
 use http::{Request, Response};
 use lease_proto::{
@@ -9,7 +9,7 @@ use lease_proto::{
 };
 
 use crate::{
-    claimant::{Claimant, runtime},
+    claimant::{Claimant, SOON, Store},
     cluster::Cluster,
     front::{Backend, Front},
     transports::{Endpoint, Transport},
@@ -115,112 +115,104 @@ pub(crate) fn live(cluster: &Cluster) -> Vec<World> {
 
 /// Stores within processes, by the driver that has them.
 pub(crate) fn stores() -> Vec<World> {
-    macro_rules! store {
-        ($name:literal, $claimant:expr, |$admin:ident, $request:ident| $send:expr) => {
-            World {
-                name: $name.to_owned(),
-                namespace: "default".to_owned(),
-                has_users: false,
-                admin: {
-                    let claimant = $claimant;
-                    Arc::new(move |$request| {
-                        let $admin = claimant();
-                        $send
-                    })
-                },
-                claimant: {
-                    let claimant = $claimant;
-                    Box::new(move |_| Box::new(claimant()))
-                },
-            }
-        };
-    }
     let tokio = lease_tokio::Client::in_memory();
     let blocking = lease_blocking::Client::in_memory();
-    // It is gone with the process: claimants in it may outlive the scenarios.
+    // It goes with the process: claimants may outlive their scenarios.
     let directory = Arc::new(tempfile::tempdir().unwrap());
+    let embedded = move || lease_blocking::Client::embedded(directory.path()).unwrap();
     vec![
-        store!(
-            "memory::tokio",
-            {
-                let tokio = tokio.clone();
-                move || tokio.clone()
-            },
-            |client, request| runtime().block_on(client.send(request, PATIENCE, false))
-        ),
-        store!(
-            "memory::blocking",
-            {
-                let blocking = blocking.clone();
-                move || blocking.clone()
-            },
-            |client, request| client.send(request, PATIENCE, false)
-        ),
-        store!(
-            "embedded::blocking",
-            {
-                let directory = Arc::clone(&directory);
-                move || lease_blocking::Client::embedded(directory.path()).unwrap()
-            },
-            |client, request| client.send(request, PATIENCE, false)
-        ),
+        store("memory::tokio", move |_| Box::new(tokio.clone())),
+        store("memory::blocking", move |_| Box::new(blocking.clone())),
+        store("embedded::blocking", move |_| Box::new(embedded())),
     ]
 }
 
+fn store(name: &str, open: impl Fn(User) -> Box<dyn Store> + Send + Sync + 'static) -> World {
+    let open = Arc::new(open);
+    World {
+        name: name.to_owned(),
+        namespace: "default".to_owned(),
+        has_users: false,
+        admin: {
+            let open = Arc::clone(&open);
+            Arc::new(move |request| open(User::A).ask(request))
+        },
+        claimant: Box::new(move |user| open(user)),
+    }
+}
+
+/// What carries requests, where to, and the authority that it must know.
+type Path = (Transport, String, Option<String>);
+
 fn over(ports: Ports) -> Vec<World> {
     let ports = Arc::new(ports);
-    let Front {
-        plain,
-        http1,
-        http2,
-        ca,
-    } = &ports.front;
-    let plain = (format!("http://{plain}"), None);
-    let tls = |port: u16| (format!("https://localhost:{port}"), Some(ca.clone()));
-    let (http1, http2) = (tls(http1.port()), tls(http2.port()));
-    let itself = ports.itself.clone().map(|(url, ca)| (url, Some(ca)));
-    // As the client and the server agree where nobody is between them.
-    let preferred =
-        |between: &(String, Option<String>)| itself.clone().unwrap_or_else(|| between.clone());
+    let front = &ports.front;
+    let plain = |transport| -> Path { (transport, format!("http://{}", front.plain), None) };
+    let tls = |transport, port: SocketAddr| -> Path {
+        let url = format!("https://localhost:{}", port.port());
+        (transport, url, Some(front.ca.clone()))
+    };
+    // Where nobody is between, the client and the server agree on the version of HTTP.
+    let direct = |transport, port| match ports.itself.clone() {
+        Some((url, ca)) => (transport, url, Some(ca)),
+        None => tls(transport, port),
+    };
+    let alone = |name, path: Path| (name, [path.clone(), path]);
     let ways = [
-        ("plain", Transport::Hyper, plain.clone()),
-        ("http1-tls", Transport::Hyper, http1.clone()),
-        ("http2-tls", Transport::Hyper, preferred(&http2)),
-        ("plain", Transport::Ureq, plain.clone()),
-        ("tls", Transport::Ureq, preferred(&http1)),
-        ("plain", Transport::Kube, plain.clone()),
-        ("tls", Transport::Kube, preferred(&http1)),
-        ("plain", Transport::Reqwest, plain.clone()),
-        ("tls", Transport::Reqwest, preferred(&http1)),
-        ("plain", Transport::EventLoop, plain),
+        alone("hyper-plain", plain(Transport::Hyper)),
+        alone("hyper-http1-tls", tls(Transport::Hyper, front.http1)),
+        alone("hyper-http2-tls", direct(Transport::Hyper, front.http2)),
+        alone("ureq-plain", plain(Transport::Ureq)),
+        alone("ureq-tls", direct(Transport::Ureq, front.http1)),
+        alone("kube-plain", plain(Transport::Kube)),
+        alone("kube-tls", direct(Transport::Kube, front.http1)),
+        alone("reqwest-plain", plain(Transport::Reqwest)),
+        alone("reqwest-tls", direct(Transport::Reqwest, front.http1)),
+        alone("event-loop-plain", plain(Transport::EventLoop)),
+        // One of each contend.
+        (
+            "hyper-and-ureq",
+            [
+                direct(Transport::Hyper, front.http2),
+                direct(Transport::Ureq, front.http1),
+            ],
+        ),
+        (
+            "event-loop-and-kube",
+            [
+                plain(Transport::EventLoop),
+                direct(Transport::Kube, front.http1),
+            ],
+        ),
     ];
     let admin = {
-        let (url, ca) = preferred(&http1);
-        let ca = ca.unwrap_or_default();
-        let builder = lease_blocking::Client::builder(url).certificate_authority(ca.as_bytes());
-        let client = builder.token((ports.token)("admin").as_str()).build();
-        let client = client.unwrap();
-        Arc::new(move |request| client.send(request, PATIENCE, false))
+        let (_, url, ca) = direct(Transport::Ureq, front.http1);
+        let builder = lease_blocking::Client::builder(url).token((ports.token)("admin").as_str());
+        let builder = builder.certificate_authority(ca.unwrap_or_default().as_bytes());
+        let client = builder.build().unwrap();
+        Arc::new(move |request| client.send(request, SOON, false))
     };
-    let world = |(wire, transport, (url, ca)): (&str, Transport, (String, Option<String>))| {
-        let of_it = Arc::clone(&ports);
+    let world = |(name, paths): (&str, [Path; 2])| {
+        let ports = Arc::clone(&ports);
         World {
-            name: format!("{}::{transport}-{wire}", ports.server),
+            name: format!("{}::{name}", ports.server),
             namespace: ports.namespace.clone(),
             has_users: true,
+            admin: Arc::clone(&admin) as Arc<Admin>,
             claimant: Box::new(move |user| {
+                let (transport, url, ca) = match user {
+                    User::A => &paths[0],
+                    User::B | User::Nobody => &paths[1],
+                };
                 transport.claimant(&Endpoint {
                     url: url.clone(),
                     ca: ca.clone(),
-                    token: Some((of_it.token)(user.name())),
+                    token: Some((ports.token)(user.name())),
                     token_file: None,
-                    namespace: of_it.namespace.clone(),
+                    namespace: ports.namespace.clone(),
                 })
             }),
-            admin: Arc::clone(&admin) as Arc<Admin>,
         }
     };
     ways.into_iter().map(world).collect()
 }
-
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

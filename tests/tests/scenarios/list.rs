@@ -52,7 +52,7 @@ fn a_lease_is_acquired_renewed_and_released(case: &Case) {
     let first = case.record();
     assert!(held.identity().starts_with("me_"), "{}", held.identity());
     assert_eq!(first.spec.holder(), Some(held.identity().as_str()));
-    assert_eq!(first.spec.lease_duration_seconds, Some(3));
+    assert_eq!(first.spec.lease_duration_seconds, Some(5));
     assert_eq!(first.spec.lease_transitions, Some(0));
     assert!(first.spec.acquire_time.is_some() && first.spec.renew_time.is_some());
     assert!(held.token() <= version(&first));
@@ -239,6 +239,10 @@ impl Case {
         Config::builder(&self.world.namespace, &self.lease, identity)
             .whole_second_observers(false)
             .lease_duration(DURATION)
+            // Whoever is starved for most of the duration still holds it.
+            .renew_deadline(DURATION)
+            .renew_interval(Duration::from_secs(1))
+            .request_timeout(Duration::from_secs(2))
     }
 
     fn hold(&self, user: User, identity: &str) -> Box<dyn Held> {
@@ -325,6 +329,6 @@ fn version(lease: &Lease) -> u128 {
     version.number().unwrap()
 }
 
-const DURATION: Duration = Duration::from_secs(3);
+const DURATION: Duration = Duration::from_secs(5);
 const TAKE: &str =
     r#"{"spec":{"holderIdentity":"other","renewTime":"2026-11-20T19:31:57.250000Z"}}"#;

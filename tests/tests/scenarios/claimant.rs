@@ -1,9 +1,6 @@
 //! A claimant as the scenarios see it, whatever drives it.
 
-use std::{
-    sync::OnceLock,
-    time::{Duration, Instant},
-};
+use std::{sync::OnceLock, time::Duration};
 
 use http::{Request, Response};
 use lease_proto::{
@@ -44,15 +41,6 @@ pub(crate) trait Held: Send {
     fn release(self: Box<Self>) -> Option<Released>;
 }
 
-impl Tries {
-    pub(crate) fn until(self) -> Patience {
-        match self {
-            Self::Once => Patience::Once,
-            Self::For(time) => Patience::Until(Instant::now() + time),
-        }
-    }
-}
-
 /// The same for both drivers: one waits, the other is awaited.
 macro_rules! drivers {
     ($($driver:ident: |$future:ident| $wait:expr;)*) => {$(
@@ -73,7 +61,7 @@ macro_rules! drivers {
 
             fn vanish(&self, config: Config) -> Result<(), AcquireError> {
                 let mut claim = self.claim(config);
-                claim.acquire(Tries::For(SOON).until());
+                claim.acquire(Patience::Until($driver::Clock::new().now() + SOON));
                 loop {
                     let $future = claim.next_event();
                     match $wait {

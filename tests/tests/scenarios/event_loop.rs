@@ -8,7 +8,8 @@ use std::{
 };
 
 use lease_proto::{
-    AcquireError, Claim, Config, Event, GaveUp, Grant, Loss, Released, access::TransportError,
+    AcquireError, Claim, Config, Event, GaveUp, Grant, Loss, Patience, Released,
+    access::TransportError,
 };
 use mio::{Poll, Token, Waker};
 
@@ -82,7 +83,11 @@ impl EventLoop {
             grant: Arc::default(),
         };
         let grant = Arc::clone(&running.grant);
-        claim.acquire(tries.until(), Instant::now());
+        let patience = match tries {
+            Tries::Once => Patience::Once,
+            Tries::For(time) => Patience::Until(Instant::now() + time),
+        };
+        claim.acquire(patience, Instant::now());
         thread::spawn(move || {
             let application = |claim: &mut Claim, news| {
                 for order in ordered.try_iter() {

@@ -26,7 +26,7 @@
 //! | a server that closes after every answer | `clients::exchange::a_server_that_closes_after_every_answer_is_connected_to_again` | `a_server_that_closes_after_every_answer` |
 //! | a token file that vanishes and returns | `clients::credentials::a_token_file_that_is_away_for_a_moment_is_no_failure` | `a_token_file_that_vanishes_and_returns_costs_nothing` (both drivers) |
 //! | two processes with the same identity | | `two_of_the_same_identity_exclude_each_other` |
-//! | silence, half an answer, no HTTP | `clients::exchange` | `silence`, `an_answer_cut_short`, `another_protocol` |
+//! | silence, half an answer, no HTTP | `clients::exchange`; `drivers::a_server_that_hangs_costs_the_lease_in_time` | `silence`, `an_answer_cut_short`, `another_protocol` |
 
 #![expect(clippy::print_stderr, reason = "what was not run is said loudly")]
 #![expect(clippy::unwrap_used, reason = "test code")]

@@ -32,6 +32,11 @@ pub(crate) struct HttpTransport {
 impl HttpTransport {
     /// Connects to nothing yet.
     pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
+        Self::with_resolver(access, DefaultResolver::default())
+    }
+
+    /// Of several addresses ureq tries one after the other, and the first of those left gets half of the time or more.
+    fn with_resolver(access: &Access, resolver: impl Resolver) -> Result<Self, CredentialsError> {
         let config = Config::builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -44,7 +49,7 @@ impl HttpTransport {
             .build();
         let tls = TlsConnector::new(access)?;
         Ok(Self {
-            agent: agent(config, tls.clone()),
+            agent: agent(config, tls.clone(), resolver),
             tls,
             server: access.server.to_string(),
             is_proxied: access.proxy.is_some(),
@@ -76,7 +81,8 @@ impl HttpTransport {
         timeout: Duration,
     ) -> Result<http::Response<Chunks>, ureq::Error> {
         // Shutting an agent down is the only way to end a read from another thread, so each stream has one.
-        let agent = agent(self.agent.config().clone(), self.tls.clone());
+        let (config, resolver) = (self.agent.config().clone(), DefaultResolver::default());
+        let agent = agent(config, self.tls.clone(), resolver);
         let timeout = Some(timeout.min(LONGEST));
         let request = agent
             .configure_request(request.map(drop))
@@ -165,12 +171,12 @@ impl Transport for HttpTransport {
     }
 }
 
-fn agent(config: Config, tls: TlsConnector) -> Agent {
+fn agent(config: Config, tls: TlsConnector, resolver: impl Resolver) -> Agent {
     let connector =
         ().chain(ConnectProxyConnector::default())
             .chain(LabelledTcp::default())
             .chain(tls);
-    Agent::with_parts(config, connector, LabelledResolver::default())
+    Agent::with_parts(config, connector, LabelledResolver(resolver))
 }
 
 /// The proxy as ureq takes it, which resolves the server's name itself.
@@ -271,10 +277,10 @@ impl<In: ureq::unversioned::transport::Transport> Connector<In> for LabelledTcp 
     }
 }
 
-#[derive(Debug, Default)]
-struct LabelledResolver(DefaultResolver);
+#[derive(Debug)]
+struct LabelledResolver<R>(R);
 
-impl Resolver for LabelledResolver {
+impl<R: Resolver> Resolver for LabelledResolver<R> {
     fn resolve(
         &self,
         uri: &Uri,
@@ -290,3 +296,73 @@ impl Resolver for LabelledResolver {
 const MAX_HEADERS: usize = 64 * 1024;
 /// Far beyond any request's deadline, and far from what instants cannot hold.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(all(test, unix))]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::thread;
+
+    use lease_proto::access::ServerUrl;
+
+    use super::*;
+
+    /// A host name with these addresses.
+    #[derive(Debug)]
+    struct Addresses(Vec<SocketAddr>);
+
+    impl Resolver for Addresses {
+        fn resolve(
+            &self,
+            _: &Uri,
+            _: &Config,
+            _: NextTimeout,
+        ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            let mut found = self.empty();
+            for address in &self.0 {
+                found.push(*address);
+            }
+            Ok(found)
+        }
+    }
+
+    /// An address that does not answer while what is returned beside it lives: its queue is full.
+    fn black_hole() -> (SocketAddr, impl Sized) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // A queue that is listened with once more takes the new length.
+        rustix::net::listen(&listener, 1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        let wait = Duration::from_millis(100);
+        while let Ok(stream) = TcpStream::connect_timeout(&address, wait) {
+            queued.push(stream);
+        }
+        (address, (listener, queued))
+    }
+
+    #[test]
+    fn a_server_is_reached_by_the_address_that_answers() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _gone = stream.read(&mut [0; 1024]);
+                let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            }
+        });
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+        let (hole, _full) = black_hole();
+        for other in [hole, nobody.unwrap()] {
+            for addresses in [[other, address], [address, other]] {
+                let server = ServerUrl::parse_plain_http("http://several.example").unwrap();
+                let resolver = Addresses(addresses.to_vec());
+                let transport = HttpTransport::with_resolver(&Access::new(server), resolver);
+                let request = http::Request::get("http://several.example/").body(Vec::new());
+                let timeout = Duration::from_secs(6);
+                let answer = transport.unwrap().send(request.unwrap(), timeout);
+                assert_eq!(answer.unwrap().status(), 200, "{addresses:?}");
+            }
+        }
+    }
+}

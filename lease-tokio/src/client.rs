@@ -14,6 +14,7 @@ use lease_proto::access::{
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
+use crate::observe;
 use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
@@ -31,6 +32,7 @@ pub struct Client {
 struct Remote {
     server: ServerUrl,
     credentials: Credentials,
+    skips_verification: bool,
 }
 
 impl Client {
@@ -101,11 +103,16 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
+        let skips_verification = access.tls.insecure_skip_verify && access.server.is_https();
+        if skips_verification {
+            observe::unverified(&access.server);
+        }
         Ok(Self {
             transport: Arc::new(HttpTransport::new(access)?),
             remote: Some(Arc::new(Remote {
                 server: access.server.clone(),
                 credentials: Credentials::new(access)?,
+                skips_verification,
             })),
             namespace: access
                 .namespace
@@ -139,6 +146,13 @@ impl Client {
     /// The address that requests go to; `None` over a transport that was given.
     pub fn server(&self) -> Option<&ServerUrl> {
         self.remote.as_ref().map(|remote| &remote.server)
+    }
+
+    /// Whether any certificate is believed, as a kubeconfig's `insecure-skip-tls-verify` asks: whoever answers may read the
+    /// credentials.
+    pub fn skips_verification(&self) -> bool {
+        let remote = self.remote.as_ref();
+        remote.is_some_and(|remote| remote.skips_verification)
     }
 
     /// Sends one request and waits for the whole answer, no longer than `timeout` from name look-up to last byte.
@@ -330,7 +344,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Believes any certificate: whoever answers may read the credentials. Defaults to no.
+    /// Believes any certificate: whoever answers may read the credentials, which `tracing` is warned of. Defaults to no.
     pub fn insecure_skip_verify(mut self, skip: bool) -> Self {
         self.insecure_skip_verify = skip;
         self

@@ -6,15 +6,15 @@ use std::io;
 use std::task::{Context, Poll};
 
 use http::Uri;
+use http::uri::Scheme;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
 use lease_proto::access::{Access, CredentialsError, Proxy, ProxyError, rustls as settings};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tower_service::Service;
 
+use crate::tcp;
 use crate::transport::BoxFuture;
 
 pub(crate) type Connector = HttpsConnector<LabelledTcp>;
@@ -23,29 +23,21 @@ pub(crate) type Connector = HttpsConnector<LabelledTcp>;
 pub(crate) fn connector(access: &Access) -> Result<Connector, CredentialsError> {
     let platform = || rustls_native_certs::load_native_certs().certs;
     let config = settings::client_config(access, &|path| std::fs::read(path), &platform)?;
-    let mut tcp = HttpConnector::new_with_resolver(LabelledResolver(GaiResolver::new()));
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
     Ok(HttpsConnectorBuilder::new()
         .with_tls_config(config)
         .https_or_http()
         .with_server_name_resolver(FixedServerNameResolver::new(settings::server_name(access)?))
         .enable_all_versions()
         .wrap_connector(LabelledTcp {
-            tunnel: access
-                .proxy
-                .as_ref()
-                .map(|proxy| tunnel(proxy, &tcp))
-                .transpose()?,
-            tcp,
+            tunnel: access.proxy.as_ref().map(tunnel).transpose()?,
         }))
 }
 
 /// What connects through a proxy.
-fn tunnel(proxy: &Proxy, tcp: &Tcp) -> Result<Tunnel<Tcp>, CredentialsError> {
+fn tunnel(proxy: &Proxy) -> Result<Tunnel<Tcp>, CredentialsError> {
     let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
     let uri = proxy.to_string().parse().map_err(|_| unusable())?;
-    let tunnel = Tunnel::new(uri, tcp.clone());
+    let tunnel = Tunnel::new(uri, Tcp);
     let authorization = proxy.authorization();
     Ok(match authorization.map_err(|_| unusable())? {
         Some(authorization) => tunnel.with_auth(authorization),
@@ -79,11 +71,9 @@ impl Error for Labelled {
     }
 }
 
-type Tcp = HttpConnector<LabelledResolver>;
-
+/// Connects straight to the server, or through a proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct LabelledTcp {
-    tcp: Tcp,
     tunnel: Option<Tunnel<Tcp>>,
 }
 
@@ -95,39 +85,50 @@ impl Service<Uri> for LabelledTcp {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         match &mut self.tunnel {
             Some(tunnel) => tunnel.poll_ready(context).map_err(label_proxy),
-            None => self.tcp.poll_ready(context).map_err(label_tcp),
+            None => Tcp.poll_ready(context),
         }
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        if let Some(tunnel) = &mut self.tunnel {
-            let connecting = tunnel.call(uri);
-            return Box::pin(async move { connecting.await.map_err(label_proxy) });
-        }
-        let connecting = self.tcp.call(uri);
-        Box::pin(async move { connecting.await.map_err(label_tcp) })
+        let Some(tunnel) = &mut self.tunnel else {
+            return Tcp.call(uri);
+        };
+        let connecting = tunnel.call(uri);
+        Box::pin(async move { connecting.await.map_err(label_proxy) })
     }
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct LabelledResolver(GaiResolver);
+/// Connects to the host of a URI.
+#[derive(Clone, Copy, Debug)]
+struct Tcp;
 
-impl Service<Name> for LabelledResolver {
-    type Response = GaiAddrs;
+impl Service<Uri> for Tcp {
+    type Response = TokioIo<TcpStream>;
     type Error = Labelled;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(context).map_err(label_dns)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, name: Name) -> Self::Future {
-        let resolving = self.0.call(name);
-        Box::pin(async move { resolving.await.map_err(label_dns) })
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(async move {
+            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+            let usual_port = if uri.scheme() == Some(&Scheme::HTTPS) {
+                443
+            } else {
+                80
+            };
+            let port = uri.port_u16().unwrap_or(usual_port);
+            let addresses = lookup_host((host, port)).await.map_err(label_dns)?;
+            let stream = tcp::connect(addresses).await.map_err(label_tcp)?;
+            stream.set_nodelay(true).map_err(label_tcp)?;
+            Ok(TokioIo::new(stream))
+        })
     }
 }
 
-fn label_tcp(error: impl Into<Box<dyn Error + Send + Sync>>) -> Labelled {
+fn label_tcp(error: io::Error) -> Labelled {
     Labelled {
         phase: Phase::Connect,
         source: error.into(),

@@ -240,7 +240,7 @@ fn client(connector: &Connector) -> Client {
         .build(connector.clone())
 }
 
-/// The innermost error of a type: what TCP reports of a name look-up has both labels.
+/// The innermost error of a type: what a tunnel reports of TCP or of a name look-up has both labels.
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut found = None;
     let mut next = Some(error);

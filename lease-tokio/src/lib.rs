@@ -15,6 +15,7 @@ mod memory;
 mod observe;
 mod plugin;
 mod shared;
+mod tcp;
 mod transport;
 mod watch;
 

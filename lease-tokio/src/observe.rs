@@ -3,7 +3,7 @@
 //! | level | what |
 //! |---|---|
 //! | ERROR | it cannot be acquired as things are |
-//! | WARN | at risk, lost against its will, a colliding identity, a store that went back in time |
+//! | WARN | at risk, lost against its will, a colliding identity, a store that went back in time; a server that is not verified |
 //! | INFO | acquired, released, recovered, whom it waits for, given up |
 //! | DEBUG | renewals, looks, attempts that came to nothing, streams of changes that broke |
 //! | TRACE | each answer, and how long it took |
@@ -19,9 +19,20 @@ use std::time::Duration;
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use lease_proto::Loss;
-use lease_proto::{Claim, Event};
+use lease_proto::{Claim, Event, access::ServerUrl};
 
 use crate::TransportError;
+
+/// A client is made that believes whoever answers.
+pub(crate) fn unverified(server: &ServerUrl) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        %server,
+        "the certificate of the API server is not verified: whoever answers may read the credentials"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _nobody_asks = server;
+}
 
 /// An event is told to the application.
 pub(crate) fn event(claim: &Claim, event: &Event) {

@@ -163,6 +163,31 @@ fn live(fails: &AtomicBool, log: &Log, release: impl FnOnce() -> Option<Released
     assert!(!seen.contains(CANARY), "{seen}");
 }
 
+fn warns_of_servers_that_are_not_verified(log: &Log) {
+    macro_rules! said {
+        ($driver:ident, $url:expr, $skips:expr) => {{
+            let builder = $driver::Client::builder($url).token(CANARY);
+            let client = builder.insecure_skip_verify($skips).build().unwrap();
+            (client.skips_verification(), log.take())
+        }};
+    }
+    for (url, skips, warns) in [
+        ("https://localhost:1", true, true),
+        ("http://localhost:1", true, false),
+        ("http://localhost:1", false, false),
+    ] {
+        for (skipped, said) in [
+            said!(lease_blocking, url, skips),
+            said!(lease_tokio, url, skips),
+        ] {
+            assert_eq!(skipped, warns, "{url}");
+            let is_told = said.contains("WARN") && said.contains("is not verified");
+            assert_eq!(is_told, warns, "{said}");
+            assert!(!said.contains(CANARY), "{said}");
+        }
+    }
+}
+
 #[test]
 fn a_life_is_told_without_its_secrets() {
     let log = Log::default();
@@ -186,6 +211,7 @@ fn a_life_is_told_without_its_secrets() {
         value(&snapshot, MetricKind::Gauge, name, &labels) > 0.5
     };
 
+    warns_of_servers_that_are_not_verified(&log);
     let client = lease_blocking::Client::builder(server.url())
         .token_file(&token)
         .build()

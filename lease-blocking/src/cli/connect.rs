@@ -25,6 +25,12 @@ pub(crate) fn client(cluster: &Cluster) -> Result<Client, Failure> {
         }
         Client::discover(&options).map_err(|error| explain(&error))?
     };
+    if client.skips_verification() {
+        super::say(format_args!(
+            "warning: the certificate of the API server is not verified, as the kubeconfig asks with \
+             insecure-skip-tls-verify: whoever answers may read the credentials"
+        ));
+    }
     Ok(match &cluster.namespace {
         Some(namespace) => client.with_namespace(namespace.as_str()),
         None => client,

@@ -226,3 +226,26 @@ fn directories_that_cannot_be_used_are_never_emptied() {
     fs::write(&state, kept).unwrap();
     place.run(&["acquire", "a", "--holder", "you"]).with(5);
 }
+
+#[test]
+fn a_server_that_is_not_verified_is_warned_of() {
+    let place = Place::new();
+    let cluster = |skips| {
+        format!(
+            "clusters:\n- name: c\n  cluster: {{server: \"https://127.0.0.1:1\", insecure-skip-tls-verify: {skips}}}\n\
+             contexts:\n- name: c\n  context: {{cluster: c, user: u}}\ncurrent-context: c\n\
+             users:\n- name: u\n  user: {{token: canary}}\n"
+        )
+    };
+    for (skips, warns) in [(true, true), (false, false)] {
+        fs::write(place.file("kubeconfig"), cluster(skips)).unwrap();
+        let mut command = place.bare(&["status", "a", "--kubeconfig", "kubeconfig"]);
+        let ran = crate::Ran::from(command.output().unwrap())
+            .with(1)
+            .saying(&["127.0.0.1:1"]);
+        let lines: Vec<&str> = ran.stderr.lines().collect();
+        let warned = lines[0].starts_with("lease: warning: ") && lines[0].contains("not verified");
+        assert_eq!(warned, warns, "{lines:?}");
+        assert!(!ran.stderr.contains("canary"), "{}", ran.stderr);
+    }
+}

@@ -87,7 +87,7 @@ fn is_for_later(error: &io::Error) -> bool {
     .contains(&error.kind())
 }
 
-/// Takes an answer apart. One that is cut off is none: the length says so.
+/// Takes an answer apart. One that is cut off is none: the length says so. Interim answers before it are passed over.
 fn parse(bytes: &[u8]) -> io::Result<http::Response<Vec<u8>>> {
     let broken = |what: &str| io::Error::new(ErrorKind::InvalidData, what.to_owned());
     let mut headers = [httparse::EMPTY_HEADER; 64];
@@ -96,6 +96,9 @@ fn parse(bytes: &[u8]) -> io::Result<http::Response<Vec<u8>>> {
     let httparse::Status::Complete(length) = parsed else {
         return Err(broken("the connection ended within the headers"));
     };
+    if let Some(100 | 102..200) = head.code {
+        return parse(&bytes[length..]);
+    }
     let body = bytes[length..].to_vec();
     let mut response = http::Response::builder().status(head.code.unwrap_or_default());
     for header in head.headers.iter() {

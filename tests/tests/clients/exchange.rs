@@ -28,6 +28,7 @@ crate::scenarios! {
     connections_are_used_again,
     interim_answers_are_passed_over,
     status_codes_are_answers,
+    what_is_compressed_comes_as_it_is,
 }
 
 fn a_request_gets_address_credentials_and_user_agent_and_nothing_else<D: Driver>() {
@@ -83,6 +84,13 @@ fn status_codes_are_answers<D: Driver>() {
             (status, &b"text"[..])
         );
     }
+}
+
+fn what_is_compressed_comes_as_it_is<D: Driver>() {
+    let server = Server::start(|_| Answer::Keep(answer("200 OK\r\nContent-Encoding: gzip", "zip")));
+    let client = D::from_access(&access(&server.url())).unwrap();
+    assert_eq!(client.fetch("/").unwrap().body(), b"zip");
+    assert_eq!(server.last().header("accept-encoding"), None);
 }
 
 fn a_redirect_is_an_answer<D: Driver>() {

@@ -1,6 +1,6 @@
 //! The plain calls, against the API server of the core.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use lease_proto::access::{Access, Secret, ServerUrl};
@@ -9,7 +9,7 @@ use lease_proto::server::{self, ApiServer, Rule};
 use lease_proto::wire::Lease;
 
 use crate::driver::{Driver, Failure};
-use crate::server::{Answer, Seen, Server};
+use crate::server::{Answer, Server, rendered};
 
 crate::scenarios! {
     a_lease_is_created_read_updated_and_deleted,
@@ -270,31 +270,9 @@ fn access(server: &Server) -> Access {
 
 /// Puts the API server of the core on a port.
 fn serve(api: ApiServer) -> Server {
-    let api = Arc::new(Mutex::new(api));
+    let api = Mutex::new(api);
     Server::start(move |seen| {
-        let answer = api
-            .lock()
-            .unwrap()
-            .handle(&request(seen), SystemTime::now());
-        let server::Answer::Whole(response) = answer else {
-            panic!("nobody watches")
-        };
-        let head = format!(
-            "HTTP/1.1 {} X\r\nContent-Length: {}\r\n\r\n",
-            response.status().as_u16(),
-            response.body().len()
-        );
-        Answer::Keep([head.as_bytes(), response.body()].concat())
+        let mut api = api.lock().unwrap();
+        Answer::Keep(rendered(api.handle(&seen.request(), SystemTime::now())))
     })
-}
-
-fn request(seen: &Seen) -> http::Request<Vec<u8>> {
-    let mut line = seen.line.split(' ');
-    let mut request = http::Request::builder()
-        .method(line.next().unwrap())
-        .uri(line.next().unwrap());
-    for (name, value) in &seen.headers {
-        request = request.header(name, value);
-    }
-    request.body(seen.body.clone()).unwrap()
 }

@@ -102,6 +102,18 @@ impl Server {
 }
 
 impl Seen {
+    /// The request as the API server of lease-proto takes it.
+    pub(crate) fn request(&self) -> http::Request<Vec<u8>> {
+        let mut line = self.line.split(' ');
+        let mut request = http::Request::builder()
+            .method(line.next().unwrap())
+            .uri(line.next().unwrap());
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request.body(self.body.clone()).unwrap()
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
@@ -110,11 +122,23 @@ impl Seen {
 
 /// An answer with this status line and body.
 pub(crate) fn answer(status: &str, body: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    answer_with(status, body.as_bytes())
+}
+
+/// An answer with this status line, or what else stands there, and body.
+pub(crate) fn answer_with(status: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// What the API server of lease-proto answers, as bytes. Nobody watches.
+pub(crate) fn rendered(answer: lease_proto::server::Answer) -> Vec<u8> {
+    let lease_proto::server::Answer::Whole(response) = answer else {
+        panic!("nobody watches")
+    };
+    let status = format!("{} X", response.status().as_u16());
+    answer_with(&status, response.body())
 }
 
 pub(crate) fn ok() -> Answer {

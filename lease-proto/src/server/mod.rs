@@ -32,6 +32,7 @@ mod base64;
 mod builder;
 mod changes;
 mod decode;
+pub mod directory;
 mod discovery;
 mod faults;
 mod go_time;

@@ -18,7 +18,7 @@ use std::{
 use lease_proto::server::directory::{self, EmbeddedError, Found, Kind, LEASES, LOCK, NEW};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps},
-    io::Errno,
+    io::{Errno, retry_on_intr},
 };
 
 /// Returns the directory that is used where none is named, for all processes of this user on this machine.
@@ -139,6 +139,15 @@ impl Directory {
             && is_same(ours, rustix::fs::statat(&self.handle, LOCK, flags)))
     }
 
+    /// The process that has the file locked, where the system tells.
+    pub(super) fn lock_holder(&self) -> Option<u32> {
+        let stat = rustix::fs::statat(&self.handle, LOCK, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        let device = stat.st_dev;
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        directory::holder(&locks, major, minor, stat.st_ino)
+    }
+
     /// Reads the state; nothing if there is none.
     pub(super) fn state(&self) -> Result<Option<Vec<u8>>, EmbeddedError> {
         let mut file = match self.file(LEASES, OFlags::RDONLY) {
@@ -172,7 +181,7 @@ impl Directory {
             return done;
         }
         // The new name is on the disk only when the directory is.
-        rustix::fs::fsync(&self.handle).map_err(self.failed("write to disk"))?;
+        self.sync()?;
         // Programs that clean up among temporary files go by age.
         let now = Timespec {
             tv_sec: 0,
@@ -196,7 +205,7 @@ impl Directory {
         };
         write(&mut lock)
             .map_err(|error| EmbeddedError::io("write", self.path.join(LOCK), error))?;
-        rustix::fs::fsync(&self.handle).map_err(self.failed("write to disk"))
+        self.sync()
     }
 
     /// What stands in the file that is locked.
@@ -221,6 +230,10 @@ impl Directory {
         new.write_all(state)
             .and_then(|()| new.sync_all())
             .map_err(|error| EmbeddedError::io("write", self.path.join(NEW), error))
+    }
+
+    fn sync(&self) -> Result<(), EmbeddedError> {
+        retry_on_intr(|| rustix::fs::fsync(&self.handle)).map_err(self.failed("write to disk"))
     }
 
     /// Opens a file, and sees that it is one, and that nobody else can write to it.

@@ -35,6 +35,15 @@ impl Client {
     /// # Errors
     ///
     /// Says what is wrong with the directory, and what to do about it.
+    ///
+    /// ```no_run
+    /// use lease_blocking::{Client, default_directory, proto::Config};
+    ///
+    /// let client = Client::embedded(default_directory())?;
+    /// let config = Config::builder(client.namespace(), "nightly", "backup").build()?;
+    /// let guard = client.acquire(config)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn embedded(directory: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
         let directory = directory.as_ref().to_owned();
         let store = Store::open(&directory, Clock::new().now() + PATIENCE)?;

@@ -90,6 +90,7 @@ impl Store {
             let Some(lock) = locked.filter(|_| Clock::new().now() < until) else {
                 return Err(EmbeddedError::Busy {
                     directory: self.path.clone(),
+                    holder: directory.lock_holder(),
                 });
             };
             // Removed and made again while it was waited for, the lock keeps nobody out.

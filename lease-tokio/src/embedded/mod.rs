@@ -30,6 +30,17 @@ impl Client {
     /// # Errors
     ///
     /// Says what is wrong with the directory, and what to do about it.
+    ///
+    /// ```no_run
+    /// use lease_tokio::{Client, default_directory, proto::Config};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::embedded(default_directory()).await?;
+    /// let config = Config::builder(client.namespace(), "nightly", "backup").build()?;
+    /// let guard = client.acquire(config).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn embedded(directory: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
         let directory = directory.as_ref().to_owned();
         let until = Clock::new().now() + PATIENCE;

@@ -14,6 +14,8 @@ mod exclusion;
 #[path = "../drivers/fabric.rs"]
 #[expect(dead_code, reason = "the drivers are only named over it")]
 mod fabric;
+#[cfg(target_os = "linux")]
+mod fuse;
 mod killing;
 mod refusals;
 mod requests;

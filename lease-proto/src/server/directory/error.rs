@@ -15,6 +15,8 @@ pub enum EmbeddedError {
     Busy {
         /// The directory.
         directory: PathBuf,
+        /// The process that has it locked, where the system tells.
+        holder: Option<u32>,
     },
     /// The file with the Leases cannot be understood.
     Corrupt {
@@ -167,11 +169,19 @@ impl EmbeddedError {
 impl fmt::Display for EmbeddedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy { directory } => write!(
-                f,
-                "another process keeps {} locked; a stopped one may have to be continued or killed",
-                directory.display()
-            ),
+            Self::Busy { directory, holder } => {
+                let directory = directory.display();
+                match holder {
+                    Some(holder) => write!(
+                        f,
+                        "process {holder} keeps {directory} locked; continue it if it is stopped, or kill it"
+                    ),
+                    None => write!(
+                        f,
+                        "another process keeps {directory} locked; a stopped one may have to be continued or killed"
+                    ),
+                }
+            }
             Self::Corrupt { file, .. } => write!(f, "{} is damaged; {REMOVE}", file.display()),
             Self::Foreign { directory } => write!(
                 f,

@@ -11,6 +11,7 @@ mod contents;
 mod error;
 mod file_system;
 mod found;
+mod holder;
 
 use std::{
     ffi::OsString,
@@ -25,6 +26,7 @@ pub use self::{
     error::EmbeddedError,
     file_system::check_file_system,
     found::{Found, Kind},
+    holder::holder,
 };
 use super::{Answer, ApiServer, SnapshotError};
 

@@ -313,3 +313,27 @@ fn found(stat: &Stat) -> Found {
 
 /// The mode of all files.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_replaced_once_the_lock_keeps_nobody_out() {
+        let folder = tempfile::tempdir().expect("there is room for a directory");
+        let path = folder.path().join("leases");
+        Directory::make(&path).expect("it does not exist");
+        let directory = Directory::open(&path).expect("it is ours");
+        let lock = directory.lock_file().expect("it can be made");
+        directory.replace(b"old", &lock).expect("there is room");
+        fs::remove_file(path.join(LOCK)).expect("it is there");
+        for _ in 0..2 {
+            let error = directory.replace(b"new", &lock);
+            assert!(matches!(error, Err(EmbeddedError::Missing { .. })));
+            let state = directory.state().expect("it can be read");
+            assert_eq!(state.as_deref(), Some(&b"old"[..]));
+            // Made again, it is another one.
+            directory.lock_file().expect("it can be made");
+        }
+    }
+}

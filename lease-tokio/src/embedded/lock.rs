@@ -97,3 +97,29 @@ fn wait(file: File) -> io::Result<Receiver<io::Result<Locked>>> {
 
 /// The longest that is waited without a look at the clock, since timers stop while the machine is suspended.
 const TICK: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_free_once_it_is_dropped_whoever_has_it_open() {
+        let file = tempfile::NamedTempFile::new().expect("there is room for a file");
+        let open = || file.reopen().expect("it is there");
+        let queue = Queue::default();
+        let until = Clock::new().now() + Duration::from_secs(60);
+        let locked = queue
+            .lock(open(), until)
+            .expect("it is a file")
+            .expect("nobody else knows it");
+        // What a child has that was forked at this moment.
+        let _inherited = locked.file().try_clone().expect("it is open");
+        let try_lock = |file: &File| {
+            let operation = FlockOperation::NonBlockingLockExclusive;
+            rustix::fs::flock(file, operation)
+        };
+        assert_eq!(try_lock(&open()), Err(Errno::WOULDBLOCK));
+        drop(locked);
+        assert_eq!(try_lock(&open()), Ok(()));
+    }
+}

@@ -82,8 +82,7 @@ impl Transport for Embedded {
         let (answer, answered) = mpsc::sync_channel(1);
         let job = Job {
             request,
-            // What is left is for reading and writing.
-            until: Clock::new().now() + timeout - timeout / 10,
+            until: until(timeout),
             answer,
         };
         let outcome = match self.jobs.send(job) {
@@ -117,6 +116,16 @@ fn work(store: &Store, jobs: &Receiver<Job>) {
         }
     }
 }
+
+/// Until when a request may be begun: what is left of its time is for reading and writing.
+fn until(timeout: Duration) -> Instant {
+    let now = Clock::new().now();
+    let until = now.checked_add(timeout - timeout / 10);
+    until.unwrap_or_else(|| now + A_YEAR)
+}
+
+/// As good as for ever.
+const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// How long opening waits for others.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -140,12 +140,18 @@ impl Directory {
     }
 
     /// The process that has the file locked, where the system tells.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
     pub(super) fn lock_holder(&self) -> Option<u32> {
         let stat = rustix::fs::statat(&self.handle, LOCK, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let locks = fs::read_to_string("/proc/locks").ok()?;
         let device = stat.st_dev;
         let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
         directory::holder(&locks, major, minor, stat.st_ino)
+    }
+
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    pub(super) fn lock_holder(&self) -> Option<u32> {
+        None
     }
 
     /// Reads the state; nothing if there is none.

@@ -15,12 +15,12 @@ use lease_tests::store::Store;
 use crate::{place, system};
 
 #[test]
-fn blocking() {
+fn blocking_refuses_a_file_system_of_a_program() {
     a_file_system_of_a_program_is_refused::<lease_blocking::Client>();
 }
 
 #[test]
-fn tokio() {
+fn tokio_refuses_a_file_system_of_a_program() {
     a_file_system_of_a_program_is_refused::<lease_tokio::Client>();
 }
 

@@ -79,6 +79,18 @@ scenarios! {
         a_full_disk_leaves_the_leases_as_they_were;
 }
 
+#[test]
+fn what_both_drivers_do_with_files_is_the_same() {
+    let source = |driver: &str, file: &str| {
+        let path = format!("../{driver}/src/embedded/{file}");
+        std::fs::read_to_string(path).unwrap()
+    };
+    for file in ["directory.rs", "lock.rs", "store.rs"] {
+        let (one, other) = (source("lease-blocking", file), source("lease-tokio", file));
+        assert!(one == other, "{file} has been changed in one of them only");
+    }
+}
+
 /// A directory that does not exist yet, in one that does.
 fn place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();

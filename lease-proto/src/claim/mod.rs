@@ -176,16 +176,16 @@ impl Claim {
         let answer = call::classify(&self.config, flight.call, response);
         let trouble = Trouble::Unclear(response.status());
         let pause = call::pause_asked_for(response);
-        self.quiet_until = match &answer {
-            Answer::Busy(asked) => self.end_of_pause(*asked),
-            Answer::Unclear => self.end_of_pause(pause),
+        match &answer {
+            Answer::Busy(asked) => self.spare_the_server(*asked),
+            Answer::Unclear => self.spare_the_server(pause),
             Answer::Record { .. }
             | Answer::Absent
             | Answer::Deleted
             | Answer::Conflict
             | Answer::Unauthorized(_)
-            | Answer::Refused(_) => None,
-        };
+            | Answer::Refused(_) => self.quiet_until = None,
+        }
         self.settle(flight, answer, trouble, pause);
     }
 
@@ -370,10 +370,11 @@ impl Claim {
         }
     }
 
-    /// When a pause is over that the server has asked for.
-    fn end_of_pause(&self, asked: Option<Duration>) -> Option<Instant> {
+    /// Takes note of a pause that the server has asked for.
+    fn spare_the_server(&mut self, asked: Option<Duration>) {
         // Longer than a lease lasts is nobody's intention, and would leave it to whoever did not ask.
-        asked.map(|asked| self.now + asked.min(self.config.lease_duration))
+        let until = asked.map(|asked| self.now + asked.min(self.config.lease_duration));
+        self.quiet_until = self.quiet_until.max(until);
     }
 
     fn number(&mut self) -> RequestId {

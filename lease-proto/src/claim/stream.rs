@@ -143,13 +143,13 @@ impl Watching {
         is_news
     }
 
-    /// Keeps what was told for later. Returns whether there was room for it.
-    pub(crate) fn keep(&mut self, news: News) -> bool {
-        let has_room = self.news.len() < MOST_NEWS;
-        if has_room {
-            self.news.push_back(news);
+    /// Keeps what was told for later.
+    pub(crate) fn keep(&mut self, news: News) {
+        if self.news.len() >= MOST_NEWS {
+            // What came after it says more.
+            self.news.pop_front();
         }
-        has_room
+        self.news.push_back(news);
     }
 
     /// Returns what was kept first, of what came before `version` if one is given.
@@ -166,7 +166,6 @@ impl Watching {
 
     /// Gives the stream up, which nobody needs any more. Returns its name.
     pub(crate) fn close(&mut self) -> Option<RequestId> {
-        self.news.clear();
         self.stream.take().map(|stream| stream.id)
     }
 

@@ -126,7 +126,7 @@ impl Claim {
                 self.poll_instead(Trouble::Refused(refusal));
             }
             Answer::Busy(asked) => {
-                self.quiet_until = self.end_of_pause(asked);
+                self.spare_the_server(asked);
                 self.end_stream(Trouble::Busy);
             }
             Answer::Record { .. }
@@ -134,7 +134,7 @@ impl Claim {
             | Answer::Deleted
             | Answer::Conflict
             | Answer::Unclear => {
-                self.quiet_until = self.end_of_pause(pause);
+                self.spare_the_server(pause);
                 self.end_stream(Trouble::Unclear(response.status()));
             }
         }
@@ -265,8 +265,8 @@ impl Claim {
         };
         if self.in_flight.is_none() || self.is_over_by(&news) {
             self.act_on(news);
-        } else if !self.watching.keep(news) {
-            self.drop_stream(Trouble::NoAnswer);
+        } else {
+            self.watching.keep(news);
         }
     }
 

@@ -317,6 +317,9 @@ impl World {
             node.evidence.settle();
         } else {
             let certain = !node.watched.lied_to && !doubled && !is_deletion;
+            if !certain {
+                node.evidence.doubt();
+            }
             node.evidence.receive(Some(&record), own, now, certain);
         }
     }

@@ -174,8 +174,13 @@ impl Client {
         self.transport.send(request, left)
     }
 
-    /// Sends a request whose answer comes in pieces, and waits for its beginning.
-    pub(crate) fn stream(
+    /// Sends a request whose answer comes in pieces, such as a watch, and waits for its beginning. Otherwise as
+    /// [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// No answer came, or the transport cannot carry streams. A status code is never an error.
+    pub fn stream(
         &self,
         mut request: http::Request<Vec<u8>>,
         timeout: Duration,

@@ -174,17 +174,9 @@ impl Client {
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        match tokio::time::timeout(timeout, self.exchange(request, timeout, reload_credentials))
-            .await
-        {
-            Ok(answer) => answer,
-            Err(_) => Err(TransportError::Timeout {
-                server: self
-                    .server()
-                    .map_or_else(|| "the API server".to_owned(), ToString::to_string),
-                after: timeout,
-            }),
-        }
+        let exchange = self.exchange(request, timeout, reload_credentials);
+        let answered = tokio::time::timeout(timeout, exchange).await;
+        answered.unwrap_or_else(|_| Err(self.silence(timeout)))
     }
 
     async fn exchange(
@@ -217,15 +209,28 @@ impl Client {
         Ok(request)
     }
 
-    /// Sends a request whose answer comes in pieces, and waits for its beginning.
-    pub(crate) async fn stream(
+    /// Sends a request whose answer comes in pieces, such as a watch, and waits for its beginning. Otherwise as
+    /// [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// The request may or may not have reached the server. Dropping the pieces ends the answer.
+    ///
+    /// # Errors
+    ///
+    /// No answer came, or the transport cannot carry streams. A status code is never an error.
+    pub async fn stream(
         &self,
         request: http::Request<Vec<u8>>,
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
-        let request = self.complete(request, timeout, reload_credentials).await?;
-        self.transport.stream(request, timeout).await
+        let opening = async {
+            let request = self.complete(request, timeout, reload_credentials).await?;
+            self.transport.stream(request, timeout).await
+        };
+        let opened = tokio::time::timeout(timeout, opening).await;
+        opened.unwrap_or_else(|_| Err(self.silence(timeout)))
     }
 
     fn from_pod(pod: InCluster) -> Result<Self, Error> {

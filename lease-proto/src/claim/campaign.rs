@@ -32,6 +32,7 @@ impl Claim {
             waits: false,
             contested: None,
             awaits_news: false,
+            makes_room_until: None,
         });
     }
 
@@ -259,7 +260,8 @@ impl Claim {
             && campaign.contested.is_some_and(|since| since <= now);
         campaign.waits = false;
         if !is_pausing {
-            (campaign.step, campaign.at) = (CampaignStep::Write, now + pause);
+            let at = campaign.makes_room_until.max(Some(now + pause));
+            (campaign.step, campaign.at) = (CampaignStep::Write, at.unwrap_or(now));
             campaign.contested = Some(now);
         }
     }
@@ -409,9 +411,12 @@ impl Claim {
         }
         if self.watching.is_open() {
             // The stream will tell who was faster.
-            let look = self.now + self.random.around(self.config.retry_period);
+            let longest = self.config.retry_period;
+            let look = self.now + self.random.around(longest);
+            let room = self.backoff.pause_after_race(longest, &mut self.random);
             let campaign = campaign_of(&mut self.phase);
             (campaign.at, campaign.awaits_news) = (look, true);
+            campaign.makes_room_until = Some(self.now + room);
             return;
         }
         let delay = self.config.acquire_retry_delay;

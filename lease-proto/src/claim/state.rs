@@ -62,6 +62,8 @@ pub(crate) struct Campaign {
     pub(crate) contested: Option<Instant>,
     /// Whether the stream is to tell who was faster.
     pub(crate) awaits_news: bool,
+    /// What the stream tells to be free is not taken before this instant, since others were faster again and again.
+    pub(crate) makes_room_until: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -52,6 +52,18 @@ pub(crate) struct News {
     pub(crate) version: u128,
 }
 
+impl News {
+    /// Returns whether nobody has renewed in between.
+    fn says_the_same(&self, other: &Self) -> bool {
+        let (spec, others) = (&self.lease.spec, &other.lease.spec);
+        self.lease.metadata.uid == other.lease.metadata.uid
+            && spec.holder_identity == others.holder_identity
+            && spec.acquire_time == others.acquire_time
+            && spec.renew_time == others.renew_time
+            && spec.lease_transitions == others.lease_transitions
+    }
+}
+
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Stream {
     id: RequestId,
@@ -143,13 +155,24 @@ impl Watching {
         is_news
     }
 
-    /// Keeps what was told for later.
-    pub(crate) fn keep(&mut self, news: News) {
-        if self.news.len() >= MOST_NEWS {
-            // What came after it says more.
-            self.news.pop_front();
-        }
+    /// Keeps what was told for later; `own` is the duration of a record that names none.
+    pub(crate) fn keep(&mut self, news: News, own: i64) {
         self.news.push_back(news);
+        if self.news.len() <= MOST_NEWS {
+            return;
+        }
+        // What came after it says more, but for how long others were once to wait for the same renewal.
+        let (old, next) = (self.news.pop_front(), self.news.front_mut());
+        if let (Some(old), Some(next)) = (old, next)
+            && old.says_the_same(next)
+        {
+            let seconds = |news: &News| {
+                let named = news.lease.spec.lease_duration_seconds;
+                named.filter(|named| *named > 0).unwrap_or(own)
+            };
+            let longest = seconds(&old).max(seconds(next));
+            next.lease.spec.lease_duration_seconds = Some(longest);
+        }
     }
 
     /// Returns what was kept first, of what came before `version` if one is given.

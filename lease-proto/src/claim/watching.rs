@@ -156,9 +156,9 @@ impl Claim {
         }
     }
 
-    /// Looks at what was told while a request was under way, now that it is over.
+    /// Looks at what was told while a request or a release was under way, now that it is over.
     pub(super) fn catch_up(&mut self) {
-        while self.in_flight.is_none()
+        while self.has_time_for_news()
             && let Some(news) = self.watching.kept(None)
         {
             if self.observed.is_news(news.version, news.deleted) {
@@ -263,10 +263,11 @@ impl Claim {
             deleted,
             version,
         };
-        if self.in_flight.is_none() || self.is_over_by(&news) {
+        if self.has_time_for_news() || self.is_over_by(&news) {
             self.act_on(news);
         } else {
-            self.watching.keep(news);
+            let own = self.config.published_seconds();
+            self.watching.keep(news, own);
         }
     }
 
@@ -290,8 +291,13 @@ impl Claim {
             Phase::Held(_) => self.hear_in_tenure(news),
             // Whoever acquires next has seen it.
             Phase::Idle => self.note_news(news),
-            Phase::Release(_) => {}
+            Phase::Release(_) => unreachable!("a release goes by what it reads"),
         }
+    }
+
+    /// Whether nothing is under way that what is told would come in the way of.
+    fn has_time_for_news(&self) -> bool {
+        self.in_flight.is_none() && !matches!(self.phase, Phase::Release(_))
     }
 
     fn hear_in_campaign(&mut self, news: News) {

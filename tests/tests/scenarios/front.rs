@@ -6,22 +6,25 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    pin::{Pin, pin},
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::{
-    body::{Bytes, Incoming},
+    body::{Body, Bytes, Frame, Incoming},
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use lease_proto::server::{Answer, ApiServer};
+use lease_proto::server::{Answer, ApiServer, WatchId, WatchOutput};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    sync::{Notify, mpsc},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -29,8 +32,47 @@ use crate::{certificates::Authority, claimant::runtime};
 
 /// Who answers.
 pub(crate) enum Backend {
-    Here(Mutex<ApiServer>),
+    Here(Here),
     Elsewhere(lease_tokio::Client),
+}
+
+/// An API server, and what tells of its changes.
+pub(crate) struct Here {
+    server: Mutex<ApiServer>,
+    changed: Notify,
+}
+
+impl From<ApiServer> for Backend {
+    fn from(server: ApiServer) -> Self {
+        Self::Here(Here {
+            server: Mutex::new(server),
+            changed: Notify::new(),
+        })
+    }
+}
+
+/// A body that comes in pieces, or at once as one.
+pub(crate) struct Pieces(mpsc::Receiver<Bytes>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.0.poll_recv(context);
+        piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+impl From<Vec<u8>> for Pieces {
+    fn from(whole: Vec<u8>) -> Self {
+        let (outbox, pieces) = mpsc::channel(1);
+        outbox.try_send(Bytes::from(whole)).unwrap();
+        Self(pieces)
+    }
 }
 
 /// Where the ports are.
@@ -110,19 +152,26 @@ async fn serve(
 }
 
 impl Backend {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Pieces> {
         let (mut head, body) = request.into_parts();
         let Ok(body) = body.collect().await else {
             return status(StatusCode::BAD_REQUEST);
         };
         let body = body.to_bytes().to_vec();
-        let answer = match self {
-            Self::Here(server) => {
+        let answer = match &**self {
+            Self::Here(here) => {
                 let request = Request::from_parts(head, body);
-                let answer = server.lock().unwrap().handle(&request, SystemTime::now());
+                let mut server = here.server.lock().unwrap();
+                let answer = server.handle(&request, SystemTime::now());
+                drop(server);
+                here.changed.notify_waiters();
                 match answer {
                     Answer::Whole(answer) => answer,
-                    Answer::Watch(..) => return status(StatusCode::NOT_IMPLEMENTED),
+                    Answer::Watch(answer, id) => {
+                        let (outbox, pieces) = mpsc::channel(4);
+                        tokio::spawn(Arc::clone(self).tell(id, outbox));
+                        return answer.map(|()| Pieces(pieces));
+                    }
                 }
             }
             Self::Elsewhere(client) => {
@@ -130,6 +179,10 @@ impl Backend {
                     head.headers.remove(name);
                 }
                 let request = Request::from_parts(head, body);
+                let query = request.uri().query().unwrap_or_default();
+                if query.contains("watch=true") {
+                    return relay(client, request).await;
+                }
                 match client.send(request, PATIENCE, false).await {
                     Ok(mut answer) => {
                         answer.headers_mut().remove(header::CONTENT_LENGTH);
@@ -140,12 +193,63 @@ impl Backend {
                 }
             }
         };
-        answer.map(|body| Full::new(Bytes::from(body)))
+        answer.map(Pieces::from)
+    }
+
+    /// Sends what a watch has to say, until nobody listens.
+    async fn tell(self: Arc<Self>, id: WatchId, outbox: mpsc::Sender<Bytes>) {
+        let Self::Here(here) = &*self else { return };
+        loop {
+            let mut changed = pin!(here.changed.notified());
+            changed.as_mut().enable();
+            let output = here.server.lock().unwrap().poll_watch(id, SystemTime::now());
+            match output {
+                WatchOutput::Chunk(chunk) => {
+                    if outbox.send(Bytes::from(chunk)).await.is_err() {
+                        break;
+                    }
+                }
+                WatchOutput::End => return,
+                WatchOutput::Wait { .. } => {
+                    tokio::select! {
+                        () = changed => {}
+                        () = outbox.closed() => break,
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    }
+                }
+            }
+        }
+        here.server.lock().unwrap().close_watch(id);
     }
 }
 
-fn status(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut answer = Response::default();
+/// Passes a stream on.
+async fn relay(client: &lease_tokio::Client, request: Request<Vec<u8>>) -> Response<Pieces> {
+    let Ok(answer) = client.stream(request, PATIENCE, false).await else {
+        return status(StatusCode::BAD_GATEWAY);
+    };
+    let (mut head, mut chunks) = answer.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.version = http::Version::HTTP_11;
+    let (outbox, pieces) = mpsc::channel(4);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = outbox.closed() => return,
+                chunk = chunks.next() => {
+                    let Some(Ok(chunk)) = chunk else { return };
+                    if outbox.send(Bytes::from(chunk)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    });
+    Response::from_parts(head, Pieces(pieces))
+}
+
+fn status(status: StatusCode) -> Response<Pieces> {
+    let mut answer = Response::new(Pieces::from(Vec::new()));
     *answer.status_mut() = status;
     answer
 }

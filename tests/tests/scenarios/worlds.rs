@@ -83,7 +83,7 @@ pub(crate) fn in_process() -> Vec<World> {
     over(Ports {
         server: "in-process",
         namespace: "team".to_owned(),
-        front: Front::start(Backend::Here(api.into())),
+        front: Front::start(Backend::from(api)),
         itself: None,
         token: Box::new(str::to_owned),
     })

@@ -32,6 +32,12 @@
 //! this claimant's own clock. The wall clock decides nothing. Every write names the version that was judged, so of
 //! several that judge alike one succeeds.
 //!
+//! How a claimant waits. It has the API server tell it of changes: one request whose answer goes on for minutes, and no other
+//! until there is something to do. A release is heard of at once, renewals put off the instant at which the Lease is taken,
+//! and then it is written without a look, after a pause that adapts to how many seem to wait. What is told this way earns
+//! nothing: it lengthens no grant. Where streams are refused, break or stall, the record is looked at from time to time, and
+//! a stream is asked for again later.
+//!
 //! # The loop
 //!
 //! > After every input and every command, call [`Claim::poll_output`] until it says `Wait` or `Done`.
@@ -44,6 +50,10 @@
 //!    [`Output::Done`]: wait for a command.
 //! 6. Hand the outcome to [`handle_response`](Claim::handle_response) or [`handle_failure`](Claim::handle_failure), and go
 //!    on with 1.
+//!
+//! A request that [asks for a stream](Request::is_stream) goes on beside the others. Whoever can carry it hands on its
+//! beginning with `handle_response`, then its pieces with [`handle_chunk`](Claim::handle_chunk) and its end with
+//! [`handle_end`](Claim::handle_end); whoever cannot says [`handle_no_stream`](Claim::handle_no_stream), and needs nothing else.
 //!
 //! ```
 //! use std::time::{Duration, Instant, SystemTime};

@@ -170,8 +170,8 @@ impl Refusal {
             format!("\n  resourceNames: [{name:?}]")
         };
         let more = match verb {
-            Verb::Delete | Verb::List | Verb::Watch => format!(", {:?}", verb.as_str()),
-            Verb::Create | Verb::Get | Verb::Patch | Verb::Update => String::new(),
+            Verb::Delete | Verb::List => format!(", {:?}", verb.as_str()),
+            Verb::Create | Verb::Get | Verb::Patch | Verb::Update | Verb::Watch => String::new(),
         };
         format!(
             "apiVersion: rbac.authorization.k8s.io/v1\n\
@@ -182,7 +182,7 @@ impl Refusal {
              rules:\n\
              - apiGroups: [\"coordination.k8s.io\"]\n\
              \x20 resources: [\"leases\"]{named}\n\
-             \x20 verbs: [\"get\", \"{write}\"{more}]\n\
+             \x20 verbs: [\"get\", \"watch\", \"{write}\"{more}]\n\
              - apiGroups: [\"coordination.k8s.io\"]\n\
              \x20 resources: [\"leases\"]\n\
              \x20 verbs: [\"create\"]\n"

@@ -66,13 +66,31 @@ fn planted_bugs_are_found() {
 }
 
 #[test]
-fn a_thousand_candidates_are_no_herd() {
-    let crowd = Crowd::gather(1_000, 1).expect("it keeps all promises");
-    println!("{crowd:?}");
+fn a_thousand_candidates_that_look_are_no_herd() {
+    let crowd = Crowd::gather(1_000, 1, false).expect("it keeps all promises");
+    println!("{crowd:#?}");
     // Everybody looks once in a retry period of 2 s, 20 % early at the earliest; the holder renews every 5 s.
     assert!(crowd.reads <= 1_000 * 60 * 10 / 16, "{crowd:?}");
     assert!(crowd.writes <= 13, "{crowd:?}");
     // A few, whose look came while the write of the first one was under way.
-    assert!(crowd.at_release <= 30, "{crowd:?}");
-    assert!(crowd.at_expiry <= 30, "{crowd:?}");
+    for hand_over in crowd.at_release.iter().chain(&crowd.at_expiry) {
+        assert!(hand_over.writes <= 30, "{crowd:?}");
+    }
+}
+
+#[test]
+fn a_thousand_candidates_that_are_told_ask_for_nothing_and_make_room_for_each_other() {
+    let crowd = Crowd::gather(1_000, 1, true).expect("it keeps all promises");
+    println!("{crowd:#?}");
+    assert_eq!(crowd.reads, 0, "{crowd:?}");
+    assert!(crowd.writes <= 13, "{crowd:?}");
+    for (index, hand_over) in crowd.at_release.iter().chain(&crowd.at_expiry).enumerate() {
+        assert_eq!(hand_over.reads, 0, "{crowd:?}");
+        assert!(hand_over.most <= 1, "{crowd:?}");
+        assert!(
+            hand_over.writes <= if index < 2 { 1_000 } else { 50 },
+            "{crowd:?}"
+        );
+        assert!(hand_over.micros <= 50_000, "{crowd:?}");
+    }
 }

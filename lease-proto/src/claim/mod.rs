@@ -43,7 +43,8 @@ use crate::{
 ///
 /// Methods come in four kinds. There is one output, [`poll_output`](Self::poll_output), to be called after everything else
 /// until it says [`Wait`](Output::Wait) or [`Done`](Output::Done). Inputs report the outcome of requests:
-/// [`handle_response`](Self::handle_response) and [`handle_failure`](Self::handle_failure). Commands are verbs:
+/// [`handle_response`](Self::handle_response) and [`handle_failure`](Self::handle_failure), and of streams
+/// [`handle_chunk`](Self::handle_chunk), [`handle_end`](Self::handle_end) and [`handle_no_stream`](Self::handle_no_stream). Commands are verbs:
 /// [`acquire`](Self::acquire), [`resume`](Self::resume), [`verify`](Self::verify), [`release`](Self::release). Getters read.
 ///
 /// The clock behind every `now` must never go back and must count the time for which the machine sleeps
@@ -162,7 +163,7 @@ impl Claim {
         }
     }
 
-    /// Takes the answer to a request. One whose request is over is ignored.
+    /// Takes the answer to a request, or the beginning of a stream's. One whose request is over is ignored.
     pub fn handle_response(&mut self, id: RequestId, response: &Response<Vec<u8>>, now: Instant) {
         self.advance(now);
         if self.watching.is(id) {

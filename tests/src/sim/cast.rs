@@ -127,6 +127,12 @@ impl Terms {
         }
     }
 
+    /// With claimants that are told of changes, or are not.
+    pub(crate) fn watching(mut self, watch: bool) -> Self {
+        self.watch = watch;
+        self
+    }
+
     /// With a duration in whole seconds.
     pub(crate) fn lasting(mut self, seconds: u64) -> Self {
         self.seconds = seconds;

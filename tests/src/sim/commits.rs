@@ -27,6 +27,10 @@ impl World {
         self.record = lease.map(|lease| Arc::new(Record::read(&lease, author, before.as_deref())));
         let after = self.record.clone();
         self.counts.commits += 1;
+        let renewed = |record: &Option<Arc<Record>>| record.as_ref().map(|it| it.renewed.clone());
+        if renewed(&before) != renewed(&after) {
+            self.renewed_at = self.now;
+        }
         if let Some(record) = &after {
             self.longest = self.longest.max(record.seconds(0) * SECOND);
         }

@@ -123,6 +123,12 @@ impl Faults {
         }
     }
 
+    /// With messages that take no longer than that.
+    pub(crate) fn within(mut self, delay: Micros) -> Self {
+        self.delay = delay;
+        self
+    }
+
     /// Draws a subset.
     pub(crate) fn draw(random: &mut Random) -> Self {
         let mut kinds = 0;

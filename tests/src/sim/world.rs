@@ -36,6 +36,8 @@ pub struct World {
     pub(super) record: Option<Arc<Record>>,
     pub(super) nodes: Vec<Node>,
     pub(super) flows: Vec<Flow>,
+    /// When the record last got another `renewTime`.
+    pub(super) renewed_at: Micros,
     /// The latest versions of the record.
     pub(super) history: VecDeque<Arc<Record>>,
     pub(super) now: Micros,
@@ -98,6 +100,7 @@ impl World {
             record: None,
             nodes: Vec::new(),
             flows: Vec::new(),
+            renewed_at: 0,
             history: VecDeque::new(),
             now: 0,
             sequence: 0,

@@ -202,7 +202,11 @@ impl Backend {
         loop {
             let mut changed = pin!(here.changed.notified());
             changed.as_mut().enable();
-            let output = here.server.lock().unwrap().poll_watch(id, SystemTime::now());
+            let output = here
+                .server
+                .lock()
+                .unwrap()
+                .poll_watch(id, SystemTime::now());
             match output {
                 WatchOutput::Chunk(chunk) => {
                     if outbox.send(Bytes::from(chunk)).await.is_err() {

@@ -6,6 +6,8 @@ mod client;
 mod clock;
 mod connector;
 mod credentials;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod error;
 mod guard;
 mod http_transport;
@@ -21,6 +23,8 @@ mod transport;
 pub use claim::Claim;
 pub use client::{Client, ClientBuilder, is_in_cluster};
 pub use clock::Clock;
+#[cfg(feature = "embedded")]
+pub use embedded::default_directory;
 pub use error::Error;
 pub use guard::Guard;
 pub use keeper::Keeper;
@@ -29,6 +33,8 @@ pub use lease_proto as proto;
 pub use lease_proto::access::KubeconfigOptions;
 pub use lease_proto::access::{CredentialsError, Secret, TlsProblem, TransportError};
 pub use lease_proto::plain::{ApiError, Preconditions};
+#[cfg(feature = "embedded")]
+pub use lease_proto::server::directory::EmbeddedError;
 pub use lease_proto::{AcquireError, Lost, State, Unhealthy, VerifyError};
 #[cfg(feature = "memory")]
 pub use memory::Memory;

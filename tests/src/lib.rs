@@ -13,6 +13,7 @@ pub mod model;
 pub mod processes;
 pub mod random;
 pub mod sim;
+pub mod store;
 
 /// The examples of the README, compiled.
 #[cfg(doctest)]

@@ -1,15 +1,24 @@
 //! No cluster: an API server for Leases inside the process, over a directory that the processes of a machine share.
 
 mod directory;
-mod error;
+mod lock;
 mod store;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
-use lease_proto::server::Answer;
+use lease_proto::server::{Answer, directory::EmbeddedError};
 
 pub use self::directory::default_directory;
-pub use self::error::EmbeddedError;
 use self::store::Store;
 use crate::{Client, Clock, Transport, TransportError};
 
@@ -17,22 +26,52 @@ impl Client {
     /// Uses the Leases in `directory` instead of a cluster's.
     ///
     /// The processes of this machine that use the same directory exclude each other through it, each with an API server
-    /// of its own that answers one request at a time. A process that dies at any point loses nothing that was answered.
-    /// The directory is made if it does not exist, for this user alone, and must be on a local file system. Any
-    /// namespace exists; the client's is `default`.
+    /// of its own that answers one request at a time. A process that dies at any point loses nothing that was answered,
+    /// and keeps nobody out. The directory is made if it does not exist, for this user alone, and must be on a local file
+    /// system. Any namespace exists; the client's is `default`.
+    ///
+    /// Waits up to 10 s for others who are at it.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the directory: somebody else's, written to by others, in use for something else.
-    pub fn embedded(directory: impl Into<PathBuf>) -> Result<Self, EmbeddedError> {
-        let store = Store::open(directory.into())?;
-        Ok(Self::with_transport(Arc::new(Embedded(store)), "default"))
+    /// Says what is wrong with the directory, and what to do about it.
+    ///
+    /// ```no_run
+    /// use lease_blocking::{Client, default_directory, proto::Config};
+    ///
+    /// let client = Client::embedded(default_directory())?;
+    /// let config = Config::builder(client.namespace(), "nightly", "backup").build()?;
+    /// let guard = client.acquire(config)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn embedded(directory: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
+        let directory = directory.as_ref().to_owned();
+        let store = Store::open(&directory, Clock::new().now() + PATIENCE)?;
+        let (jobs, queue) = mpsc::channel();
+        thread::Builder::new()
+            .name("lease-store".to_owned())
+            .spawn(move || work(&store, &queue))
+            .map_err(|error| EmbeddedError::io("start a thread for", &directory, error))?;
+        let embedded = Embedded { directory, jobs };
+        Ok(Self::with_transport(Arc::new(embedded), "default"))
     }
 }
 
 /// Carries requests to the API server over a directory.
+///
+/// Files are read and written on a thread of their own, since nothing bounds how long a disk takes.
 #[derive(Debug)]
-struct Embedded(Store);
+struct Embedded {
+    directory: PathBuf,
+    jobs: Sender<Job>,
+}
+
+/// A request, until when it may be begun, and where its answer is waited for.
+struct Job {
+    request: http::Request<Vec<u8>>,
+    until: Instant,
+    answer: SyncSender<Result<Answer, EmbeddedError>>,
+}
 
 impl Transport for Embedded {
     fn send(
@@ -40,21 +79,53 @@ impl Transport for Embedded {
         request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let clock = Clock::new();
-        let until = clock.now() + timeout;
-        let answer = self
-            .0
-            .exclusively(until, |server| server.handle(&request, clock.wall()));
-        match answer {
-            Ok(Answer::Whole(response)) => Ok(response),
-            Ok(Answer::Watch(..)) => Err(TransportError::Other(
+        let (answer, answered) = mpsc::sync_channel(1);
+        let job = Job {
+            request,
+            until: until(timeout),
+            answer,
+        };
+        let outcome = match self.jobs.send(job) {
+            Ok(()) => answered.recv_timeout(timeout),
+            Err(_) => Err(RecvTimeoutError::Disconnected),
+        };
+        match outcome {
+            Ok(Ok(Answer::Whole(response))) => Ok(response),
+            Ok(Ok(Answer::Watch(..))) => Err(TransportError::Other(
                 "watching is not possible over a directory".into(),
             )),
-            Err(EmbeddedError::Busy { directory }) => Err(TransportError::Timeout {
-                server: directory.display().to_string(),
+            Ok(Err(error)) => Err(TransportError::Other(error.into())),
+            Err(RecvTimeoutError::Timeout) => Err(TransportError::Timeout {
+                server: self.directory.display().to_string(),
                 after: timeout,
             }),
-            Err(error) => Err(TransportError::Other(error.into())),
+            Err(RecvTimeoutError::Disconnected) => Err(TransportError::Other(
+                io::Error::other("the API server over the directory has panicked").into(),
+            )),
         }
     }
 }
+
+/// Carries requests out, one after another, until nobody can send any.
+fn work(store: &Store, jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        // A panic costs the answer to this request, and to no other.
+        let outcome = catch_unwind(AssertUnwindSafe(|| store.serve(&job.request, job.until)));
+        if let Ok(outcome) = outcome {
+            let _gone = job.answer.send(outcome);
+        }
+    }
+}
+
+/// Until when a request may be begun: what is left of its time is for reading and writing.
+fn until(timeout: Duration) -> Instant {
+    let now = Clock::new().now();
+    let until = now.checked_add(timeout - timeout / 10);
+    until.unwrap_or_else(|| now + A_YEAR)
+}
+
+/// As good as for ever.
+const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// How long opening waits for others.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -2,178 +2,101 @@
 
 use std::{
     collections::hash_map::RandomState,
-    fs::{self, File, OpenOptions},
     hash::BuildHasher,
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use lease_proto::server::ApiServer;
-use rustix::fs::FlockOperation;
+use lease_proto::server::{
+    Answer,
+    directory::{self as layout, EmbeddedError, LEASES, LOCK, Opening},
+};
 
-use super::{EmbeddedError, directory};
+use super::{
+    directory::Directory,
+    lock::{Locked, Queue},
+};
 use crate::Clock;
 
 /// The Leases of a directory.
-///
-/// `lock` is locked by whoever reads or writes, and says whether there ever were any Leases; `leases.json` holds them;
-/// `leases.json.new` is what a writer has not finished, and nobody reads it.
 #[derive(Debug)]
 pub(super) struct Store {
-    directory: PathBuf,
+    path: PathBuf,
+    queue: Queue,
 }
 
 impl Store {
-    pub(super) fn open(directory: PathBuf) -> Result<Self, EmbeddedError> {
-        directory::make(&directory)?;
-        let store = Self { directory };
-        if !store.lock_file().exists() && !store.is_empty()? {
-            return Err(EmbeddedError::Foreign {
-                directory: store.directory,
-            });
-        }
-        // Whatever is wrong with what is there is better said now than at the first request.
-        let until = Clock::new().now() + PATIENCE;
-        store.exclusively(until, |_| ())?;
+    /// Makes the store unless there is one, and says what is wrong with what is there.
+    pub(super) fn open(directory: &Path, until: Instant) -> Result<Self, EmbeddedError> {
+        // A later change of the working directory is none of the store. A slash at the end would have a link followed.
+        let path = std::path::absolute(directory)
+            .map_err(|error| EmbeddedError::io("find", directory, error))?
+            .components()
+            .collect();
+        let store = Self {
+            path,
+            queue: Queue::default(),
+        };
+        store.begin(until)?;
         Ok(store)
     }
 
-    /// Does something to the Leases while nobody else does, and keeps the result if it changed them.
-    pub(super) fn exclusively<T>(
+    /// Answers a request while nobody else does, and keeps what it changes before the answer is seen.
+    pub(super) fn serve(
         &self,
+        request: &http::Request<Vec<u8>>,
         until: Instant,
-        action: impl FnOnce(&mut ApiServer) -> T,
-    ) -> Result<T, EmbeddedError> {
-        // The kernel frees the lock when the file is closed, so also when this process dies.
-        let mut lock = self.lock(until)?;
-        let mut server = self.read(&mut lock)?;
-        let before = server.resource_version();
-        let result = action(&mut server);
-        if server.resource_version() != before {
-            self.write(&server.snapshot())?;
+    ) -> Result<Answer, EmbeddedError> {
+        let (directory, lock) = self.lock(until)?;
+        let file = self.path.join(LEASES);
+        let Some(state) = directory.state()? else {
+            return Err(EmbeddedError::Missing { file });
+        };
+        let (answer, changed) = layout::answer(&state, request, Clock::new().wall())
+            .map_err(|error| EmbeddedError::unreadable(file, error))?;
+        if let Some(changed) = changed {
+            directory.replace(&changed, lock.file())?;
         }
-        Ok(result)
+        Ok(answer)
     }
 
-    fn lock(&self, until: Instant) -> Result<File, EmbeddedError> {
-        let path = self.lock_file();
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|source| EmbeddedError::Io {
-                doing: "open",
-                path: path.clone(),
-                source,
-            })?;
-        let clock = Clock::new();
+    fn begin(&self, until: Instant) -> Result<(), EmbeddedError> {
+        Directory::make(&self.path)?;
+        // Looked into before anything is put there: it may be another program's.
+        let names = Directory::open(&self.path)?.names()?;
+        layout::enter(&self.path, &names)?;
+        let (directory, lock) = self.lock(until)?;
+        let mark = directory.read_mark(lock.file())?;
+        let state = directory.state()?;
+        match layout::judge(&self.path, &names, &mark, state.as_deref())? {
+            Opening::New => {
+                let state = layout::initial(RandomState::new().hash_one(0));
+                directory.replace(&state, lock.file())?;
+                directory.mark(lock.file())
+            }
+            Opening::Unmarked => directory.mark(lock.file()),
+            Opening::Ready => Ok(()),
+        }
+    }
+
+    fn lock(&self, until: Instant) -> Result<(Directory, Locked), EmbeddedError> {
         loop {
-            // Not waited for in the kernel: its holder may be stopped, and a deadline is a deadline.
-            match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(lock),
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-                Err(error) => {
-                    return Err(EmbeddedError::Io {
-                        doing: "lock",
-                        path,
-                        source: error.into(),
-                    });
-                }
-            }
-            if until <= clock.now() {
+            let directory = Directory::open(&self.path)?;
+            let locked = self
+                .queue
+                .lock(directory.lock_file()?, until)
+                .map_err(|error| EmbeddedError::io("lock", self.path.join(LOCK), error))?;
+            // A request whose time is over may be told to have failed: it is not begun.
+            let Some(lock) = locked.filter(|_| Clock::new().now() < until) else {
                 return Err(EmbeddedError::Busy {
-                    directory: self.directory.clone(),
+                    directory: self.path.clone(),
+                    holder: directory.lock_holder(),
                 });
+            };
+            // Removed and made again while it was waited for, the lock keeps nobody out.
+            if directory.is_locked_by(lock.file())? {
+                return Ok((directory, lock));
             }
-            thread::sleep(PAUSE);
         }
-    }
-
-    fn read(&self, lock: &mut File) -> Result<ApiServer, EmbeddedError> {
-        let file = self.file();
-        match fs::read(&file) {
-            Ok(snapshot) => ApiServer::builder()
-                .restore(&snapshot)
-                .map_err(|source| EmbeddedError::Corrupt { file, source }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let lock_file = self.lock_file();
-                let failed = |source| EmbeddedError::Io {
-                    doing: "read and write",
-                    path: lock_file.clone(),
-                    source,
-                };
-                let mut was_used = Vec::new();
-                lock.read_to_end(&mut was_used).map_err(failed)?;
-                if !was_used.is_empty() {
-                    return Err(EmbeddedError::Missing { file });
-                }
-                // Uids must not repeat those of a store that was removed.
-                let seed = RandomState::new().hash_one(0);
-                let server = ApiServer::builder().seed(seed).build();
-                self.write(&server.snapshot())?;
-                lock.write_all(b"leases.json\n").map_err(failed)?;
-                lock.sync_all().map_err(failed)?;
-                Ok(server)
-            }
-            Err(source) => Err(EmbeddedError::Io {
-                doing: "read",
-                path: file,
-                source,
-            }),
-        }
-    }
-
-    /// Puts a new file in place of the old one: at every moment one of the two is there as a whole.
-    fn write(&self, snapshot: &[u8]) -> Result<(), EmbeddedError> {
-        let file = self.file();
-        let aside = self.directory.join("leases.json.new");
-        let failed = |source| EmbeddedError::Io {
-            doing: "write",
-            path: file.clone(),
-            source,
-        };
-        let replace = || -> io::Result<()> {
-            let mut options = OpenOptions::new();
-            let options = options.write(true).create(true).truncate(true).mode(0o600);
-            let mut new = options.open(&aside)?;
-            new.write_all(snapshot)?;
-            new.sync_all()?;
-            fs::rename(&aside, &file)?;
-            // The new name is on disk only when the directory is.
-            File::open(&self.directory)?.sync_all()
-        };
-        replace().map_err(failed)
-    }
-
-    fn is_empty(&self) -> Result<bool, EmbeddedError> {
-        let mut entries = fs::read_dir(&self.directory).map_err(|source| EmbeddedError::Io {
-            doing: "read",
-            path: self.directory.clone(),
-            source,
-        })?;
-        // Another process may be making the same store at this moment.
-        Ok(entries.all(|entry| {
-            entry.is_ok_and(|entry| OURS.contains(&entry.file_name().to_string_lossy().as_ref()))
-        }))
-    }
-
-    fn lock_file(&self) -> PathBuf {
-        Path::new(&self.directory).join("lock")
-    }
-
-    fn file(&self) -> PathBuf {
-        Path::new(&self.directory).join("leases.json")
     }
 }
-
-const OURS: [&str; 3] = ["lock", "leases.json", "leases.json.new"];
-/// How long opening waits for others.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The pause between two tries to lock.
-const PAUSE: Duration = Duration::from_millis(2);

@@ -25,13 +25,15 @@
 //!
 //! A request becomes an answer in these steps, one file each: who asks (`rbac`), for what (`route`), with
 //! which object (`decode`), by which rules (`write`, `validate`, `managed_fields`), into the `store`;
-//! or out of it (`read`, `table`, `watch`). [`Faults`] stands in front of it and makes it misbehave.
+//! or out of it (`read`, `table`, `watch`). [`Faults`] stands in front of it and makes it misbehave;
+//! [`directory`] is for those who keep it in files.
 
 mod apply;
 mod base64;
 mod builder;
 mod changes;
 mod decode;
+pub mod directory;
 mod discovery;
 mod faults;
 mod go_time;

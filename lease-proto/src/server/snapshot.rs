@@ -16,6 +16,9 @@ use super::{
 /// What the first field of a snapshot says.
 const FORMAT: &str = "lease-proto/store/1";
 
+/// What that begins with, before its number, in every version of this library.
+const FORMATS: &str = "lease-proto/store/";
+
 /// Why bytes are no snapshot.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -24,6 +27,8 @@ pub enum SnapshotError {
     Empty,
     /// The bytes are not the JSON of a snapshot, or not the whole of it.
     Malformed(serde_json::Error),
+    /// The bytes are in the format, which is named, of a later version of this library.
+    NewerFormat(String),
     /// The bytes are in another format, which is named.
     UnknownFormat(String),
     /// Two parts contradict each other; the Lease at which that was found is named.
@@ -148,7 +153,13 @@ pub(super) fn read(snapshot: &[u8]) -> Result<Contents, SnapshotError> {
     }
     let header: Header = serde_json::from_slice(snapshot).map_err(SnapshotError::Malformed)?;
     if header.format != FORMAT {
-        return Err(SnapshotError::UnknownFormat(header.format));
+        let number = header.format.strip_prefix(FORMATS);
+        let is_newer = number.is_some_and(|it| it.parse::<u32>().is_ok_and(|it| it > 1));
+        return Err(if is_newer {
+            SnapshotError::NewerFormat(header.format)
+        } else {
+            SnapshotError::UnknownFormat(header.format)
+        });
     }
     let contents: Contents = serde_json::from_slice(snapshot).map_err(SnapshotError::Malformed)?;
     let mut seen = BTreeSet::new();
@@ -169,6 +180,12 @@ pub(super) fn read(snapshot: &[u8]) -> Result<Contents, SnapshotError> {
     Ok(contents)
 }
 
+/// Whether bytes that are no snapshot have begun as one.
+pub(super) fn claims_to_be_one(bytes: &[u8]) -> bool {
+    let beginning = format!("{{\"format\":\"{FORMATS}");
+    bytes.starts_with(beginning.as_bytes())
+}
+
 fn restored(lease: Lease) -> Arc<Stored> {
     let version = version(&lease);
     Stored::new(lease, version)
@@ -186,7 +203,7 @@ impl fmt::Display for SnapshotError {
                 "a snapshot is never empty: this one has been cut off or was never written",
             ),
             Self::Malformed(_) => f.write_str("a snapshot must be the whole JSON of a store"),
-            Self::UnknownFormat(format) => {
+            Self::NewerFormat(format) | Self::UnknownFormat(format) => {
                 write!(f, "a snapshot must be in format {FORMAT:?}, not {format:?}")
             }
             Self::Inconsistent(lease) => write!(
@@ -201,7 +218,9 @@ impl error::Error for SnapshotError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Malformed(error) => Some(error),
-            Self::Empty | Self::Inconsistent(_) | Self::UnknownFormat(_) => None,
+            Self::Empty | Self::Inconsistent(_) | Self::NewerFormat(_) | Self::UnknownFormat(_) => {
+                None
+            }
         }
     }
 }

@@ -1,0 +1,125 @@
+//! Whether a directory or a file is this user's alone.
+
+use std::path::Path;
+
+use super::EmbeddedError;
+
+/// What something on a disk is, and whose.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "drivers fill it in")]
+pub struct Found {
+    /// What it is.
+    pub kind: Kind,
+    /// Whose it is.
+    pub owner: u32,
+    /// Who may do what with it; bits above the nine of `chmod` do not count.
+    pub mode: u32,
+}
+
+/// What something on a disk is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "there are others, and they are one case"
+)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// An ordinary file.
+    File,
+    /// A pipe, a device, a socket.
+    Other,
+    /// A symbolic link.
+    Symlink,
+}
+
+impl Found {
+    /// Says whether a store may be in it.
+    ///
+    /// # Errors
+    ///
+    /// It is no directory, or others could change what is in it.
+    pub fn check_directory(&self, path: &Path, user: u32) -> Result<(), EmbeddedError> {
+        match self.kind {
+            Kind::Directory => self.check_owner(path, user),
+            Kind::Symlink => Err(EmbeddedError::Symlink {
+                path: path.to_owned(),
+            }),
+            Kind::File | Kind::Other => Err(EmbeddedError::NotDirectory {
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    /// Says whether it may be a file of a store.
+    ///
+    /// # Errors
+    ///
+    /// It is no file, or others could change it.
+    pub fn check_file(&self, path: &Path, user: u32) -> Result<(), EmbeddedError> {
+        match self.kind {
+            Kind::File => self.check_owner(path, user),
+            Kind::Symlink => Err(EmbeddedError::Symlink {
+                path: path.to_owned(),
+            }),
+            Kind::Directory | Kind::Other => Err(EmbeddedError::NotFile {
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    fn check_owner(&self, path: &Path, user: u32) -> Result<(), EmbeddedError> {
+        if self.owner != user {
+            return Err(EmbeddedError::OtherUser {
+                path: path.to_owned(),
+                owner: self.owner,
+                user,
+            });
+        }
+        if self.mode & 0o022 != 0 {
+            return Err(EmbeddedError::NotPrivate {
+                path: path.to_owned(),
+                mode: self.mode & 0o777,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_may_be_able_to_write() {
+        let check = |kind, owner, mode| {
+            let found = Found { kind, owner, mode };
+            let path = Path::new("/d");
+            (found.check_directory(path, 7), found.check_file(path, 7))
+        };
+        for mode in [0o40_700, 0o755, 0o2_700, 0o500] {
+            assert!(check(Kind::Directory, 7, mode).0.is_ok());
+            assert!(check(Kind::File, 7, mode).1.is_ok());
+        }
+        for mode in [0o770, 0o702, 0o1_777] {
+            let (directory, file) = (
+                check(Kind::Directory, 7, mode).0,
+                check(Kind::File, 7, mode).1,
+            );
+            for result in [directory, file] {
+                assert!(matches!(result, Err(EmbeddedError::NotPrivate { .. })));
+            }
+        }
+        for other in [0, 8] {
+            let result = check(Kind::Directory, other, 0o700).0;
+            assert!(matches!(result, Err(EmbeddedError::OtherUser { .. })));
+        }
+        let link = check(Kind::Symlink, 7, 0o777);
+        assert!(matches!(link.0, Err(EmbeddedError::Symlink { .. })));
+        assert!(matches!(link.1, Err(EmbeddedError::Symlink { .. })));
+        let file = check(Kind::File, 7, 0o600).0;
+        assert!(matches!(file, Err(EmbeddedError::NotDirectory { .. })));
+        let directory = check(Kind::Directory, 7, 0o700).1;
+        assert!(matches!(directory, Err(EmbeddedError::NotFile { .. })));
+    }
+}

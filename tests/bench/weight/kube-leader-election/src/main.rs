@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use kube::{Client, Config};
-use kube_leader_election::{LeaseLock, LeaseLockParams};
+use kube_leader_election::{LeaseLock, LeaseLockParams, LeaseLockResult};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -18,7 +18,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             lease_ttl: Duration::from_secs(15),
         },
     );
-    while !leadership.try_acquire_or_renew().await?.acquired_lease {
+    while !matches!(
+        leadership.try_acquire_or_renew().await?,
+        LeaseLockResult::Acquired(_)
+    ) {
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
     println!("leading");

@@ -128,10 +128,11 @@ impl fmt::Debug for Plugin {
 fn read_aside(stdout: ChildStdout) -> mpsc::Receiver<Secret> {
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::spawn(move || {
-        let mut output = Vec::new();
+        let mut output = Secret::with_capacity(CAPACITY);
         // What a broken pipe gave is judged as what it is: no answer in JSON.
-        let _ = stdout.take(MAX_OUTPUT as u64 + 1).read_to_end(&mut output);
-        sender.send(Secret::new(output))
+        let mut stdout = stdout.take(MAX_OUTPUT as u64 + 1);
+        let _ = stdout.read_to_end(output.expose_mut());
+        sender.send(output)
     });
     receiver
 }
@@ -148,3 +149,5 @@ fn text(secret: &Secret) -> io::Result<&str> {
 
 const EXIT_POLL: Duration = Duration::from_millis(5);
 const MAX_OUTPUT: usize = 1024 * 1024;
+/// More than is ever read: what grows leaves copies behind.
+const CAPACITY: usize = MAX_OUTPUT + 64;

@@ -69,13 +69,12 @@ impl Plugin {
             source,
         };
         let (mut child, stdout) = self.start().map_err(start)?;
-        let mut output = Vec::new();
+        let mut output = Secret::with_capacity(CAPACITY);
         // What a broken pipe gave is judged as what it is: no answer in JSON.
         let _ = stdout
             .take(MAX_OUTPUT as u64 + 1)
-            .read_to_end(&mut output)
+            .read_to_end(output.expose_mut())
             .await;
-        let output = Secret::new(output);
         if output.expose().len() > MAX_OUTPUT {
             return Err(ExecProblem::TooMuchOutput { limit: MAX_OUTPUT });
         }
@@ -122,3 +121,5 @@ fn text(secret: &Secret) -> io::Result<&str> {
 }
 
 const MAX_OUTPUT: usize = 1024 * 1024;
+/// More than is ever read: what grows leaves copies behind.
+const CAPACITY: usize = MAX_OUTPUT + 64;

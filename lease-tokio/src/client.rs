@@ -154,6 +154,11 @@ impl Client {
     /// # Errors
     ///
     /// No answer came. A status code is never an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// The answer is lost, a credential plugin that runs is killed, and whether the server carried the request out is not
+    /// known. The client can be used as before.
     pub async fn send(
         &self,
         request: http::Request<Vec<u8>>,

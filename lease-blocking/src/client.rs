@@ -344,7 +344,7 @@ impl ClientBuilder {
     ///
     /// Defaults to what `HTTPS_PROXY` and `NO_PROXY` say, as for kubectl; never one for a server on this machine.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = ProxyChoice::Some(Secret::from(url.into().as_str()));
+        self.proxy = ProxyChoice::Some(Secret::new(url.into().into_bytes()));
         self
     }
 

@@ -12,9 +12,10 @@ use lease_proto::access::{
 };
 
 use crate::clock::Clock;
-use crate::credentials::Credentials;
+use crate::credentials::{AskToken, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
+use crate::plugin;
 use crate::transport::Transport;
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
@@ -102,11 +103,16 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
+        Self::assemble(access, plugin::of(access)?)
+    }
+
+    /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
+    fn assemble(access: &Access, plugin: Option<Box<dyn AskToken>>) -> Result<Self, Error> {
         Ok(Self {
             transport: Arc::new(HttpTransport::new(access)?),
             remote: Some(Arc::new(Remote {
                 server: access.server.clone(),
-                credentials: Credentials::new(access)?,
+                credentials: Credentials::new(access, plugin)?,
             })),
             namespace: access
                 .namespace
@@ -182,7 +188,7 @@ impl Client {
             }
         })?;
         access.namespace = Some(namespace.trim().to_owned());
-        Self::from_access(&access)
+        Self::assemble(&access, None)
     }
 
     #[cfg(feature = "kubeconfig")]
@@ -378,7 +384,7 @@ impl ClientBuilder {
             ProxyChoice::None => None,
             ProxyChoice::Some(url) => Some(Proxy::parse(&String::from_utf8_lossy(url.expose()))?),
         };
-        Client::from_access(&access)
+        Client::assemble(&access, None)
     }
 }
 

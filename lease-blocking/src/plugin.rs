@@ -13,6 +13,7 @@ use lease_proto::access::{
 };
 
 use crate::clock::Clock;
+use crate::credentials::AskToken;
 
 /// A program that gives a token.
 pub(crate) struct Plugin {
@@ -21,8 +22,19 @@ pub(crate) struct Plugin {
     info: String,
 }
 
+/// The plugin that an access names, unless a token or a password goes before it.
+pub(crate) fn of(access: &Access) -> Result<Option<Box<dyn AskToken>>, CredentialsError> {
+    let auth = &access.auth;
+    match &auth.exec {
+        Some(exec) if auth.token.is_none() && auth.basic.is_none() => {
+            Ok(Some(Box::new(Plugin::new(exec, access)?)))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
 impl Plugin {
-    pub(crate) fn new(exec: &Exec, access: &Access) -> Result<Self, CredentialsError> {
+    fn new(exec: &Exec, access: &Access) -> Result<Self, CredentialsError> {
         let ca = match &access.tls.ca {
             Some(Material::File(path)) if exec.provide_cluster_info => Some(
                 std::fs::read(path).map_err(|source| CredentialsError::Unreadable {
@@ -40,11 +52,7 @@ impl Plugin {
         })
     }
 
-    /// Runs it, and gives its token with the time when that is over.
-    pub(crate) fn run(
-        &self,
-        timeout: Duration,
-    ) -> Result<(Secret, Option<SystemTime>), CredentialsError> {
+    fn run(&self, timeout: Duration) -> Result<(Secret, Option<SystemTime>), CredentialsError> {
         let failed = |problem| CredentialsError::Exec {
             command: self.exec.command.clone(),
             problem,
@@ -115,6 +123,12 @@ impl Plugin {
             Some(stdout) => Ok((child, stdout)),
             None => Err(io::Error::other("no pipe")),
         }
+    }
+}
+
+impl AskToken for Plugin {
+    fn ask(&self, timeout: Duration) -> Result<(Secret, Option<SystemTime>), CredentialsError> {
+        self.run(timeout)
     }
 }
 

@@ -11,9 +11,10 @@ use lease_proto::access::{
     SERVICE_ACCOUNT_ROOT, Secret, ServerUrl, TransportError,
 };
 
-use crate::credentials::Credentials;
+use crate::credentials::{AskToken, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
+use crate::plugin;
 use crate::transport::Transport;
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
@@ -101,11 +102,16 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
+        Self::assemble(access, plugin::of(access)?)
+    }
+
+    /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
+    fn assemble(access: &Access, plugin: Option<Box<dyn AskToken>>) -> Result<Self, Error> {
         Ok(Self {
             transport: Arc::new(HttpTransport::new(access)?),
             remote: Some(Arc::new(Remote {
                 server: access.server.clone(),
-                credentials: Credentials::new(access)?,
+                credentials: Credentials::new(access, plugin)?,
             })),
             namespace: access
                 .namespace
@@ -149,16 +155,11 @@ impl Client {
     /// # Cancel safety
     ///
     /// The future may be dropped at any moment; whether the server has seen the request is then unknown. The next request
-    /// makes a new connection.
+    /// makes a new connection. A credential plugin that runs is killed.
     ///
     /// # Errors
     ///
     /// No answer came. A status code is never an error.
-    ///
-    /// # Cancel safety
-    ///
-    /// The answer is lost, a credential plugin that runs is killed, and whether the server carried the request out is not
-    /// known. The client can be used as before.
     pub async fn send(
         &self,
         request: http::Request<Vec<u8>>,
@@ -207,7 +208,7 @@ impl Client {
             }
         })?;
         access.namespace = Some(namespace.trim().to_owned());
-        Self::from_access(&access)
+        Self::assemble(&access, None)
     }
 
     #[cfg(feature = "kubeconfig")]
@@ -403,7 +404,7 @@ impl ClientBuilder {
             ProxyChoice::None => None,
             ProxyChoice::Some(url) => Some(Proxy::parse(&String::from_utf8_lossy(url.expose()))?),
         };
-        Client::from_access(&access)
+        Client::assemble(&access, None)
     }
 }
 

@@ -13,6 +13,9 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time;
 
+use crate::credentials::AskToken;
+use crate::transport::BoxFuture;
+
 /// A program that gives a token.
 pub(crate) struct Plugin {
     exec: Exec,
@@ -20,8 +23,19 @@ pub(crate) struct Plugin {
     info: String,
 }
 
+/// The plugin that an access names, unless a token or a password goes before it.
+pub(crate) fn of(access: &Access) -> Result<Option<Box<dyn AskToken>>, CredentialsError> {
+    let auth = &access.auth;
+    match &auth.exec {
+        Some(exec) if auth.token.is_none() && auth.basic.is_none() => {
+            Ok(Some(Box::new(Plugin::new(exec, access)?)))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
 impl Plugin {
-    pub(crate) fn new(exec: &Exec, access: &Access) -> Result<Self, CredentialsError> {
+    fn new(exec: &Exec, access: &Access) -> Result<Self, CredentialsError> {
         let ca = match &access.tls.ca {
             Some(Material::File(path)) if exec.provide_cluster_info => Some(
                 std::fs::read(path).map_err(|source| CredentialsError::Unreadable {
@@ -39,8 +53,7 @@ impl Plugin {
         })
     }
 
-    /// Runs it, and gives its token with the time when that is over. Dropping the future ends the program.
-    pub(crate) async fn run(
+    async fn run(
         &self,
         timeout: Duration,
     ) -> Result<(Secret, Option<SystemTime>), CredentialsError> {
@@ -107,6 +120,16 @@ impl Plugin {
             Some(stdout) => Ok((child, stdout)),
             None => Err(io::Error::other("no pipe")),
         }
+    }
+}
+
+impl AskToken for Plugin {
+    /// Dropping the future ends the program.
+    fn ask(
+        &self,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<(Secret, Option<SystemTime>), CredentialsError>> {
+        Box::pin(self.run(timeout))
     }
 }
 

@@ -227,7 +227,7 @@ impl fmt::Display for ServerUrlError {
                 "the server's URL {url} is plain http to another machine, where anyone on the way can read the \
                  credentials; write https://, or allow it with allow_plain_http"
             ),
-            Self::Query { url } => write!(f, "the server's URL {url:?} has a query or a fragment; give it without"),
+            Self::Query { url } => write!(f, "the server's URL has a query or a fragment after {url:?}; give it up to the path"),
             Self::UnknownScheme { scheme } => {
                 write!(f, "the server's URL starts with {scheme:?}://; write https://")
             }

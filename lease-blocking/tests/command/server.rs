@@ -70,8 +70,8 @@ impl Door {
             }
             let mut words = line.split(' ');
             let mut request = http::Request::builder()
-                .method(words.next().unwrap())
-                .uri(words.next().unwrap());
+                .method(words.next().unwrap_or_default())
+                .uri(words.next().unwrap_or_default());
             let mut length = 0;
             let mut is_known = false;
             loop {
@@ -85,7 +85,7 @@ impl Door {
                     continue;
                 }
                 if name.eq_ignore_ascii_case("content-length") {
-                    length = value.parse().unwrap();
+                    length = value.parse().unwrap_or_default();
                 }
                 request = request.header(name, value);
             }
@@ -94,7 +94,7 @@ impl Door {
             let (status, body) = match (self.refusal, is_known) {
                 (Some(status), _) => (status.to_owned(), String::new()),
                 (None, false) => ("401 Unauthorized".to_owned(), String::new()),
-                (None, true) => self.answer(&request.body(body).unwrap()),
+                (None, true) => self.answer(request, body),
             };
             let length = body.len();
             let out = stream.get_mut();
@@ -106,8 +106,9 @@ impl Door {
         }
     }
 
-    fn answer(&self, request: &http::Request<Vec<u8>>) -> (String, String) {
-        let answered = self.api.lock().unwrap().handle(request, SystemTime::now());
+    fn answer(&self, request: http::request::Builder, body: Vec<u8>) -> (String, String) {
+        let request = request.body(body).unwrap();
+        let answered = self.api.lock().unwrap().handle(&request, SystemTime::now());
         match answered {
             Answer::Whole(answer) => (
                 answer.status().to_string(),

@@ -21,7 +21,6 @@ use crate::tls::TlsConnector;
 use crate::transport::Transport;
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
-#[derive(Debug)]
 pub(crate) struct HttpTransport {
     agent: Agent,
     server: String,
@@ -141,6 +140,15 @@ impl Transport for HttpTransport {
             self.run(request, timeout)
         };
         answer.map_err(|error| self.explain(error, timeout))
+    }
+}
+
+/// ureq's own would have every program carry how all of ureq is printed.
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransport")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 

@@ -287,11 +287,41 @@ impl Guard {
 
     /// Gives the Lease up, and waits until that is over, no longer than the renew deadline.
     ///
-    /// Returns how it ended: `None` if it was lost before.
+    /// Returns how it ended: `None` if it was lost before. From the first moment on nothing is held. While the API server is away
+    /// it is tried again until the renew deadline, and then it ends as [`Released::Unconfirmed`]: others take the Lease when it
+    /// has expired.
     ///
     /// # Cancel safety
     ///
-    /// The release goes on in the background.
+    /// The release goes on in the background, for as long as the runtime lasts. So a deadline of one's own may bound it:
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use lease_tokio::{Client, proto::Config};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// # async fn lead() {}
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::try_default()?;
+    /// # let config = Config::builder(client.namespace(), "leader", "me").build()?;
+    /// let shutdown = CancellationToken::new(); // cancelled by whoever is told of SIGTERM
+    /// let guard = client.acquire(config).await?;
+    /// tokio::select! {
+    ///     loss = guard.lost() => println!("not leading any more: {loss}"),
+    ///     () = shutdown.cancelled() => {}
+    ///     () = lead() => {}
+    /// }
+    /// // By here the work has stopped, and the Lease may go: at once, unless the API server is away.
+    /// match tokio::time::timeout(Duration::from_secs(3), guard.release()).await {
+    ///     Ok(Some(released)) => println!("{released}"),
+    ///     Ok(None) => println!("it was lost before"),
+    ///     Err(_) => println!("the API server is away, so the Lease is left to expire"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn release(self) -> Option<Released> {
         self.keeper.release().await
     }

@@ -10,7 +10,34 @@ use crate::{Claim, Client, Clock, Lost, TransportError, shared::Shared};
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
 ///
 /// Dropping it releases the Lease in the background. A runtime that is shut down meanwhile cuts that off, and the Lease
-/// expires: await [`release`](Self::release) where that matters.
+/// expires: await [`release`](Self::release) where that matters, no longer than there is time:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use lease_tokio::{Client, proto::Config};
+/// use tokio_util::sync::CancellationToken;
+///
+/// # async fn lead() {}
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = Client::try_default()?;
+/// # let config = Config::builder(client.namespace(), "leader", "me").build()?;
+/// let shutdown = CancellationToken::new(); // cancelled by whoever is told of SIGTERM
+/// let keeper = client.keep(config);
+/// loop {
+///     // The work is dropped when the Lease is lost, and at a shutdown.
+///     let work = keeper.run_while_held(Duration::ZERO, |_grant| lead());
+///     match shutdown.run_until_cancelled(work).await {
+///         Some(Some(Err(lost))) => println!("stopped leading: {lost}"),
+///         Some(Some(Ok(())) | None) | None => break,
+///     }
+/// }
+/// // See `Guard::release` for what comes of it while the API server is away.
+/// let _late = tokio::time::timeout(Duration::from_secs(3), keeper.release()).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping a keeper releases the Lease"]
 pub struct Keeper {
@@ -262,11 +289,11 @@ impl Keeper {
 
     /// Gives the Lease up for good, and waits until that is over, no longer than the renew deadline.
     ///
-    /// Returns how it ended: `None` if there was nothing to release.
+    /// Returns how it ended: `None` if there was nothing to release. See [`Guard::release`](crate::Guard::release).
     ///
     /// # Cancel safety
     ///
-    /// The release goes on in the background if this is dropped.
+    /// The release goes on in the background, for as long as the runtime lasts.
     pub async fn release(self) -> Option<Released> {
         self.stop();
         // The claim itself ends a release that gets no answer after the renew deadline.

@@ -14,7 +14,7 @@ use lease_proto::{
     wire::Lease,
 };
 
-use crate::{Client, Clock, TransportError, observe};
+use crate::{Client, Clock, TransportError, observe::Observer};
 
 /// One claimant's side of one Lease: [`lease_proto::Claim`] with sockets and clocks.
 ///
@@ -40,6 +40,7 @@ use crate::{Client, Clock, TransportError, observe};
 #[derive(Debug)]
 pub struct Claim {
     proto: proto::Claim,
+    observer: Observer,
     client: Client,
     clock: Clock,
     inbox: mpsc::Receiver<Input>,
@@ -102,8 +103,10 @@ impl Client {
         // The hasher of the standard library is keyed from the system's randomness, for each instance anew.
         let seed = RandomState::new().hash_one(0);
         let (outbox, inbox) = mpsc::channel();
+        let proto = proto::Claim::new(config, seed, clock.now());
         Claim {
-            proto: proto::Claim::new(config, seed, clock.now()),
+            observer: Observer::new(&proto),
+            proto,
             client: self.clone(),
             clock,
             inbox,
@@ -134,7 +137,7 @@ impl Claim {
                 // Its thread ends with the request's deadline, and its outcome is ignored.
                 Output::Cancel(_) => self.awaited = None,
                 Output::Event(event) => {
-                    observe::event(&self.proto, &event);
+                    self.observer.event(&self.proto, &event);
                     return Some(event);
                 }
                 Output::Wait(until) => self.wait(until),
@@ -240,6 +243,7 @@ impl Claim {
             timeout,
         });
         let (client, clock, outbox) = (self.client.clone(), self.clock, self.outbox.clone());
+        let observer = self.observer.clone();
         let exchange = move || {
             let timeout = deadline.saturating_duration_since(clock.now());
             if timeout.is_zero() {
@@ -247,7 +251,7 @@ impl Claim {
                 return;
             }
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                client.send(http, timeout, reload_credentials)
+                observer.within(|| client.send(http, timeout, reload_credentials))
             }));
             let panicked = |_| Err(TransportError::Other("the transport panicked".into()));
             let _nobody_waits = outbox.send(Input::Outcome(id, outcome.unwrap_or_else(panicked)));
@@ -264,7 +268,7 @@ impl Claim {
     fn notice_silence(&mut self, now: Instant) {
         if let Some(awaited) = self.awaited.take_if(|awaited| awaited.deadline <= now) {
             let silence = Err(self.client.silence(awaited.timeout));
-            observe::answer(&self.proto, &silence, awaited.timeout);
+            self.observer.answer(&self.proto, &silence, awaited.timeout);
             self.last_error = silence.err().map(Arc::new);
         }
     }
@@ -297,7 +301,8 @@ impl Claim {
                     return;
                 };
                 let left = awaited.deadline.saturating_duration_since(now);
-                observe::answer(&self.proto, &outcome, awaited.timeout.saturating_sub(left));
+                self.observer
+                    .answer(&self.proto, &outcome, awaited.timeout.saturating_sub(left));
                 match outcome {
                     Ok(response) => self.proto.handle_response(id, &response, now),
                     Err(error) => {

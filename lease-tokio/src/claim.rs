@@ -16,7 +16,7 @@ use lease_proto::{
     wire::Lease,
 };
 
-use crate::{Client, Clock, TransportError, observe, transport::BoxFuture};
+use crate::{Client, Clock, TransportError, observe::Observer, transport::BoxFuture};
 
 /// One claimant's side of one Lease: [`lease_proto::Claim`] with sockets and clocks.
 ///
@@ -44,6 +44,7 @@ use crate::{Client, Clock, TransportError, observe, transport::BoxFuture};
 /// ```
 pub struct Claim {
     proto: proto::Claim,
+    observer: Observer,
     client: Client,
     clock: Clock,
     in_flight: Option<InFlight>,
@@ -75,8 +76,10 @@ impl Client {
         let clock = Clock::new();
         // The hasher of the standard library is keyed from the system's randomness, for each instance anew.
         let seed = RandomState::new().hash_one(0);
+        let proto = proto::Claim::new(config, seed, clock.now());
         Claim {
-            proto: proto::Claim::new(config, seed, clock.now()),
+            observer: Observer::new(&proto),
+            proto,
             client: self.clone(),
             clock,
             in_flight: None,
@@ -107,7 +110,7 @@ impl Claim {
                 Output::Request(request) => self.send(request),
                 Output::Cancel(_) => self.in_flight = None,
                 Output::Event(event) => {
-                    observe::event(&self.proto, &event);
+                    self.observer.event(&self.proto, &event);
                     return Some(event);
                 }
                 Output::Wait(until) => self.wait(until).await,
@@ -197,7 +200,7 @@ impl Claim {
             id,
             deadline,
             timeout,
-            exchange: Box::pin(exchange),
+            exchange: Box::pin(self.observer.within(exchange)),
         });
     }
 
@@ -205,7 +208,7 @@ impl Claim {
     fn notice_silence(&mut self, now: Instant) {
         if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= now) {
             let silence = Err(self.client.silence(flight.timeout));
-            observe::answer(&self.proto, &silence, flight.timeout);
+            self.observer.answer(&self.proto, &silence, flight.timeout);
             self.last_error = silence.err().map(Arc::new);
         }
     }
@@ -230,7 +233,8 @@ impl Claim {
         let now = self.clock.now();
         if let Some((deadline, timeout)) = flight {
             let left = deadline.saturating_duration_since(now);
-            observe::answer(&self.proto, &outcome, timeout.saturating_sub(left));
+            self.observer
+                .answer(&self.proto, &outcome, timeout.saturating_sub(left));
         }
         match outcome {
             Ok(response) => self.proto.handle_response(id, &response, now),

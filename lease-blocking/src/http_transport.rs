@@ -19,10 +19,12 @@ use ureq::{Agent, AsSendBody};
 
 use crate::tls::TlsConnector;
 use crate::transport::Transport;
+use crate::veil::Veil;
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
 pub(crate) struct HttpTransport {
     agent: Agent,
+    veil: Veil,
     server: String,
     is_proxied: bool,
 }
@@ -45,12 +47,15 @@ impl HttpTransport {
             .user_agent("")
             .max_response_header_size(MAX_HEADERS)
             .build();
+        let veil = Veil::default();
         let connector =
             ().chain(ConnectProxyConnector::default())
                 .chain(LabelledTcp::default())
-                .chain(TlsConnector::new(access)?);
+                .chain(TlsConnector::new(access)?)
+                .chain(veil.clone());
         Ok(Self {
             agent: Agent::with_parts(config, connector, LabelledResolver(resolver)),
+            veil,
             server: access.server.to_string(),
             is_proxied: access.proxy.is_some(),
         })
@@ -134,6 +139,8 @@ impl Transport for HttpTransport {
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         // An empty body that ureq is given it announces, even where the method has none.
+        let mut request = request;
+        let _hidden = self.veil.hide(request.headers_mut());
         let answer = if request.body().is_empty() {
             self.run(request.map(drop), timeout)
         } else {

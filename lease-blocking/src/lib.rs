@@ -18,6 +18,7 @@ mod plugin;
 mod shared;
 mod tls;
 mod transport;
+mod veil;
 
 pub use claim::Claim;
 pub use client::{Client, ClientBuilder, is_in_cluster};

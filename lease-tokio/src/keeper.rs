@@ -119,7 +119,7 @@ impl Plan {
 impl Keeper {
     /// Keeps `claim` going.
     pub(crate) fn start(claim: Claim, plan: Plan) -> Self {
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(claim.config()));
         let (commands, inbox) = mpsc::unbounded_channel();
         if let Some(grant) = claim.grant() {
             shared.note(&Event::Acquired(grant), &claim);
@@ -197,7 +197,10 @@ impl Keeper {
     ///
     /// Nothing is lost, and no event is taken.
     pub async fn held(&self) -> Option<Grant> {
-        self.shared.held().await.map(|(grant, _)| grant)
+        self.shared
+            .held(Duration::ZERO)
+            .await
+            .map(|(grant, _)| grant)
     }
 
     /// Waits until the Lease is not held any more; at once if it is not held. Says why, where that is known.
@@ -215,12 +218,14 @@ impl Keeper {
 
     /// Waits until the Lease is held, and does `work` for as long as it is: `None` once the keeper has ended.
     ///
-    /// See [`Guard::run_while_held`](crate::Guard::run_while_held). The Lease is kept afterwards, so that the work can be done
-    /// again; whoever gives up instead [stops](Self::stop) the keeper.
+    /// See [`Guard::run_while_held`](crate::Guard::run_while_held) for the margin, and for what cannot be stopped. The Lease is
+    /// kept afterwards, so that the work can be done again: not before renewals succeed, if it was dropped because they did not.
+    /// Whoever gives up instead [stops](Self::stop) the keeper.
     ///
     /// # Errors
     ///
-    /// The Lease was lost, or less than `margin` was left of the grant, and the work was dropped.
+    /// The Lease was lost, or less than `margin` was left of the grant because renewals failed ([`Loss::AtRisk`]), and the work
+    /// was dropped.
     ///
     /// # Cancel safety
     ///
@@ -252,7 +257,7 @@ impl Keeper {
         margin: Duration,
         work: impl FnOnce(Grant) -> F,
     ) -> Option<Result<F::Output, Lost>> {
-        let (grant, tenure) = self.shared.held().await?;
+        let (grant, tenure) = self.shared.held(margin).await?;
         Some(self.shared.run(tenure, margin, work(grant)).await)
     }
 

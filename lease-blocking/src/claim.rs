@@ -15,7 +15,8 @@ use lease_proto::{
 };
 
 use crate::{
-    Client, Clock, TransportError, observe,
+    Client, Clock, TransportError,
+    observe::Observer,
     watch::{Told, Watch},
 };
 
@@ -43,6 +44,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Claim {
     proto: proto::Claim,
+    observer: Observer,
     client: Client,
     clock: Clock,
     inbox: mpsc::Receiver<Input>,
@@ -108,8 +110,10 @@ impl Client {
         // The hasher of the standard library is keyed from the system's randomness, for each instance anew.
         let seed = RandomState::new().hash_one(0);
         let (outbox, inbox) = mpsc::channel();
+        let proto = proto::Claim::new(config, seed, clock.now());
         Claim {
-            proto: proto::Claim::new(config, seed, clock.now()),
+            observer: Observer::new(&proto),
+            proto,
             client: self.clone(),
             clock,
             inbox,
@@ -146,7 +150,7 @@ impl Claim {
                 Output::Request(request) => self.send(request),
                 Output::Cancel(id) => self.cancel(id),
                 Output::Event(event) => {
-                    observe::event(&self.proto, &event);
+                    self.observer.event(&self.proto, &event);
                     return Some(event);
                 }
                 Output::Wait(until) => self.wait(until),
@@ -253,6 +257,7 @@ impl Claim {
             timeout,
         });
         let (client, clock, outbox) = (self.client.clone(), self.clock, self.outbox.clone());
+        let observer = self.observer.clone();
         let exchange = move || {
             let timeout = deadline.saturating_duration_since(clock.now());
             if timeout.is_zero() {
@@ -260,7 +265,7 @@ impl Claim {
                 return;
             }
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                client.send(http, timeout, reload_credentials)
+                observer.within(|| client.send(http, timeout, reload_credentials))
             }));
             let panicked = |_| Err(TransportError::Other("the transport panicked".into()));
             let _nobody_waits = outbox.send(Input::Outcome(id, outcome.unwrap_or_else(panicked)));
@@ -277,7 +282,13 @@ impl Claim {
         let outbox = self.outbox.clone();
         let wake = move |id| outbox.send(Input::Told(id)).is_ok();
         let id = request.id;
-        match Watch::new(request, self.client.clone(), self.clock, wake) {
+        match Watch::new(
+            request,
+            self.client.clone(),
+            self.clock,
+            self.observer.clone(),
+            wake,
+        ) {
             Ok(watch) => self.watch = Some(watch),
             Err(error) => self.hear(id, Told::End(Some(TransportError::Other(error.into())))),
         }
@@ -293,7 +304,7 @@ impl Claim {
     fn notice_silence(&mut self, now: Instant) {
         if let Some(awaited) = self.awaited.take_if(|awaited| awaited.deadline <= now) {
             let silence = Err(self.client.silence(awaited.timeout));
-            observe::answer(&self.proto, &silence, awaited.timeout);
+            self.observer.answer(&self.proto, &silence, awaited.timeout);
             self.last_error = silence.err().map(Arc::new);
         }
     }
@@ -332,7 +343,8 @@ impl Claim {
                     return;
                 };
                 let left = awaited.deadline.saturating_duration_since(now);
-                observe::answer(&self.proto, &outcome, awaited.timeout.saturating_sub(left));
+                self.observer
+                    .answer(&self.proto, &outcome, awaited.timeout.saturating_sub(left));
                 match outcome {
                     Ok(response) => self.proto.handle_response(id, &response, now),
                     Err(error) => {
@@ -355,7 +367,7 @@ impl Claim {
             Told::Chunk(chunk) => self.proto.handle_chunk(id, &chunk, now),
             Told::End(Some(TransportError::NoStreams)) => self.proto.handle_no_stream(id, now),
             Told::End(error) => {
-                observe::end(&self.proto, error.as_ref());
+                self.observer.end(error.as_ref());
                 self.last_error = error.map(Arc::new).or_else(|| self.last_error.take());
                 self.proto.handle_end(id, now);
             }

@@ -12,10 +12,11 @@ use lease_proto::access::{
 };
 
 use crate::clock::Clock;
-use crate::credentials::Credentials;
+use crate::credentials::{AskToken, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
 use crate::observe;
+use crate::plugin;
 use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
@@ -104,6 +105,11 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
+        Self::assemble(access, plugin::of(access)?)
+    }
+
+    /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
+    fn assemble(access: &Access, plugin: Option<Box<dyn AskToken>>) -> Result<Self, Error> {
         let skips_verification = access.tls.insecure_skip_verify && access.server.is_https();
         if skips_verification {
             observe::unverified(&access.server);
@@ -112,7 +118,7 @@ impl Client {
             transport: Arc::new(HttpTransport::new(access)?),
             remote: Some(Arc::new(Remote {
                 server: access.server.clone(),
-                credentials: Credentials::new(access)?,
+                credentials: Credentials::new(access, plugin)?,
                 skips_verification,
             })),
             namespace: access
@@ -222,7 +228,7 @@ impl Client {
             }
         })?;
         access.namespace = Some(namespace.trim().to_owned());
-        Self::from_access(&access)
+        Self::assemble(&access, None)
     }
 
     #[cfg(feature = "kubeconfig")]
@@ -384,7 +390,7 @@ impl ClientBuilder {
     ///
     /// Defaults to what `HTTPS_PROXY` and `NO_PROXY` say, as for kubectl; never one for a server on this machine.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = ProxyChoice::Some(Secret::from(url.into().as_str()));
+        self.proxy = ProxyChoice::Some(Secret::new(url.into().into_bytes()));
         self
     }
 
@@ -418,7 +424,7 @@ impl ClientBuilder {
             ProxyChoice::None => None,
             ProxyChoice::Some(url) => Some(Proxy::parse(&String::from_utf8_lossy(url.expose()))?),
         };
-        Client::from_access(&access)
+        Client::assemble(&access, None)
     }
 }
 

@@ -11,7 +11,6 @@ use http::HeaderValue;
 use lease_proto::access::{Access, CredentialsError, Material, Origin, Secret, bearer};
 
 use crate::clock::Clock;
-use crate::plugin::Plugin;
 
 /// Gives the `Authorization` header of each request.
 pub(crate) struct Credentials {
@@ -25,7 +24,7 @@ enum Source {
     /// Nothing to send, or always the same.
     Fixed(Option<HeaderValue>),
     File(PathBuf),
-    Plugin(Plugin),
+    Plugin(Box<dyn AskToken>),
 }
 
 struct Cached {
@@ -37,11 +36,21 @@ struct Cached {
     expires_at: Option<SystemTime>,
 }
 
+/// Gives a token each time that it is asked, and the time when that is over.
+pub(crate) trait AskToken: fmt::Debug + Send + Sync {
+    fn ask(&self, timeout: Duration) -> Result<(Secret, Option<SystemTime>), CredentialsError>;
+}
+
 impl Credentials {
     /// Reads what can be read without running anything, so that a missing file is reported at once.
-    pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
+    ///
+    /// The plugin is used where there is nothing else.
+    pub(crate) fn new(
+        access: &Access,
+        plugin: Option<Box<dyn AskToken>>,
+    ) -> Result<Self, CredentialsError> {
         let auth = &access.auth;
-        let source = match (&auth.token, &auth.basic, &auth.exec) {
+        let source = match (&auth.token, &auth.basic, plugin) {
             (Some(Material::File(path)), _, _) => Source::File(path.clone()),
             (Some(Material::Inline(token)), _, _) => {
                 Source::Fixed(Some(header(token, Origin::Inline)?))
@@ -52,7 +61,7 @@ impl Credentials {
                     source,
                 }
             })?)),
-            (None, None, Some(exec)) => Source::Plugin(Plugin::new(exec, access)?),
+            (None, None, Some(plugin)) => Source::Plugin(plugin),
             (None, None, None) => Source::Fixed(None),
         };
         let clock = Clock::new();
@@ -76,7 +85,7 @@ impl Credentials {
         match &self.source {
             Source::Fixed(header) => Ok(header.clone()),
             Source::File(path) => self.read_file(path, reload).map(Some),
-            Source::Plugin(plugin) => self.ask_plugin(plugin, reload, timeout).map(Some),
+            Source::Plugin(plugin) => self.ask_plugin(&**plugin, reload, timeout).map(Some),
         }
     }
 
@@ -102,7 +111,7 @@ impl Credentials {
 
     fn ask_plugin(
         &self,
-        plugin: &Plugin,
+        plugin: &dyn AskToken,
         reload: bool,
         timeout: Duration,
     ) -> Result<HeaderValue, CredentialsError> {
@@ -115,7 +124,7 @@ impl Credentials {
         {
             return Ok(cached.header.clone());
         }
-        let (token, expires_at) = plugin.run(timeout)?;
+        let (token, expires_at) = plugin.ask(timeout)?;
         let fresh = Cached {
             header: header(&token, Origin::Inline)?,
             read_at: self.clock.now(),

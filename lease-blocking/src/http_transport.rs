@@ -19,12 +19,13 @@ use ureq::{Agent, AsSendBody};
 
 use crate::tls::TlsConnector;
 use crate::transport::{Chunks, Transport};
+use crate::veil::Veil;
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
-#[derive(Debug)]
 pub(crate) struct HttpTransport {
     agent: Agent,
     tls: TlsConnector,
+    veil: Veil,
     server: String,
     is_proxied: bool,
 }
@@ -47,10 +48,11 @@ impl HttpTransport {
             .user_agent("")
             .max_response_header_size(MAX_HEADERS)
             .build();
-        let tls = TlsConnector::new(access)?;
+        let (tls, veil) = (TlsConnector::new(access)?, Veil::default());
         Ok(Self {
-            agent: agent(config, tls.clone(), resolver),
+            agent: agent(config, tls.clone(), veil.clone(), resolver),
             tls,
+            veil,
             server: access.server.to_string(),
             is_proxied: access.proxy.is_some(),
         })
@@ -77,12 +79,13 @@ impl HttpTransport {
 
     fn open(
         &self,
-        request: http::Request<Vec<u8>>,
+        mut request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<http::Response<Chunks>, ureq::Error> {
+        let _hidden = self.veil.hide(request.headers_mut());
         // Shutting an agent down is the only way to end a read from another thread, so each stream has one.
         let (config, resolver) = (self.agent.config().clone(), DefaultResolver::default());
-        let agent = agent(config, self.tls.clone(), resolver);
+        let agent = agent(config, self.tls.clone(), self.veil.clone(), resolver);
         let timeout = Some(timeout.min(LONGEST));
         let request = agent
             .configure_request(request.map(drop))
@@ -153,6 +156,8 @@ impl Transport for HttpTransport {
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         // An empty body that ureq is given it announces, even where the method has none.
+        let mut request = request;
+        let _hidden = self.veil.hide(request.headers_mut());
         let answer = if request.body().is_empty() {
             self.run(request.map(drop), timeout)
         } else {
@@ -171,12 +176,22 @@ impl Transport for HttpTransport {
     }
 }
 
-fn agent(config: Config, tls: TlsConnector, resolver: impl Resolver) -> Agent {
+fn agent(config: Config, tls: TlsConnector, veil: Veil, resolver: impl Resolver) -> Agent {
     let connector =
         ().chain(ConnectProxyConnector::default())
             .chain(LabelledTcp::default())
-            .chain(tls);
+            .chain(tls)
+            .chain(veil);
     Agent::with_parts(config, connector, LabelledResolver(resolver))
+}
+
+/// ureq's own would have every program carry how all of ureq is printed.
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransport")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The proxy as ureq takes it, which resolves the server's name itself.

@@ -18,6 +18,7 @@ mod plugin;
 mod shared;
 mod tls;
 mod transport;
+mod veil;
 mod watch;
 
 pub use claim::Claim;

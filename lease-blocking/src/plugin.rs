@@ -13,6 +13,7 @@ use lease_proto::access::{
 };
 
 use crate::clock::Clock;
+use crate::credentials::AskToken;
 
 /// A program that gives a token.
 pub(crate) struct Plugin {
@@ -21,8 +22,19 @@ pub(crate) struct Plugin {
     info: String,
 }
 
+/// The plugin that an access names, unless a token or a password goes before it.
+pub(crate) fn of(access: &Access) -> Result<Option<Box<dyn AskToken>>, CredentialsError> {
+    let auth = &access.auth;
+    match &auth.exec {
+        Some(exec) if auth.token.is_none() && auth.basic.is_none() => {
+            Ok(Some(Box::new(Plugin::new(exec, access)?)))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
 impl Plugin {
-    pub(crate) fn new(exec: &Exec, access: &Access) -> Result<Self, CredentialsError> {
+    fn new(exec: &Exec, access: &Access) -> Result<Self, CredentialsError> {
         let ca = match &access.tls.ca {
             Some(Material::File(path)) if exec.provide_cluster_info => Some(
                 std::fs::read(path).map_err(|source| CredentialsError::Unreadable {
@@ -40,11 +52,7 @@ impl Plugin {
         })
     }
 
-    /// Runs it, and gives its token with the time when that is over.
-    pub(crate) fn run(
-        &self,
-        timeout: Duration,
-    ) -> Result<(Secret, Option<SystemTime>), CredentialsError> {
+    fn run(&self, timeout: Duration) -> Result<(Secret, Option<SystemTime>), CredentialsError> {
         let failed = |problem| CredentialsError::Exec {
             command: self.exec.command.clone(),
             problem,
@@ -118,6 +126,12 @@ impl Plugin {
     }
 }
 
+impl AskToken for Plugin {
+    fn ask(&self, timeout: Duration) -> Result<(Secret, Option<SystemTime>), CredentialsError> {
+        self.run(timeout)
+    }
+}
+
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Plugin").field(&self.exec.command).finish()
@@ -128,10 +142,11 @@ impl fmt::Debug for Plugin {
 fn read_aside(stdout: ChildStdout) -> mpsc::Receiver<Secret> {
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::spawn(move || {
-        let mut output = Vec::new();
+        let mut output = Secret::with_capacity(CAPACITY);
         // What a broken pipe gave is judged as what it is: no answer in JSON.
-        let _ = stdout.take(MAX_OUTPUT as u64 + 1).read_to_end(&mut output);
-        sender.send(Secret::new(output))
+        let mut stdout = stdout.take(MAX_OUTPUT as u64 + 1);
+        let _ = stdout.read_to_end(output.expose_mut());
+        sender.send(output)
     });
     receiver
 }
@@ -148,3 +163,5 @@ fn text(secret: &Secret) -> io::Result<&str> {
 
 const EXIT_POLL: Duration = Duration::from_millis(5);
 const MAX_OUTPUT: usize = 1024 * 1024;
+/// More than is ever read: what grows leaves copies behind.
+const CAPACITY: usize = MAX_OUTPUT + 64;

@@ -11,7 +11,7 @@ use std::{
 use http::StatusCode;
 use lease_proto::{MAX_BODY, Request, RequestId};
 
-use crate::{Client, Clock, TransportError, transport::Chunks};
+use crate::{Client, Clock, TransportError, observe::Observer, transport::Chunks};
 
 /// A stream that is asked for, or open. Dropping it ends the thread that reads it.
 pub(crate) struct Watch {
@@ -47,6 +47,7 @@ impl Watch {
         request: Request,
         client: Client,
         clock: Clock,
+        observer: Observer,
         wake: impl Fn(RequestId) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         let id = request.id;
@@ -59,7 +60,7 @@ impl Watch {
         thread::Builder::new()
             .name("lease-watch".to_owned())
             .spawn(move || {
-                let read = || reader.read(request, &client, clock);
+                let read = || observer.within(|| reader.read(request, &client, clock));
                 let error = match catch_unwind(AssertUnwindSafe(read)) {
                     Ok(Ok(())) => None,
                     Ok(Err(error)) => Some(error),

@@ -154,6 +154,11 @@ impl Ledger {
         }
     }
 
+    /// Returns whether the Lease is held and renewals are known to fail.
+    pub fn is_at_risk(&self) -> bool {
+        self.grant.is_some() && self.trouble.is_some()
+    }
+
     /// Returns how the claim stands, as of the last event.
     pub fn state(&self) -> State {
         match (self.grant, &self.failure) {

@@ -17,6 +17,10 @@ impl Client {
     /// # Errors
     ///
     /// The name cannot be one, no answer came, or the server refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed, and the answer is lost.
     pub async fn get(&self, name: &str) -> Result<Option<Lease>, Error> {
         let (namespace, name) = (Namespace::new(self.namespace())?, LeaseName::new(name)?);
         let response = self.call(plain::get(&namespace, &name)).await?;
@@ -29,6 +33,10 @@ impl Client {
     ///
     /// A name cannot be one, no answer came, or the server refused:
     /// [`ApiError::AlreadyExists`](plain::ApiError::AlreadyExists) where there is one of that name.
+    ///
+    /// # Cancel safety
+    ///
+    /// Whether it was carried out is not known: read the Lease to learn it.
     pub async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         let (namespace, name) = self.names_of(lease)?;
         let response = self.call(plain::create(&namespace, lease)).await?;
@@ -42,6 +50,10 @@ impl Client {
     /// A name cannot be one, no answer came, or the server refused: [`ApiError::Conflict`](plain::ApiError::Conflict)
     /// where somebody has changed or deleted it since, [`ApiError::NotRead`](plain::ApiError::NotRead) where it carries no
     /// uid and version.
+    ///
+    /// # Cancel safety
+    ///
+    /// Whether it was carried out is not known: read the Lease to learn it.
     pub async fn update(&self, lease: &Lease) -> Result<Lease, Error> {
         let (namespace, name) = self.names_of(lease)?;
         let response = self.call(plain::update(&namespace, &name, lease)?).await?;
@@ -54,6 +66,10 @@ impl Client {
     ///
     /// The name cannot be one, no answer came, or the server refused: [`ApiError::Conflict`](plain::ApiError::Conflict)
     /// where the preconditions do not hold.
+    ///
+    /// # Cancel safety
+    ///
+    /// Whether it was carried out is not known: read the Lease to learn it.
     pub async fn delete(&self, name: &str, preconditions: &Preconditions) -> Result<bool, Error> {
         let (namespace, name) = (Namespace::new(self.namespace())?, LeaseName::new(name)?);
         let response = self
@@ -67,6 +83,10 @@ impl Client {
     /// # Errors
     ///
     /// The namespace cannot be one, no answer came, or the server refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed, and the answer is lost.
     pub async fn list(&self) -> Result<Vec<Lease>, Error> {
         let namespace = Namespace::new(self.namespace())?;
         let mut leases = Vec::new();

@@ -15,7 +15,8 @@ use lease_proto::{
 };
 
 use crate::{
-    Client, Clock, TransportError, observe,
+    Client, Clock, TransportError,
+    observe::Observer,
     transport::BoxFuture,
     watch::{self, Told, Watch, unless_it_panics},
 };
@@ -46,6 +47,7 @@ use crate::{
 /// ```
 pub struct Claim {
     proto: proto::Claim,
+    observer: Observer,
     client: Client,
     clock: Clock,
     in_flight: Option<InFlight>,
@@ -78,8 +80,10 @@ impl Client {
         let clock = Clock::new();
         // The hasher of the standard library is keyed from the system's randomness, for each instance anew.
         let seed = RandomState::new().hash_one(0);
+        let proto = proto::Claim::new(config, seed, clock.now());
         Claim {
-            proto: proto::Claim::new(config, seed, clock.now()),
+            observer: Observer::new(&proto),
+            proto,
             client: self.clone(),
             clock,
             in_flight: None,
@@ -109,12 +113,17 @@ impl Claim {
             self.notice_silence(now);
             match self.proto.poll_output(now, wall) {
                 Output::Request(request) if request.is_stream => {
-                    self.watch = Some(Watch::new(request, self.client.clone(), self.clock));
+                    self.watch = Some(Watch::new(
+                        request,
+                        self.client.clone(),
+                        self.clock,
+                        &self.observer,
+                    ));
                 }
                 Output::Request(request) => self.send(request),
                 Output::Cancel(id) => self.cancel(id),
                 Output::Event(event) => {
-                    observe::event(&self.proto, &event);
+                    self.observer.event(&self.proto, &event);
                     return Some(event);
                 }
                 Output::Wait(until) => self.wait(until).await,
@@ -205,7 +214,7 @@ impl Claim {
             id,
             deadline,
             timeout,
-            exchange: Box::pin(exchange),
+            exchange: Box::pin(self.observer.within(exchange)),
         });
     }
 
@@ -219,7 +228,7 @@ impl Claim {
     fn notice_silence(&mut self, now: Instant) {
         if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= now) {
             let silence = Err(self.client.silence(flight.timeout));
-            observe::answer(&self.proto, &silence, flight.timeout);
+            self.observer.answer(&self.proto, &silence, flight.timeout);
             self.last_error = silence.err().map(Arc::new);
         }
     }
@@ -246,7 +255,8 @@ impl Claim {
         let now = self.clock.now();
         if let Some((deadline, timeout)) = flight {
             let left = deadline.saturating_duration_since(now);
-            observe::answer(&self.proto, &outcome, timeout.saturating_sub(left));
+            self.observer
+                .answer(&self.proto, &outcome, timeout.saturating_sub(left));
         }
         match outcome {
             Ok(response) => self.proto.handle_response(id, &response, now),
@@ -265,7 +275,7 @@ impl Claim {
             Told::Chunk(chunk) => self.proto.handle_chunk(id, &chunk, now),
             Told::End(Some(TransportError::NoStreams)) => self.proto.handle_no_stream(id, now),
             Told::End(error) => {
-                observe::end(&self.proto, error.as_ref());
+                self.observer.end(error.as_ref());
                 self.last_error = error.map(Arc::new).or_else(|| self.last_error.take());
                 self.proto.handle_end(id, now);
             }

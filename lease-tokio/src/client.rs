@@ -11,10 +11,11 @@ use lease_proto::access::{
     SERVICE_ACCOUNT_ROOT, Secret, ServerUrl, TransportError,
 };
 
-use crate::credentials::Credentials;
+use crate::credentials::{AskToken, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
 use crate::observe;
+use crate::plugin;
 use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
@@ -103,6 +104,11 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
+        Self::assemble(access, plugin::of(access)?)
+    }
+
+    /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
+    fn assemble(access: &Access, plugin: Option<Box<dyn AskToken>>) -> Result<Self, Error> {
         let skips_verification = access.tls.insecure_skip_verify && access.server.is_https();
         if skips_verification {
             observe::unverified(&access.server);
@@ -111,7 +117,7 @@ impl Client {
             transport: Arc::new(HttpTransport::new(access)?),
             remote: Some(Arc::new(Remote {
                 server: access.server.clone(),
-                credentials: Credentials::new(access)?,
+                credentials: Credentials::new(access, plugin)?,
                 skips_verification,
             })),
             namespace: access
@@ -163,7 +169,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// The future may be dropped at any moment; whether the server has seen the request is then unknown. The next request
-    /// makes a new connection.
+    /// makes a new connection. A credential plugin that runs is killed.
     ///
     /// # Errors
     ///
@@ -243,7 +249,7 @@ impl Client {
             }
         })?;
         access.namespace = Some(namespace.trim().to_owned());
-        Self::from_access(&access)
+        Self::assemble(&access, None)
     }
 
     #[cfg(feature = "kubeconfig")]
@@ -405,7 +411,7 @@ impl ClientBuilder {
     ///
     /// Defaults to what `HTTPS_PROXY` and `NO_PROXY` say, as for kubectl; never one for a server on this machine.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = ProxyChoice::Some(Secret::from(url.into().as_str()));
+        self.proxy = ProxyChoice::Some(Secret::new(url.into().into_bytes()));
         self
     }
 
@@ -439,7 +445,7 @@ impl ClientBuilder {
             ProxyChoice::None => None,
             ProxyChoice::Some(url) => Some(Proxy::parse(&String::from_utf8_lossy(url.expose()))?),
         };
-        Client::from_access(&access)
+        Client::assemble(&access, None)
     }
 }
 

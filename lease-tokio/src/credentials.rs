@@ -12,7 +12,7 @@ use tokio::fs;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::plugin::Plugin;
+use crate::transport::BoxFuture;
 
 /// Gives the `Authorization` header of each request.
 pub(crate) struct Credentials {
@@ -28,7 +28,7 @@ enum Source {
     /// Nothing to send, or always the same.
     Fixed(Option<HeaderValue>),
     File(PathBuf),
-    Plugin(Plugin),
+    Plugin(Box<dyn AskToken>),
 }
 
 #[derive(Clone)]
@@ -41,11 +41,24 @@ struct Cached {
     expires_at: Option<SystemTime>,
 }
 
+/// Gives a token each time that it is asked, and the time when that is over.
+pub(crate) trait AskToken: fmt::Debug + Send + Sync {
+    fn ask(
+        &self,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<(Secret, Option<SystemTime>), CredentialsError>>;
+}
+
 impl Credentials {
     /// Reads what can be read without running anything, so that a missing file is reported at once.
-    pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
+    ///
+    /// The plugin is used where there is nothing else.
+    pub(crate) fn new(
+        access: &Access,
+        plugin: Option<Box<dyn AskToken>>,
+    ) -> Result<Self, CredentialsError> {
         let auth = &access.auth;
-        let source = match (&auth.token, &auth.basic, &auth.exec) {
+        let source = match (&auth.token, &auth.basic, plugin) {
             (Some(Material::File(path)), _, _) => Source::File(path.clone()),
             (Some(Material::Inline(token)), _, _) => {
                 Source::Fixed(Some(header(token, Origin::Inline)?))
@@ -56,7 +69,7 @@ impl Credentials {
                     source,
                 }
             })?)),
-            (None, None, Some(exec)) => Source::Plugin(Plugin::new(exec, access)?),
+            (None, None, Some(plugin)) => Source::Plugin(plugin),
             (None, None, None) => Source::Fixed(None),
         };
         let clock = Clock::new();
@@ -82,7 +95,7 @@ impl Credentials {
         match &self.source {
             Source::Fixed(header) => Ok(header.clone()),
             Source::File(path) => self.read_file(path, reload).await.map(Some),
-            Source::Plugin(plugin) => self.ask_plugin(plugin, reload, timeout).await.map(Some),
+            Source::Plugin(plugin) => self.ask_plugin(&**plugin, reload, timeout).await.map(Some),
         }
     }
 
@@ -108,7 +121,7 @@ impl Credentials {
 
     async fn ask_plugin(
         &self,
-        plugin: &Plugin,
+        plugin: &dyn AskToken,
         reload: bool,
         timeout: Duration,
     ) -> Result<HeaderValue, CredentialsError> {
@@ -126,7 +139,7 @@ impl Credentials {
         if let Some(cached) = self.cached().as_ref().filter(|cached| good(cached)) {
             return Ok(cached.header.clone());
         }
-        let (token, expires_at) = plugin.run(timeout).await?;
+        let (token, expires_at) = plugin.ask(timeout).await?;
         let fresh = Cached {
             header: header(&token, Origin::Inline)?,
             read_at: self.clock.now(),

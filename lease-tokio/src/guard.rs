@@ -201,17 +201,26 @@ impl Guard {
     /// Does `work` for as long as the Lease is held, then releases the Lease, and returns what came of the work.
     ///
     /// The work is dropped, wherever it awaits something, when the Lease is lost, or when less than `margin` is left of the
-    /// grant because renewals fail: so it has that long to clean up in its destructors. Work that does not await cannot be
-    /// stopped. Zero is a good margin for most: after the grant a third of the lease duration passes, by default, before
-    /// somebody else may begin.
+    /// grant because renewals fail: so it has that long to clean up in its destructors. As long as no renewal is known to
+    /// fail, a margin counts for no more than half of what is left when one is due, so a wide one costs nothing while all is
+    /// well. Zero is a good margin for most: after the grant a third of the lease duration passes, by default, before somebody
+    /// else may begin.
+    ///
+    /// Work that does not await cannot be stopped, and neither can tasks that it has spawned: such work looks at
+    /// [`Keeper::grant`](crate::Keeper::grant), or at its clock and [`Grant::valid_until`].
+    ///
+    /// A release after work that was done is awaited for a second at most, so that a program may end after this; then, and
+    /// where the Lease was lost, it goes on in the background.
     ///
     /// # Errors
     ///
-    /// Says why the Lease was lost before the work was done.
+    /// Says why the Lease was lost before the work was done; [`Loss::AtRisk`] where less than `margin` was left. What work
+    /// that could not be stopped came to is dropped.
     ///
     /// # Cancel safety
     ///
-    /// The work is dropped, and the release goes on in the background.
+    /// The work is dropped, and the release goes on in the background. If it was being released already, what came of the work
+    /// is dropped too.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -242,7 +251,9 @@ impl Guard {
             return Err(Lost::new(self.loss()));
         };
         let outcome = self.keeper.shared().run(TENURE, margin, work(grant)).await;
-        self.release().await;
+        if outcome.is_ok() {
+            let _late = tokio::time::timeout(RELEASE, self.release()).await;
+        }
         outcome
     }
 
@@ -287,11 +298,41 @@ impl Guard {
 
     /// Gives the Lease up, and waits until that is over, no longer than the renew deadline.
     ///
-    /// Returns how it ended: `None` if it was lost before.
+    /// Returns how it ended: `None` if it was lost before. From the first moment on nothing is held. While the API server is away
+    /// it is tried again until the renew deadline, and then it ends as [`Released::Unconfirmed`]: others take the Lease when it
+    /// has expired.
     ///
     /// # Cancel safety
     ///
-    /// The release goes on in the background.
+    /// The release goes on in the background, for as long as the runtime lasts. So a deadline of one's own may bound it:
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use lease_tokio::{Client, proto::Config};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// # async fn lead() {}
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::try_default()?;
+    /// # let config = Config::builder(client.namespace(), "leader", "me").build()?;
+    /// let shutdown = CancellationToken::new(); // cancelled by whoever is told of SIGTERM
+    /// let guard = client.acquire(config).await?;
+    /// tokio::select! {
+    ///     loss = guard.lost() => println!("not leading any more: {loss}"),
+    ///     () = shutdown.cancelled() => {}
+    ///     () = lead() => {}
+    /// }
+    /// // By here the work has stopped, and the Lease may go: at once, unless the API server is away.
+    /// match tokio::time::timeout(Duration::from_secs(3), guard.release()).await {
+    ///     Ok(Some(released)) => println!("{released}"),
+    ///     Ok(None) => println!("it was lost before"),
+    ///     Err(_) => println!("the API server is away, so the Lease is left to expire"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn release(self) -> Option<Released> {
         self.keeper.release().await
     }
@@ -307,3 +348,5 @@ impl Guard {
 
 /// A guard is of its keeper's first tenure and of no other.
 const TENURE: u64 = 1;
+/// How long a release is awaited before what came of the work is handed out.
+const RELEASE: Duration = Duration::from_secs(1);

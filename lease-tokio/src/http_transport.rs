@@ -261,6 +261,7 @@ fn io_error(error: legacy::Error) -> io::Error {
 const IDLE: Duration = Duration::from_secs(90);
 const MAX_HEADERS: usize = 64 * 1024;
 const MAX_HEADERS_H2: u32 = 64 * 1024;
-/// Sent only while a request is under way.
-const PING_INTERVAL: Duration = Duration::from_secs(3);
-const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// Sent only while a request is under way. Together they take less than a request may by default, 5 s, so that what was
+/// sent over a connection that is gone is told to be lost while there is time for another.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);

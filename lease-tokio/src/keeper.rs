@@ -10,7 +10,34 @@ use crate::{Claim, Client, Clock, Lost, TransportError, shared::Shared};
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
 ///
 /// Dropping it releases the Lease in the background. A runtime that is shut down meanwhile cuts that off, and the Lease
-/// expires: await [`release`](Self::release) where that matters.
+/// expires: await [`release`](Self::release) where that matters, no longer than there is time:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use lease_tokio::{Client, proto::Config};
+/// use tokio_util::sync::CancellationToken;
+///
+/// # async fn lead() {}
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = Client::try_default()?;
+/// # let config = Config::builder(client.namespace(), "leader", "me").build()?;
+/// let shutdown = CancellationToken::new(); // cancelled by whoever is told of SIGTERM
+/// let keeper = client.keep(config);
+/// loop {
+///     // The work is dropped when the Lease is lost, and at a shutdown.
+///     let work = keeper.run_while_held(Duration::ZERO, |_grant| lead());
+///     match shutdown.run_until_cancelled(work).await {
+///         Some(Some(Err(lost))) => println!("stopped leading: {lost}"),
+///         Some(Some(Ok(())) | None) | None => break,
+///     }
+/// }
+/// // See `Guard::release` for what comes of it while the API server is away.
+/// let _late = tokio::time::timeout(Duration::from_secs(3), keeper.release()).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping a keeper releases the Lease"]
 pub struct Keeper {
@@ -92,7 +119,7 @@ impl Plan {
 impl Keeper {
     /// Keeps `claim` going.
     pub(crate) fn start(claim: Claim, plan: Plan) -> Self {
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(claim.config()));
         let (commands, inbox) = mpsc::unbounded_channel();
         if let Some(grant) = claim.grant() {
             shared.note(&Event::Acquired(grant), &claim);
@@ -170,7 +197,10 @@ impl Keeper {
     ///
     /// Nothing is lost, and no event is taken.
     pub async fn held(&self) -> Option<Grant> {
-        self.shared.held().await.map(|(grant, _)| grant)
+        self.shared
+            .held(Duration::ZERO)
+            .await
+            .map(|(grant, _)| grant)
     }
 
     /// Waits until the Lease is not held any more; at once if it is not held. Says why, where that is known.
@@ -188,12 +218,14 @@ impl Keeper {
 
     /// Waits until the Lease is held, and does `work` for as long as it is: `None` once the keeper has ended.
     ///
-    /// See [`Guard::run_while_held`](crate::Guard::run_while_held). The Lease is kept afterwards, so that the work can be done
-    /// again; whoever gives up instead [stops](Self::stop) the keeper.
+    /// See [`Guard::run_while_held`](crate::Guard::run_while_held) for the margin, and for what cannot be stopped. The Lease is
+    /// kept afterwards, so that the work can be done again: not before renewals succeed, if it was dropped because they did not.
+    /// Whoever gives up instead [stops](Self::stop) the keeper.
     ///
     /// # Errors
     ///
-    /// The Lease was lost, or less than `margin` was left of the grant, and the work was dropped.
+    /// The Lease was lost, or less than `margin` was left of the grant because renewals failed ([`Loss::AtRisk`]), and the work
+    /// was dropped.
     ///
     /// # Cancel safety
     ///
@@ -225,7 +257,7 @@ impl Keeper {
         margin: Duration,
         work: impl FnOnce(Grant) -> F,
     ) -> Option<Result<F::Output, Lost>> {
-        let (grant, tenure) = self.shared.held().await?;
+        let (grant, tenure) = self.shared.held(margin).await?;
         Some(self.shared.run(tenure, margin, work(grant)).await)
     }
 
@@ -262,11 +294,11 @@ impl Keeper {
 
     /// Gives the Lease up for good, and waits until that is over, no longer than the renew deadline.
     ///
-    /// Returns how it ended: `None` if there was nothing to release.
+    /// Returns how it ended: `None` if there was nothing to release. See [`Guard::release`](crate::Guard::release).
     ///
     /// # Cancel safety
     ///
-    /// The release goes on in the background if this is dropped.
+    /// The release goes on in the background, for as long as the runtime lasts.
     pub async fn release(self) -> Option<Released> {
         self.stop();
         // The claim itself ends a release that gets no answer after the renew deadline.

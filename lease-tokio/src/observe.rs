@@ -8,6 +8,9 @@
 //! | DEBUG | renewals, looks, attempts that came to nothing, streams of changes that broke |
 //! | TRACE | each answer, and how long it took |
 //!
+//! All of these but what is told of a client stand in the span `lease` of their claim, with the fields `namespace`, `name` and
+//! `identity`; so does what other libraries tell of its requests.
+//!
 //! | metric | what |
 //! |---|---|
 //! | `leader_election_master_status` | gauge, label `name` as in client-go: 1 while the Lease is held, else 0 |
@@ -34,64 +37,104 @@ pub(crate) fn unverified(server: &ServerUrl) {
     let _nobody_asks = server;
 }
 
-/// An event is told to the application.
-pub(crate) fn event(claim: &Claim, event: &Event) {
+/// Tells of one claim.
+#[derive(Clone, Debug)]
+pub(crate) struct Observer {
     #[cfg(feature = "tracing")]
-    trace(claim, event);
-    #[cfg(feature = "metrics")]
-    count(claim, event);
-    #[cfg(not(any(feature = "metrics", feature = "tracing")))]
-    let _nobody_asks = (claim, event);
+    span: tracing::Span,
 }
 
-/// A request has got an answer, or none, after so long.
-pub(crate) fn answer(
+impl Observer {
+    pub(crate) fn new(claim: &Claim) -> Self {
+        #[cfg(not(feature = "tracing"))]
+        let _nobody_asks = claim;
+        Self {
+            #[cfg(feature = "tracing")]
+            span: span(claim),
+        }
+    }
+
+    /// An event is told to the application.
+    pub(crate) fn event(&self, claim: &Claim, event: &Event) {
+        #[cfg(feature = "tracing")]
+        self.span.in_scope(|| trace(event));
+        #[cfg(feature = "metrics")]
+        count(claim, event);
+        #[cfg(not(any(feature = "metrics", feature = "tracing")))]
+        let _nobody_asks = event;
+        #[cfg(not(feature = "metrics"))]
+        let _nobody_counts = claim;
+    }
+
+    /// A request has got an answer, or none, after so long.
+    pub(crate) fn answer(
+        &self,
+        claim: &Claim,
+        outcome: &Result<http::Response<Vec<u8>>, TransportError>,
+        took: Duration,
+    ) {
+        #[cfg(feature = "tracing")]
+        self.span.in_scope(|| match outcome {
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                tracing::trace!(status, ?took, "the API server answered");
+            }
+            // A message may quote what it is about, and never a secret: see `TransportError`.
+            Err(error) => tracing::debug!(%error, ?took, "no answer"),
+        });
+        #[cfg(feature = "metrics")]
+        measure(claim, outcome, took);
+        #[cfg(not(any(feature = "metrics", feature = "tracing")))]
+        let _nobody_asks = (outcome, took);
+        #[cfg(not(feature = "metrics"))]
+        let _nobody_counts = claim;
+    }
+
+    /// A stream of changes has ended, as every one does, or was not to be had.
+    pub(crate) fn end(&self, error: Option<&TransportError>) {
+        #[cfg(feature = "tracing")]
+        self.span.in_scope(|| match error {
+            None => tracing::trace!("the stream of changes has ended"),
+            Some(error) => tracing::debug!(%error, "no stream of changes"),
+        });
+        #[cfg(not(feature = "tracing"))]
+        let _nobody_asks = error;
+    }
+
+    /// What a request has others tell, the HTTP library's connections among it, is told within the claim's span.
+    pub(crate) fn within<F: Future>(&self, request: F) -> impl Future<Output = F::Output> + use<F> {
+        #[cfg(feature = "tracing")]
+        return tracing::Instrument::instrument(request, self.span.clone());
+        #[cfg(not(feature = "tracing"))]
+        request
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn span(claim: &Claim) -> tracing::Span {
+    let (namespace, name) = names(claim);
+    let identity = claim.identity().as_str();
+    // Of the highest level, so that a filter that lets a warning through does not take from it whose it is.
+    tracing::error_span!("lease", namespace, name, identity)
+}
+
+#[cfg(feature = "metrics")]
+fn measure(
     claim: &Claim,
     outcome: &Result<http::Response<Vec<u8>>, TransportError>,
     took: Duration,
 ) {
-    #[cfg(feature = "tracing")]
-    {
-        let (namespace, name) = names(claim);
-        match outcome {
-            Ok(answer) => {
-                let status = answer.status().as_u16();
-                tracing::trace!(namespace, name, status, ?took, "the API server answered");
-            }
-            // A message may quote what it is about, and never a secret: see `TransportError`.
-            Err(error) => tracing::debug!(namespace, name, %error, ?took, "no answer"),
-        }
-    }
-    #[cfg(feature = "metrics")]
-    {
-        let status = outcome
-            .as_ref()
-            .map(|answer| answer.status().as_str().to_owned());
-        let status = status.unwrap_or_else(|_| "none".to_owned());
-        let (namespace, name) = names(claim);
-        let labels = [
-            ("namespace", namespace.to_owned()),
-            ("name", name.to_owned()),
-            ("status", status),
-        ];
-        metrics::histogram!("lease_answer_seconds", &labels).record(took);
-    }
-    #[cfg(not(any(feature = "metrics", feature = "tracing")))]
-    let _nobody_asks = (claim, outcome, took);
-}
-
-/// A stream of changes has ended, as every one does, or was not to be had.
-pub(crate) fn end(claim: &Claim, error: Option<&TransportError>) {
-    #[cfg(feature = "tracing")]
-    {
-        let (namespace, name) = names(claim);
-        match error {
-            None => tracing::trace!(namespace, name, "the stream of changes has ended"),
-            Some(error) => tracing::debug!(namespace, name, %error, "no stream of changes"),
-        }
-    }
-    #[cfg(not(feature = "tracing"))]
-    let _nobody_asks = (claim, error);
+    let status = outcome
+        .as_ref()
+        .map(|answer| answer.status().as_str().to_owned());
+    let status = status.unwrap_or_else(|_| "none".to_owned());
+    let (namespace, name) = names(claim);
+    let labels = [
+        ("namespace", namespace.to_owned()),
+        ("name", name.to_owned()),
+        ("status", status),
+    ];
+    metrics::histogram!("lease_answer_seconds", &labels).record(took);
 }
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
@@ -101,12 +144,10 @@ fn names(claim: &Claim) -> (&str, &str) {
 }
 
 #[cfg(feature = "tracing")]
-fn trace(claim: &Claim, event: &Event) {
-    let (namespace, name) = names(claim);
-    let identity = claim.identity().as_str();
+fn trace(event: &Event) {
     macro_rules! tell {
         ($level:ident $(, $field:ident = $value:expr)*) => {
-            tracing::$level!(namespace, name, identity, $($field = $value,)* "{event}")
+            tracing::$level!($($field = $value,)* "{event}")
         };
     }
     match event {

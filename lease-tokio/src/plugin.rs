@@ -13,6 +13,9 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time;
 
+use crate::credentials::AskToken;
+use crate::transport::BoxFuture;
+
 /// A program that gives a token.
 pub(crate) struct Plugin {
     exec: Exec,
@@ -20,8 +23,19 @@ pub(crate) struct Plugin {
     info: String,
 }
 
+/// The plugin that an access names, unless a token or a password goes before it.
+pub(crate) fn of(access: &Access) -> Result<Option<Box<dyn AskToken>>, CredentialsError> {
+    let auth = &access.auth;
+    match &auth.exec {
+        Some(exec) if auth.token.is_none() && auth.basic.is_none() => {
+            Ok(Some(Box::new(Plugin::new(exec, access)?)))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
 impl Plugin {
-    pub(crate) fn new(exec: &Exec, access: &Access) -> Result<Self, CredentialsError> {
+    fn new(exec: &Exec, access: &Access) -> Result<Self, CredentialsError> {
         let ca = match &access.tls.ca {
             Some(Material::File(path)) if exec.provide_cluster_info => Some(
                 std::fs::read(path).map_err(|source| CredentialsError::Unreadable {
@@ -39,8 +53,7 @@ impl Plugin {
         })
     }
 
-    /// Runs it, and gives its token with the time when that is over. Dropping the future ends the program.
-    pub(crate) async fn run(
+    async fn run(
         &self,
         timeout: Duration,
     ) -> Result<(Secret, Option<SystemTime>), CredentialsError> {
@@ -69,13 +82,12 @@ impl Plugin {
             source,
         };
         let (mut child, stdout) = self.start().map_err(start)?;
-        let mut output = Vec::new();
+        let mut output = Secret::with_capacity(CAPACITY);
         // What a broken pipe gave is judged as what it is: no answer in JSON.
         let _ = stdout
             .take(MAX_OUTPUT as u64 + 1)
-            .read_to_end(&mut output)
+            .read_to_end(output.expose_mut())
             .await;
-        let output = Secret::new(output);
         if output.expose().len() > MAX_OUTPUT {
             return Err(ExecProblem::TooMuchOutput { limit: MAX_OUTPUT });
         }
@@ -111,6 +123,16 @@ impl Plugin {
     }
 }
 
+impl AskToken for Plugin {
+    /// Dropping the future ends the program.
+    fn ask(
+        &self,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<(Secret, Option<SystemTime>), CredentialsError>> {
+        Box::pin(self.run(timeout))
+    }
+}
+
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Plugin").field(&self.exec.command).finish()
@@ -122,3 +144,5 @@ fn text(secret: &Secret) -> io::Result<&str> {
 }
 
 const MAX_OUTPUT: usize = 1024 * 1024;
+/// More than is ever read: what grows leaves copies behind.
+const CAPACITY: usize = MAX_OUTPUT + 64;

@@ -11,7 +11,11 @@ use std::{
 use http::StatusCode;
 use lease_proto::{MAX_BODY, Request, RequestId};
 
-use crate::{Client, Clock, TransportError, transport::BoxFuture, transport::Chunks};
+use crate::{
+    Client, Clock, TransportError,
+    observe::Observer,
+    transport::{BoxFuture, Chunks},
+};
 
 /// A stream that is asked for, or open.
 pub(crate) struct Watch {
@@ -38,7 +42,7 @@ pub(crate) enum Told {
 
 impl Watch {
     /// Asks for a stream as soon as this is polled.
-    pub(crate) fn new(request: Request, client: Client, clock: Clock) -> Self {
+    pub(crate) fn new(request: Request, client: Client, clock: Clock, observer: &Observer) -> Self {
         let Request {
             id,
             deadline,
@@ -54,7 +58,7 @@ impl Watch {
         };
         Self {
             id,
-            state: State::Opening(Box::pin(opening)),
+            state: State::Opening(Box::pin(observer.within(opening))),
         }
     }
 

@@ -281,10 +281,7 @@ impl<'a> Side<'a> {
             request = request.header(name, value);
         }
         let body = body(asked["body"].as_str());
-        let mut body = text(&body);
-        for (recorded, own) in &self.names {
-            body = body.replace(&format!("\"{recorded}\""), &format!("\"{own}\""));
-        }
+        let body = rename(&text(&body), self.names.iter());
         let answer = self
             .server
             .ask(identity, request.body(body.into_bytes())?)?;
@@ -316,7 +313,7 @@ impl<'a> Side<'a> {
             (name.to_string(), value)
         });
         let headers = headers.collect();
-        let mut text = String::from_utf8_lossy(answer.body()).into_owned();
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
         let recorded: Result<Value, _> =
             serde_json::from_str(case["response"]["body"].as_str().unwrap());
         let own: Result<Value, _> = serde_json::from_str(&text);
@@ -330,15 +327,10 @@ impl<'a> Side<'a> {
                 }
             });
         }
-        for (recorded, own) in &self.names {
-            let is_uid = own.len() == 36;
-            // Versions are short, and might be anything else where they stand alone.
-            text = if is_uid {
-                text.replace(own, recorded)
-            } else {
-                text.replace(&format!("\"{own}\""), &format!("\"{recorded}\""))
-            };
-        }
+        let text = rename(
+            &text,
+            self.names.iter().map(|(recorded, own)| (own, recorded)),
+        );
         let mut body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         forget_times(&mut body);
         Ok(Seen {
@@ -351,6 +343,24 @@ impl<'a> Side<'a> {
 
 fn recorded() -> Vec<Value> {
     serde_json::from_str(RECORDED).unwrap()
+}
+
+/// Says the second name of each pair where the first stands.
+///
+/// What has been renamed is marked until all are: a version of the one server may be another version of the other.
+fn rename<'a>(text: &str, names: impl Iterator<Item = (&'a String, &'a String)>) -> String {
+    const DONE: char = '\u{e000}';
+    let mut text = text.to_owned();
+    for (old, new) in names {
+        let is_uid = old.len() == 36;
+        // Versions are short, and might be anything else where they stand alone.
+        text = if is_uid {
+            text.replace(old, new)
+        } else {
+            text.replace(&format!("\"{old}\""), &format!("\"{DONE}{new}\""))
+        };
+    }
+    text.replace(DONE, "")
 }
 
 /// The body of a request. Two are described in the recording and not spelled out.

@@ -5,6 +5,8 @@
 mod bad_input;
 mod holding;
 mod running;
+mod secrets;
+mod server;
 
 use std::{
     fs,

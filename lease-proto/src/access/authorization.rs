@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
@@ -67,7 +68,10 @@ impl std::error::Error for InvalidToken {}
 
 fn sensitive(scheme: &[u8], credentials: &[u8]) -> Result<HeaderValue, InvalidToken> {
     let text = Zeroizing::new([scheme, credentials].concat());
-    let mut value = HeaderValue::from_bytes(&text).map_err(|_| InvalidToken { empty: false })?;
+    // The header takes them over, and wipes them when the last of its clones is dropped.
+    let text = Bytes::from_owner(text);
+    let value = HeaderValue::from_maybe_shared(text);
+    let mut value = value.map_err(|_| InvalidToken { empty: false })?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -1,5 +1,8 @@
 //! Base64 with the standard alphabet (RFC 4648, section 4), both ways.
 
+#[cfg(any(test, feature = "kubeconfig"))]
+use super::Secret;
+
 /// Encodes with padding.
 pub(super) fn encode(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -22,8 +25,9 @@ pub(super) fn encode(bytes: &[u8]) -> Vec<u8> {
 
 /// Decodes, whatever white space stands between; `None` where it is not base64 with its padding.
 #[cfg(any(test, feature = "kubeconfig"))]
-pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+pub(super) fn decode(text: &[u8]) -> Option<Secret> {
+    let mut decoded = Secret::with_capacity(text.len() / 4 * 3);
+    let out = decoded.expose_mut();
     let (mut word, mut sextets, mut padding) = (0_u32, 0_usize, 0_usize);
     for byte in text.iter().filter(|byte| !byte.is_ascii_whitespace()) {
         if *byte == b'=' {
@@ -46,7 +50,7 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
         (3, 1) if word & 0x3 == 0 => out.extend_from_slice(&((word >> 2) as u16).to_be_bytes()),
         _ => return None,
     }
-    Some(out)
+    Some(decoded)
 }
 
 #[cfg(any(test, feature = "kubeconfig"))]
@@ -80,8 +84,8 @@ mod tests {
         ] {
             assert_eq!(encode(plain.as_bytes()), coded.as_bytes(), "{plain}");
             assert_eq!(
-                decode(coded.as_bytes()).as_deref(),
-                Some(plain.as_bytes()),
+                decode(coded.as_bytes()),
+                Some(Secret::from(plain)),
                 "{coded}"
             );
         }
@@ -92,15 +96,15 @@ mod tests {
         let all: Vec<u8> = (0..=255).collect();
         for length in 0..=all.len() {
             assert_eq!(
-                decode(&encode(&all[..length])).as_deref(),
-                Some(&all[..length])
+                decode(&encode(&all[..length])),
+                Some(Secret::new(&all[..length]))
             );
         }
     }
 
     #[test]
     fn line_breaks_within_are_allowed() {
-        assert_eq!(decode(b"Zm9v\nYmFy\n").as_deref(), Some(&b"foobar"[..]));
+        assert_eq!(decode(b"Zm9v\nYmFy\n"), Some(Secret::from("foobar")));
     }
 
     #[test]

@@ -125,8 +125,8 @@ impl ExecCredential {
         let expires_at = match status.expires {
             Some(text) => Some(
                 text.parse::<jiff::Timestamp>()
-                    .map_err(|_| ExecCredentialError::NotATime { text })?
-                    .into(),
+                    .map(system_time)
+                    .map_err(|_| ExecCredentialError::NotATime { text })?,
             ),
             None => None,
         };
@@ -136,6 +136,18 @@ impl ExecCredential {
             expires_at,
         })
     }
+}
+
+/// jiff's own conversion needs a part of it that nothing else here does.
+fn system_time(time: jiff::Timestamp) -> SystemTime {
+    let (since, epoch) = (time.as_duration(), SystemTime::UNIX_EPOCH);
+    let time = if since.is_negative() {
+        epoch.checked_sub(since.unsigned_abs())
+    } else {
+        epoch.checked_add(since.unsigned_abs())
+    };
+    // Where the system has no such time, it is too long ago to matter when it was.
+    time.unwrap_or(epoch)
 }
 
 /// A credential plugin answered with something that holds no credentials.
@@ -239,6 +251,18 @@ mod tests {
             Some(UNIX_EPOCH + Duration::from_secs(100))
         );
         assert!(!format!("{found:?}").contains("canary"));
+    }
+
+    #[test]
+    fn an_expiry_may_lie_far_away() {
+        let expiry = |text: &str| {
+            let status = format!(r#"{{"token":"t","expirationTimestamp":"{text}"}}"#);
+            parse(&status).unwrap().expires_at.unwrap()
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(expiry("1969-12-31T23:59:59Z"), UNIX_EPOCH - second);
+        let far = UNIX_EPOCH + Duration::from_secs(253_399_622_400);
+        assert_eq!(expiry("9999-12-01T00:00:00Z"), far);
     }
 
     #[test]

@@ -54,10 +54,11 @@ impl Proxy {
         let basic = user.map(|user| {
             let (name, password) = user.split_once(':').unwrap_or((user, ""));
             let password = decoded(password).ok_or(ProxyError::Invalid)?;
-            let name = String::from_utf8(decoded(name).ok_or(ProxyError::Invalid)?);
+            let name = decoded(name).ok_or(ProxyError::Invalid)?;
+            let name = str::from_utf8(name.expose()).map_err(|_| ProxyError::Invalid)?;
             Ok(Basic {
-                username: name.map_err(|_| ProxyError::Invalid)?,
-                password: Secret::new(password),
+                username: name.to_owned(),
+                password,
             })
         });
         Ok(Self {
@@ -231,11 +232,11 @@ fn is_within(address: IpAddr, block: &str, length: &str) -> bool {
 }
 
 /// Takes `%41` for `A`.
-fn decoded(text: &str) -> Option<Vec<u8>> {
+fn decoded(text: &str) -> Option<Secret> {
     let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
+    let mut decoded = Secret::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' {
+        decoded.expose_mut().push(if byte == b'%' {
             let mut digit = || char::from(bytes.next()?).to_digit(16);
             u8::try_from(digit()? * 16 + digit()?).ok()?
         } else {

@@ -6,8 +6,10 @@ use zeroize::Zeroizing;
 
 /// Bytes that must not be seen: a token, a password, a key.
 ///
-/// `Debug` prints `Secret(..)`, there is no `Display`, and the memory is overwritten on drop. Copies that libraries
-/// below make of it (an HTTP header on its way out) are outside its reach.
+/// `Debug` prints `Secret(..)`, there is no `Display`, and the memory is overwritten on drop. So is all that the drivers make of
+/// it: what files and plugins say, and the headers of requests. Out of reach are copies that are made below and above:
+/// what hyper, ureq and rustls have in their buffers, rustls' own form of a private key, what the parser of kubeconfigs
+/// keeps aside while it reads, the arguments and the environment of a plugin, and this process's environment.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
@@ -17,9 +19,19 @@ impl Secret {
         Self(Zeroizing::new(bytes.into()))
     }
 
+    /// Makes an empty one, to be filled through [`expose_mut`](Self::expose_mut).
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self::new(Vec::with_capacity(capacity))
+    }
+
     /// Shows the bytes. Keep what is made of them out of logs and errors.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Lets them be changed. What outgrows its capacity moves, and leaves a copy behind that nobody wipes.
+    pub fn expose_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
     }
 
     /// Removes white space at both ends, such as the line feed that editors leave behind a token.

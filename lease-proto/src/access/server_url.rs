@@ -49,7 +49,7 @@ impl ServerUrl {
             // What stands before an `@` may be a password.
             let guess = text.rsplit('@').next().unwrap_or(text);
             return Err(ServerUrlError::NoScheme {
-                url: guess.to_owned(),
+                url: up_to_the_path(guess).to_owned(),
             });
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
@@ -68,7 +68,7 @@ impl ServerUrl {
         };
         if rest.contains(['?', '#']) {
             return Err(ServerUrlError::Query {
-                url: text.to_owned(),
+                url: up_to_the_path(text).to_owned(),
             });
         }
         let invalid = |reason| ServerUrlError::Invalid {
@@ -202,7 +202,7 @@ pub enum ServerUrlError {
     },
     /// It has a query or a fragment.
     Query {
-        /// What was given.
+        /// What stands before that, in which there may be a token.
         url: String,
     },
     /// It starts with a scheme other than `https` and `http`.
@@ -227,7 +227,7 @@ impl fmt::Display for ServerUrlError {
                 "the server's URL {url} is plain http to another machine, where anyone on the way can read the \
                  credentials; write https://, or allow it with allow_plain_http"
             ),
-            Self::Query { url } => write!(f, "the server's URL {url:?} has a query or a fragment; give it up to the path"),
+            Self::Query { url } => write!(f, "the server's URL has a query or a fragment after {url:?}; give it up to the path"),
             Self::UnknownScheme { scheme } => {
                 write!(f, "the server's URL starts with {scheme:?}://; write https://")
             }
@@ -239,6 +239,11 @@ impl fmt::Display for ServerUrlError {
 }
 
 impl std::error::Error for ServerUrlError {}
+
+/// What stands before query and fragment.
+fn up_to_the_path(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
+}
 
 fn has_port(authority: &str) -> bool {
     let after_address = authority.rsplit(']').next().unwrap_or(authority);

@@ -154,6 +154,9 @@ impl fmt::Display for FencingToken {
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Loss {
+    /// Renewals fail, and less is left of the grant than was to be kept for stopping. No event says so, only drivers that
+    /// stop some work: the Lease may still be held, and may be renewed yet.
+    AtRisk,
     /// The object was deleted.
     Deleted,
     /// No renewal succeeded in time.
@@ -179,6 +182,7 @@ pub enum Loss {
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AtRisk => f.write_str("renewals fail, and little is left of the grant"),
             Self::Deleted => f.write_str("the lease object was deleted"),
             Self::Expired => f.write_str("no renewal succeeded in time"),
             Self::IdentityCollision => {

@@ -37,6 +37,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("done");
         })
         .await?;
-    println!("released");
+    // Whoever waits for it has it now, and does not have to wait until it expires.
+    let record = client.get("example-reqwest").await?;
+    match record.as_ref().and_then(|record| record.spec.holder()) {
+        None => println!("released"),
+        Some(holder) => println!("held by {holder} still, or again"),
+    }
     Ok(())
 }

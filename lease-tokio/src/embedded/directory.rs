@@ -1,7 +1,6 @@
 //! Which directory the Leases are in, and the files in it.
 
 use std::{
-    env,
     ffi::{OsStr, OsString},
     fs::{self, DirBuilder, File, Permissions},
     io::{self, Read, Write},
@@ -23,10 +22,12 @@ use rustix::{
 
 /// Returns the directory that is used where none is named, for all processes of this user on this machine.
 ///
-/// `$XDG_RUNTIME_DIR/lease` if that is set, for root `/run/lease`, else `lease-UID` among the temporary files.
+/// It is `/var/lib/lease` for root, else `/var/tmp/lease-UID`, whatever the environment says: a login session, a service and a
+/// cron job share it. Containers, and services that systemd gives temporary files of their own (`PrivateTmp=`), do not: name a
+/// directory that they share. Whoever removes it while a Lease is held frees that Lease, and fencing tokens begin anew.
 pub fn default_directory() -> PathBuf {
     let user = rustix::process::geteuid().as_raw();
-    directory::default_directory(&|name| env::var_os(name), user, &env::temp_dir())
+    directory::default_directory(user)
 }
 
 /// A directory that is open, and this user's alone.

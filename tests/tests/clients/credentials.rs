@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use lease_proto::Config;
 use lease_proto::access::{
-    Access, Basic, CredentialsError, KubeconfigOptions, Material, Secret, ServerUrl, TransportError,
+    Access, Basic, CredentialsError, Exec, Kubeconfig, KubeconfigOptions, Material, Proxy, Secret,
+    ServerUrl, TransportError,
 };
 
 use crate::certificates::Authority;
@@ -296,4 +298,46 @@ pub(crate) fn kubeconfig(cluster: &str, user: &str) -> String {
         "current-context: dev\ncontexts: [{{name: dev, context: {{cluster: c, user: u, namespace: team}}}}]\n\
          clusters: [{{name: c, cluster: {{{cluster}}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
     )
+}
+
+#[test]
+fn nothing_that_is_being_put_together_shows_a_secret() {
+    let kubeconfig = kubeconfig(
+        r#"server: "https://h", proxy-url: "http://u:canary@p""#,
+        r"token: canary, password: canary, client-key-data: Y2FuYXJ5",
+    );
+    let kubeconfig = Kubeconfig::parse(Path::new("config"), kubeconfig.as_bytes()).unwrap();
+    let mut exec = Exec::new("plugin", "client.authentication.k8s.io/v1");
+    exec.args.push(Secret::from("canary"));
+    exec.env.push(("SECRET".to_owned(), Secret::from("canary")));
+    let blocking = lease_blocking::Client::builder("https://h")
+        .token("canary")
+        .client_certificate(&b"canary"[..], &b"canary"[..])
+        .proxy("http://u:canary@p");
+    let tokio = lease_tokio::Client::builder("https://h")
+        .token("canary")
+        .client_certificate(&b"canary"[..], &b"canary"[..])
+        .proxy("http://u:canary@p");
+    let config = Config::builder("default", "leader", "me").build().unwrap();
+    let blocking_client = lease_blocking::Client::builder("http://localhost:1")
+        .token("canary")
+        .build()
+        .unwrap();
+    let tokio_client = lease_tokio::Client::builder("http://localhost:1")
+        .token("canary")
+        .build()
+        .unwrap();
+    let shown = [
+        format!("{kubeconfig:?} {kubeconfig:#?} {exec:?} {exec:#?}"),
+        format!("{blocking:?} {blocking:#?} {tokio:?} {tokio:#?}"),
+        format!("{:?}", blocking_client.claim(config.clone())),
+        format!("{:?}", tokio_client.claim(config)),
+        format!("{:?}", Proxy::parse("http://u:canary@p").unwrap()),
+    ];
+    for shown in shown {
+        assert!(shown.len() > 20, "{shown}");
+        for secret in ["canary", "99, 97, 110", "Y2FuYXJ5"] {
+            assert!(!shown.contains(secret), "{secret}: {shown}");
+        }
+    }
 }

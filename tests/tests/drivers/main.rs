@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod cancelling;
 mod driver;
 mod dropping;
 mod fabric;

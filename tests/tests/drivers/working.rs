@@ -90,7 +90,7 @@ fn work_is_dropped_a_margin_before_the_grant_ends() {
             let _dropped = Dropped(dropped);
             std::future::pending::<()>().await;
         });
-        assert_eq!(outcome.await.unwrap_err().loss(), &Loss::Expired);
+        assert_eq!(outcome.await.unwrap_err().loss(), &Loss::AtRisk);
         ends
     });
     let dropped = when.borrow().unwrap();

@@ -9,7 +9,7 @@ use lease_proto::{
 };
 
 use crate::{
-    claimant::{Claimant, SOON, Store},
+    claimant::{Claimant, SOON, Store, runtime},
     cluster::Cluster,
     front::{Backend, Front},
     transports::{Endpoint, Transport},
@@ -118,12 +118,18 @@ pub(crate) fn stores() -> Vec<World> {
     let tokio = lease_tokio::Client::in_memory();
     let blocking = lease_blocking::Client::in_memory();
     // It goes with the process: claimants may outlive their scenarios.
-    let directory = Arc::new(tempfile::tempdir().unwrap());
-    let embedded = move || lease_blocking::Client::embedded(directory.path()).unwrap();
+    let directory = || Arc::new(tempfile::tempdir().unwrap());
+    let (for_blocking, for_tokio) = (directory(), directory());
+    let blocking_store = move || lease_blocking::Client::embedded(for_blocking.path()).unwrap();
+    let tokio_store = move || {
+        let opening = lease_tokio::Client::embedded(for_tokio.path());
+        runtime().block_on(opening).unwrap()
+    };
     vec![
         store("memory::tokio", move |_| Box::new(tokio.clone())),
         store("memory::blocking", move |_| Box::new(blocking.clone())),
-        store("embedded::blocking", move |_| Box::new(embedded())),
+        store("embedded::tokio", move |_| Box::new(tokio_store())),
+        store("embedded::blocking", move |_| Box::new(blocking_store())),
     ]
 }
 

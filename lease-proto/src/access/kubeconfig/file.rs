@@ -39,7 +39,7 @@ pub(super) struct Cluster {
     pub(super) certificate_authority_data: Option<Secret>,
     pub(super) insecure_skip_tls_verify: Option<bool>,
     pub(super) tls_server_name: Option<String>,
-    pub(super) proxy_url: Option<String>,
+    pub(super) proxy_url: Option<Secret>,
 }
 
 #[derive(Default, Deserialize)]

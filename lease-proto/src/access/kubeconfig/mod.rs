@@ -177,7 +177,7 @@ impl<T> Filed<T> {
             return Ok(present(path).map(|path| Material::File(self.resolve(path))));
         };
         match base64::decode(data.expose()) {
-            Some(bytes) => Ok(Some(Material::Inline(Secret::new(bytes)))),
+            Some(content) => Ok(Some(Material::Inline(content))),
             None => Err(KubeconfigError::Field {
                 file: self.file.clone(),
                 entry: entry(),
@@ -204,11 +204,13 @@ impl Filed<Cluster> {
             error,
         })?;
         let mut access = Access::new(server);
-        if let Some(proxy) = present(cluster.proxy_url.as_ref()) {
-            let proxy = Proxy::parse(proxy).map_err(|error| KubeconfigError::Proxy {
-                file: self.file.clone(),
-                cluster: name.to_owned(),
-                error,
+        if let Some(url) = cluster.proxy_url.as_ref().filter(|url| !url.is_empty()) {
+            let proxy = Proxy::parse(&String::from_utf8_lossy(url.expose())).map_err(|error| {
+                KubeconfigError::Proxy {
+                    file: self.file.clone(),
+                    cluster: name.to_owned(),
+                    error,
+                }
             })?;
             access.proxy = Some(proxy);
         }

@@ -13,11 +13,7 @@ mod file_system;
 mod found;
 mod holder;
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{path::PathBuf, time::SystemTime};
 
 use http::Request;
 
@@ -66,24 +62,16 @@ pub fn answer(
     Ok((answer, is_changed.then(|| server.snapshot())))
 }
 
-/// Which directory is used where none is named: one for each user of a machine.
+/// Which directory is used where none is named: one for each user of a machine, whatever the environment of a process.
 ///
-/// `lease` below the `XDG_RUNTIME_DIR` of the environment if that is set, for root `/run/lease`, else `lease-UID` among the
-/// temporary files. `user` is the effective user id.
-pub fn default_directory(
-    env: &dyn Fn(&str) -> Option<OsString>,
-    user: u32,
-    temporary: &Path,
-) -> PathBuf {
-    let runtime = env("XDG_RUNTIME_DIR").map(PathBuf::from);
-    // The specification of that variable has relative paths ignored.
-    if let Some(runtime) = runtime.filter(|runtime| runtime.is_absolute()) {
-        return runtime.join("lease");
-    }
+/// `/var/lib/lease` for root, else `/var/tmp/lease-UID`: a login session, a service and a cron job must not use different
+/// ones, and a reboot must not make fencing tokens begin anew. `user` is the effective user id.
+pub fn default_directory(user: u32) -> PathBuf {
     if user == 0 {
-        return PathBuf::from("/run/lease");
+        PathBuf::from("/var/lib/lease")
+    } else {
+        PathBuf::from(format!("/var/tmp/lease-{user}"))
     }
-    temporary.join(format!("lease-{user}"))
 }
 
 #[cfg(test)]
@@ -91,17 +79,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_directory_of_a_user_is_found_as_the_system_means_it() {
-        let with = |runtime: Option<&str>, user| {
-            let runtime = runtime.map(OsString::from);
-            let env = move |name: &str| runtime.clone().filter(|_| name == "XDG_RUNTIME_DIR");
-            default_directory(&env, user, Path::new("/tmp"))
-        };
-        assert_eq!(with(Some("/run/user/7"), 7), Path::new("/run/user/7/lease"));
-        for unset in [None, Some(""), Some("run/user/7")] {
-            assert_eq!(with(unset, 7), Path::new("/tmp/lease-7"));
-            assert_eq!(with(unset, 0), Path::new("/run/lease"));
-        }
+    fn each_user_has_one_directory() {
+        assert_eq!(default_directory(7), PathBuf::from("/var/tmp/lease-7"));
+        assert_eq!(default_directory(0), PathBuf::from("/var/lib/lease"));
     }
 
     #[test]

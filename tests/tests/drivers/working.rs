@@ -5,6 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -97,6 +98,58 @@ fn work_is_dropped_a_margin_before_the_grant_ends() {
     assert!(dropped < ends, "{:?} late", dropped - ends);
     // Not long before, either: the clock of a test cannot be late in that direction.
     assert!(dropped + margin + Duration::from_millis(100) >= ends);
+}
+
+#[test]
+fn a_wide_margin_costs_nothing_while_renewals_succeed() {
+    let fabric = Fabric::new();
+    runtime().block_on(async {
+        let guard = client(&fabric).acquire(config("me", 3_000)).await.unwrap();
+        // Past several renewals, before each of which less is left than after it.
+        let work = |_| tokio::time::sleep(Duration::from_secs(4));
+        guard.run_while_held(Duration::MAX, work).await.unwrap();
+    });
+    assert!(fabric.holder().is_none());
+}
+
+#[test]
+fn work_that_was_dropped_for_its_margin_is_not_begun_again_before_renewals_succeed() {
+    let fabric = Fabric::new();
+    runtime().block_on(async {
+        let keeper = client(&fabric).keep(config("me", 9_000));
+        let margin = Duration::from_secs(4);
+        let work = |_| {
+            fabric.always(Some(Fault::Fail));
+            std::future::pending::<()>()
+        };
+        let lost = keeper
+            .run_while_held(margin, work)
+            .await
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(lost.loss(), &Loss::AtRisk);
+        let again = keeper.run_while_held(margin, |_| async {});
+        let soon = tokio::time::timeout(Duration::from_millis(300), again).await;
+        assert!(soon.is_err(), "it was begun again at once: {soon:?}");
+        fabric.always(None);
+        let again = keeper.run_while_held(margin, |_| async { 42 }).await;
+        assert_eq!(again.unwrap(), Ok(42));
+    });
+}
+
+#[test]
+fn what_work_comes_to_that_outlived_the_lease_does_not_count() {
+    let fabric = Fabric::new();
+    runtime().block_on(async {
+        let guard = client(&fabric).acquire(config("me", 3_000)).await.unwrap();
+        fabric.always(Some(Fault::Fail));
+        let work = |_| async {
+            thread::sleep(Duration::from_secs(3));
+            42
+        };
+        let outcome = guard.run_while_held(NO_MARGIN, work).await;
+        assert_eq!(outcome.unwrap_err().loss(), &Loss::Expired);
+    });
 }
 
 #[test]

@@ -32,7 +32,7 @@ mod world;
 
 pub use self::{
     counts::Counts,
-    crowd::Crowd,
+    crowd::{Crowd, HandOver},
     kinds::{Faults, Kind},
     plants::Bug,
     seeds::{Outcome, Run, shrink},

@@ -155,12 +155,19 @@ impl World {
 
     /// Lets the next thing happen, unless that is after `until` or all is done.
     pub(super) fn step(&mut self, until: Micros) -> Result<bool, Violation> {
+        // What comes later stays on the agenda.
+        let is_due = |(at, _): &(Micros, u64)| *at <= until;
+        if self.done
+            || !self
+                .agenda
+                .first_key_value()
+                .is_some_and(|(key, _)| is_due(key))
+        {
+            return Ok(false);
+        }
         let Some(((at, _), happening)) = self.agenda.pop_first() else {
             return Ok(false);
         };
-        if at > until || self.done {
-            return Ok(false);
-        }
         self.now = at;
         self.happen(happening)?;
         self.check()?;

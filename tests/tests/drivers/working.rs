@@ -201,7 +201,7 @@ fn a_tenure_that_begins_at_once_after_another_is_not_taken_for_it() {
                     .is_none_or(|grant| grant.token == first.token)
                 {
                     assert!(begun.elapsed() < SOON, "no other tenure");
-                    std::thread::sleep(Duration::from_millis(5));
+                    thread::sleep(Duration::from_millis(5));
                 }
                 std::future::pending::<()>().await;
             })

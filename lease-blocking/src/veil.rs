@@ -12,6 +12,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use lease_proto::access::Secret;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 /// How each name begins.
@@ -51,15 +52,14 @@ impl Veil {
 
     /// Returns what is to be sent instead, if there is a name in it.
     fn reveal(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let prefix = PREFIX.as_bytes();
-        let at = bytes
-            .windows(prefix.len())
-            .position(|window| window == prefix)?;
-        let (before, rest) = bytes.split_at(at);
-        let (name, after) = rest.split_at_checked(LENGTH)?;
         let all = self.all();
-        let credentials = all.get(std::str::from_utf8(name).ok()?)?;
-        Some([before, credentials.as_bytes(), after].concat())
+        // A Lease may be called something that begins like a name, and its path comes first.
+        bytes.windows(LENGTH).enumerate().find_map(|(at, window)| {
+            let is_candidate = window.starts_with(PREFIX.as_bytes());
+            let name = is_candidate.then(|| std::str::from_utf8(window).ok())??;
+            let credentials = all.get(name)?;
+            Some([&bytes[..at], credentials.as_bytes(), &bytes[at + LENGTH..]].concat())
+        })
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, HeaderValue>> {
@@ -117,20 +117,14 @@ impl<T: Transport> Transport for Revealing<T> {
         let Some(revealed) = self.veil.reveal(&self.inner.buffers().output()[..amount]) else {
             return self.inner.transmit_output(amount, timeout);
         };
-        let mut rest = lease_proto::access::Secret::new(revealed);
-        let whole = rest.expose_mut();
-        let mut sent = 0;
-        while sent < whole.len() {
-            let output = self.inner.buffers().output();
-            let length = output.len().min(whole.len() - sent);
-            output[..length].copy_from_slice(&whole[sent..sent + length]);
-            self.inner.transmit_output(length, timeout)?;
-            sent += length;
+        let whole = Secret::new(revealed);
+        let most = self.inner.buffers().output().len();
+        for part in whole.expose().chunks(most) {
+            self.inner.buffers().output()[..part.len()].copy_from_slice(part);
+            self.inner.transmit_output(part.len(), timeout)?;
         }
         // Not left where the next request, or a message about it, is put together.
-        let output = self.inner.buffers().output();
-        let length = output.len().min(whole.len());
-        output[..length].fill(0);
+        self.inner.buffers().output().fill(0);
         Ok(())
     }
 
@@ -144,5 +138,26 @@ impl<T: Transport> Transport for Revealing<T> {
 
     fn is_tls(&self) -> bool {
         self.inner.is_tls()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_becomes_the_credentials_wherever_else_something_like_it_stands() {
+        let (veil, mut headers) = (Veil::default(), HeaderMap::new());
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
+        let hidden = veil.hide(&mut headers);
+        let stand_in = headers[AUTHORIZATION].as_bytes().to_vec();
+        assert_eq!(stand_in.len(), LENGTH);
+        let path = format!("GET /{PREFIX}demo/{PREFIX}{} ", "0".repeat(40));
+        let sent = [path.as_bytes(), &stand_in, b"\r\n\r\n"].concat();
+        let right = [path.as_bytes(), b"Bearer secret\r\n\r\n"].concat();
+        assert_eq!(veil.reveal(&sent), Some(right));
+        assert_eq!(veil.reveal(path.as_bytes()), None);
+        drop(hidden);
+        assert_eq!(veil.reveal(&sent), None);
     }
 }

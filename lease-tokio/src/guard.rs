@@ -206,8 +206,9 @@ impl Guard {
     /// well. Zero is a good margin for most: after the grant a third of the lease duration passes, by default, before somebody
     /// else may begin.
     ///
-    /// Work that does not await cannot be stopped, and neither can tasks that it has spawned: such work looks at
-    /// [`Keeper::grant`](crate::Keeper::grant), or at its clock and [`Grant::valid_until`].
+    /// Work that does not await cannot be stopped, and neither can tasks that it has spawned: such work looks at its
+    /// [clock](Clock) and at [`Grant::valid_until`], which tells nothing of later renewals, or belongs to a
+    /// [`Keeper`], which can be asked.
     ///
     /// A release after work that was done is awaited for a second at most, so that a program may end after this; then, and
     /// where the Lease was lost, it goes on in the background.

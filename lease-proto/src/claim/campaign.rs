@@ -88,10 +88,7 @@ impl Claim {
             self.writes.withdraw(write);
         }
         match (answer, flight.write) {
-            (Answer::Record { lease, .. }, None) => {
-                self.note_earlier(&lease);
-                self.read_in_campaign(lease);
-            }
+            (Answer::Record { lease, .. }, None) => self.read_in_campaign(lease),
             (Answer::Absent, None) => self.absent_in_campaign(),
             (Answer::Record { lease, created }, Some(write)) => {
                 let is_create = flight.call == Call::Create;

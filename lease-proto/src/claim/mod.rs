@@ -393,6 +393,9 @@ impl Claim {
         trouble: Trouble,
         pause: Option<Duration>,
     ) {
+        if let (Answer::Record { lease, .. }, None) = (&answer, &flight.write) {
+            self.note_earlier(lease);
+        }
         match self.phase {
             Phase::Idle => {}
             Phase::Campaign(_) => self.settle_campaign(flight, answer, trouble, pause),

@@ -325,30 +325,42 @@ impl Claim {
     }
 
     fn hear_in_tenure(&mut self, news: News) {
-        let Phase::Held(tenure) = &mut self.phase else {
+        let Phase::Held(tenure) = &self.phase else {
             return;
         };
-        let is_same = news.lease.metadata.uid.as_ref() == Some(&tenure.uid);
         if news.deleted {
             self.observed.note_absent();
             self.lose(Loss::Deleted);
             return;
         }
-        if !is_same || self.own_write(&news.lease).is_none() {
+        // While requests fail, the next one waits for its pause, which the server may have asked for.
+        let pause = tenure.told_trouble.is_some().then_some(tenure.at);
+        let is_same = news.lease.metadata.uid.as_ref() == Some(&tenure.uid);
+        if is_same && self.own_write(&news.lease).is_some() {
+            self.hear_of_own(news.lease);
+        } else {
             self.read_in_tenure(news.lease);
+        }
+        if let Phase::Held(tenure) = &mut self.phase {
+            tenure.at = tenure.at.max(pause.unwrap_or(tenure.at));
+        }
+    }
+
+    /// Takes note that the record is ours still, with an annotation perhaps.
+    ///
+    /// What a stream tells lengthens no grant, and may shorten one.
+    fn hear_of_own(&mut self, lease: Box<Lease>) {
+        if !self.clamp(&lease) {
             return;
         }
-        // Ours still, with an annotation perhaps. What a stream tells lengthens no grant, and may shorten one.
-        if self.clamp(&news.lease) {
-            let is_short = !self.names_enough(&news.lease);
-            self.observed.note_own(news.lease);
-            if !self.yields()
-                && is_short
-                && let Phase::Held(tenure) = &mut self.phase
-                && tenure.step == TenureStep::Renew
-            {
-                tenure.at = self.now;
-            }
+        let is_short = !self.names_enough(&lease);
+        self.observed.note_own(lease);
+        if !self.yields()
+            && is_short
+            && let Phase::Held(tenure) = &mut self.phase
+            && tenure.step == TenureStep::Renew
+        {
+            tenure.at = self.now;
         }
     }
 }

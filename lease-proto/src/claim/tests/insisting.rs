@@ -150,7 +150,9 @@ fn a_refusal_says_what_is_missing_and_is_said_once() {
         "{failure}"
     );
     assert!(
-        failure.advice().contains("verbs: [\"get\", \"update\"]"),
+        failure
+            .advice()
+            .contains("verbs: [\"get\", \"watch\", \"update\"]"),
         "{}",
         failure.advice()
     );

@@ -6,6 +6,7 @@ mod insisting;
 mod releasing;
 mod shortened;
 mod taking;
+mod told;
 mod watching;
 
 use serde_json::{Value, json};

@@ -35,6 +35,8 @@ pub(crate) struct Watched {
     pub(crate) excused: u8,
     /// The store went back in its life.
     pub(crate) restored: bool,
+    /// A stream told it of somebody else with its name, and it has not spoken of that yet.
+    pub(crate) told_of_namesake: bool,
     /// It was told untruths, so that its losses need no reason.
     pub(crate) lied_to: bool,
     /// It was told to release.
@@ -129,9 +131,11 @@ impl Watched {
             Event::Renewed(grant) => self.check_grant(grant, terms),
             Event::AtRisk { until, .. } => self.check_risk(*until, terms),
             Event::Lost(loss) => self.check_loss(loss, terms),
-            Event::IdentityCollision
-                if !self.lied_to && !self.restored && !self.since.impersonated =>
-            {
+            Event::IdentityCollision => {
+                let was_told = std::mem::take(&mut self.told_of_namesake);
+                if was_told || self.lied_to || self.restored || self.since.impersonated {
+                    return Ok(());
+                }
                 let what = "complains of somebody with its identity, of whom there is none";
                 Err(Violation::new("L4", node, what))
             }

@@ -117,6 +117,10 @@ impl World {
         }
         let id = delivery.id;
         let is_awaited = node.stream == Some(id);
+        if is_awaited && node.streams_since.is_some() && matches!(delivery.piece, Piece::Head(_)) {
+            // A proxy has asked twice; who asked it has one answer.
+            return Ok(());
+        }
         if is_awaited && let Piece::Chunk(chunk) = &delivery.piece {
             self.show(index, chunk);
         }
@@ -308,6 +312,9 @@ impl World {
         let record = known.filter(|_| !is_deletion).unwrap_or_else(read);
         let doubled = self.is_doubled();
         let node = &mut self.nodes[index];
+        let is_named = record.holder.as_deref() == Some(node.standing(index, self.now).identity);
+        node.watched.told_of_namesake |=
+            is_named && record.signed_by != Author::Node(index, node.life);
         if record.version < node.seen || (record.version == node.seen && !is_deletion) {
             return;
         }

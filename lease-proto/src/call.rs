@@ -12,7 +12,7 @@ use http::{
 use serde_json::json;
 
 use crate::{
-    config::{Config, FIELD_MANAGER, WriteMethod},
+    config::{Config, WriteMethod},
     refusal::{Refusal, Verb},
     wire::{Lease, Status},
 };
@@ -126,13 +126,14 @@ pub(crate) fn watch(
     render(Method::GET, &path, None, Vec::new())
 }
 
-/// Renders a write of `lease`, which is a compare-and-swap on the uid and version that it carries.
+/// Renders a write of `lease` by `manager`, which is a compare-and-swap on the uid and version that it carries.
 pub(crate) fn write(
     config: &Config,
     lease: &Lease,
+    manager: &str,
     timeout: Duration,
 ) -> (Call, http::Request<Vec<u8>>) {
-    let query = format!("fieldManager={FIELD_MANAGER}&{}", timeout_query(timeout));
+    let query = format!("fieldManager={manager}&{}", timeout_query(timeout));
     let whole = || serde_json::to_vec(lease).expect("a Lease has a form in JSON");
     const JSON: &str = "application/json";
     if lease.metadata.resource_version.is_none() {

@@ -196,7 +196,7 @@ impl Claim {
     }
 
     pub(super) fn act_on_verdict(&mut self) {
-        match self.observed.verdict(self.now) {
+        match self.verdict() {
             Verdict::Free if self.watching.is_open() => self.contend(),
             Verdict::Free => self.step_to_write(),
             Verdict::Controlled(strategy) => self.fail(Failure::Controlled { strategy }),
@@ -227,7 +227,7 @@ impl Claim {
 
     /// Waits until the holder's time is over, or until it is time to look at the record.
     pub(super) fn keep_waiting(&mut self) {
-        let Verdict::Held(Waiting { until, .. }) = self.observed.verdict(self.now) else {
+        let Verdict::Held(Waiting { until, .. }) = self.verdict() else {
             return;
         };
         let (step, at) = if self.watching.is_open() {
@@ -294,7 +294,7 @@ impl Claim {
                 || (self.config.reclaim_own_identity
                     && lease.spec.holder() == Some(self.identity.as_str()))
         });
-        is_own || self.observed.verdict(self.now) == Verdict::Free
+        is_own || self.verdict() == Verdict::Free
     }
 
     /// Makes the record that says that we hold the Lease.

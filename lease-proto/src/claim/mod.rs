@@ -1,6 +1,7 @@
 //! One claimant's side of one Lease: what goes in, what comes out, and the loop between them.
 
 mod campaign;
+mod clocks;
 mod crowd;
 mod event;
 mod observed;
@@ -26,8 +27,9 @@ pub use self::event::{
 };
 pub use self::state::Patience;
 use self::{
+    clocks::Clocks,
     crowd::Crowd,
-    observed::Observed,
+    observed::{Observed, Verdict},
     retry::{Backoff, Random},
     state::{Campaign, CampaignStep, InFlight, Phase, Release},
     stream::Watching,
@@ -35,7 +37,7 @@ use self::{
 };
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
-    config::Config,
+    config::{Config, FIELD_MANAGER, UNTIMED_FIELD_MANAGER},
     wire::{Identity, Lease, MicroTime, RawTime},
 };
 
@@ -67,6 +69,7 @@ pub struct Claim {
     /// Goes on from one state to the next: a server in trouble is not to be asked anew as if it were not.
     backoff: Backoff,
     observed: Observed,
+    clocks: Clocks,
     writes: Writes,
     watching: Watching,
     crowd: Crowd,
@@ -122,6 +125,7 @@ impl Claim {
             reload_credentials: false,
             backoff: Backoff::default(),
             observed: Observed::default(),
+            clocks: Clocks::default(),
             writes: Writes::default(),
             watching: Watching::default(),
             crowd: Crowd::default(),
@@ -134,7 +138,9 @@ impl Claim {
     /// Advances to `now` and says what to do next.
     ///
     /// Timers that are due come first, so that `Lost` precedes everything that follows from it. `wall` is written into
-    /// records for other clients to see, and decides nothing.
+    /// records for other clients to see, and decides nothing by itself (see [`ConfigBuilder::server_time`]).
+    ///
+    /// [`ConfigBuilder::server_time`]: crate::ConfigBuilder::server_time
     pub fn poll_output(&mut self, now: Instant, wall: SystemTime) -> Output {
         self.advance(now);
         if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= self.now) {
@@ -142,6 +148,11 @@ impl Claim {
             self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
         }
         self.notice_stall();
+        let wall = MicroTime::from(wall);
+        if self.config.server_time {
+            self.clocks.read_wall(self.now, wall);
+        }
+        let stamp = self.clocks.latest(self.now);
         loop {
             self.catch_up();
             if let Some(event) = self.events.pop_front() {
@@ -154,8 +165,10 @@ impl Claim {
             if let Some(request) = stream {
                 return Output::Request(request);
             }
-            match self.want(MicroTime::from(wall)) {
-                Want::Send(ask, deadline) => return Output::Request(self.send(ask, deadline)),
+            match self.want(stamp.unwrap_or(wall)) {
+                Want::Send(ask, deadline) => {
+                    return Output::Request(self.send(ask, deadline, stamp.is_some()));
+                }
                 Want::Wait(until) => return Output::Wait(until),
                 Want::Again => {}
                 Want::Nothing => return Output::Done,
@@ -175,6 +188,9 @@ impl Claim {
         };
         self.round_trip = self.now.saturating_duration_since(flight.sent);
         let answer = call::classify(&self.config, flight.call, response);
+        if self.config.server_time && answer != Answer::Unclear {
+            self.clocks.hear(response, flight.sent, self.now);
+        }
         let trouble = Trouble::Unclear(response.status());
         let pause = call::pause_asked_for(response);
         match &answer {
@@ -340,12 +356,18 @@ impl Claim {
         }
     }
 
-    fn send(&mut self, ask: Ask, deadline: Instant) -> Request {
+    /// Renders a request; what it writes may be judged by the clocks if it is `timed`.
+    fn send(&mut self, ask: Ask, deadline: Instant, timed: bool) -> Request {
         let timeout = deadline.saturating_duration_since(self.now);
         let (call, http, write) = match ask {
             Ask::Read => (Call::Read, call::read(&self.config, timeout), None),
             Ask::Write(lease, write) => {
-                let (call, http) = call::write(&self.config, &lease, timeout);
+                let manager = if timed {
+                    FIELD_MANAGER
+                } else {
+                    UNTIMED_FIELD_MANAGER
+                };
+                let (call, http) = call::write(&self.config, &lease, manager, timeout);
                 (call, http, write)
             }
             Ask::Delete(lease) => (
@@ -381,6 +403,12 @@ impl Claim {
     fn number(&mut self) -> RequestId {
         self.next_request += 1;
         RequestId(self.next_request - 1)
+    }
+
+    /// Judges the record by all that is known now.
+    fn verdict(&self) -> Verdict {
+        self.observed
+            .verdict(self.now, self.clocks.earliest(self.now))
     }
 
     /// Brings the outcome of a request to the state that it concerns.

@@ -235,8 +235,8 @@ fn a_store_that_went_back_restarts_the_wait_and_gives_no_tokens() {
         .says(Event::StoreRegressed);
     let seen = t.millis;
     assert_ne!(
-        t.claim.observed.verdict(t.instant(seen + EXPIRY - 1)),
-        observed::Verdict::Free
+        t.claim.observed.verdict(t.instant(seen + EXPIRY - 1), None),
+        Verdict::Free
     );
     t.sleep()
         .asks("GET")

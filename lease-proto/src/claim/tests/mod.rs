@@ -1,5 +1,6 @@
 //! Timelines: what goes in when, and what comes out.
 
+mod clocks;
 mod doubting;
 mod holding;
 mod insisting;

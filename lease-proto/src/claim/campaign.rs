@@ -155,12 +155,12 @@ impl Claim {
             if is_grant {
                 self.hold(write);
             } else {
-                self.step_to_write();
+                self.take_back();
             }
         } else if is_named && self.config.reclaim_own_identity {
             let regressed = self.observed.note_own(lease);
             self.tell_regression(regressed);
-            self.step_to_write();
+            self.take_back();
         } else if resume {
             let holder = lease.spec.holder().map(str::to_owned);
             self.observed.note(lease, &self.config, self.now);
@@ -274,6 +274,15 @@ impl Claim {
         {
             campaign.contested = None;
             self.crowd.lost(now - since, round_trip);
+        }
+    }
+
+    /// Takes what is this claim's own already, unless a controller runs it by now.
+    fn take_back(&mut self) {
+        if matches!(self.verdict(), Verdict::Controlled(_)) {
+            self.act_on_verdict();
+        } else {
+            self.step_to_write();
         }
     }
 

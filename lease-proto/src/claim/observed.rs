@@ -129,6 +129,8 @@ impl Observed {
 
     /// Judges the record, as it is known now, where it is `time` by the earlier of both clocks.
     pub(crate) fn verdict(&self, now: Instant, time: Option<MicroTime>) -> Verdict {
+        // A store that went back shows what was long ago, and its holder renews what it shows.
+        let time = time.filter(|_| !self.regressed);
         if let Some(lease) = self.lease() {
             if let Some(strategy) = lease.spec.strategy.as_ref().filter(|text| !text.is_empty()) {
                 return Verdict::Controlled(strategy.clone());

@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use lease_proto::RequestId;
 
 use super::{
-    Kind, Violation, World,
+    Kind, Micros, Violation, World,
     answers::{self, Tampering, Truth},
     audit,
     cast::{Player, Tag},
@@ -32,6 +32,8 @@ pub(super) struct Message {
     /// The write's name.
     pub(super) number: Option<u64>,
     pub(super) sent: Instant,
+    /// The same in true time.
+    pub(super) departed: Micros,
     /// What its sender had seen when it sent it.
     pub(super) evidence: Evidence,
 }
@@ -129,6 +131,7 @@ impl World {
             request,
             number,
             sent: node.now(self.now),
+            departed: self.now,
             evidence: node.evidence.clone(),
         };
         let [first, second] = arrivals;

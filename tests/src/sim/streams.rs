@@ -308,7 +308,15 @@ impl World {
             .and_then(|version| self.history.iter().find(|it| it.version == version))
             .cloned();
         let is_deletion = kind == "DELETED";
-        let read = || std::sync::Arc::new(Record::read(object, Author::ThirdParty, None));
+        let read = || {
+            let mut record = Record::read(object, Author::ThirdParty, None, None);
+            // Of versions from long ago it is remembered what they said, if they said what later ones do.
+            let mut history = self.history.iter();
+            if let Some(same) = history.find(|it| it.says_the_same(&record)) {
+                (record.signed_by, record.dated) = (same.signed_by, same.dated);
+            }
+            std::sync::Arc::new(record)
+        };
         let record = known.filter(|_| !is_deletion).unwrap_or_else(read);
         let doubled = self.is_doubled();
         let node = &mut self.nodes[index];

@@ -194,6 +194,26 @@ fn a_lease_that_a_controller_runs_is_not_contested() {
 }
 
 #[test]
+fn a_lease_that_a_controller_has_taken_over_is_not_taken_back_by_whoever_held_it() {
+    for reclaims in [false, true] {
+        let mut t = Timeline::held(|c| c.reclaim_own_identity(reclaims));
+        let mut own = t.written(10);
+        own["spec"]["strategy"] = json!("OldestEmulationVersion");
+        if reclaims {
+            own["spec"]["renewTime"] = json!("2026-11-20T19:00:00.000000Z");
+        }
+        t.at(10_000).says(Event::Lost(Loss::Expired)).is_done();
+        t.claim.acquire(Patience::Forever, t.now());
+        t.asks("GET").answer(200, own);
+        let event = t.event();
+        assert!(
+            matches!(event, Event::Failed(Failure::Controlled { .. })),
+            "{event:?}"
+        );
+    }
+}
+
+#[test]
 fn credentials_are_read_again_once_and_then_it_is_a_failure() {
     let mut t = campaign();
     t.asks("GET")

@@ -105,7 +105,7 @@ impl World {
             ..node.standing(index, self.now)
         };
         let mine = Author::Node(index, life);
-        let (own, departed) = (node.wait_of_its_own(), message.departed);
+        let (own, departed) = (message.own, message.departed);
         let may_take = before.is_none_or(|before| {
             before.holder.is_none()
                 || message.evidence.allows(before, message.sent)

@@ -34,6 +34,8 @@ pub(super) struct Message {
     pub(super) sent: Instant,
     /// The same in true time.
     pub(super) departed: Micros,
+    /// For how many seconds its sender waits where a record names none.
+    pub(super) own: i64,
     /// What its sender had seen when it sent it.
     pub(super) evidence: Evidence,
 }
@@ -132,6 +134,7 @@ impl World {
             number,
             sent: node.now(self.now),
             departed: self.now,
+            own: node.wait_of_its_own(),
             evidence: node.evidence.clone(),
         };
         let [first, second] = arrivals;

@@ -1,5 +1,10 @@
 //! Which clocks may be wrong at once, where what others wrote is judged by its age: any single one, and not every two.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "which clocks may not be wrong at once is for people to read"
+)]
+
 use std::{
     fmt::Write,
     time::{Duration, Instant, SystemTime},

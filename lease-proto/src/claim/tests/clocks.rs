@@ -59,7 +59,9 @@ impl Scene {
                 assert!(waiting.until > t.now(), "{} ms old", self.age);
                 false
             }
-            other => panic!("{other:?}"),
+            Output::Event(_) | Output::Cancel(_) | Output::Wait(_) | Output::Done => {
+                panic!("neither taken nor left, {} ms old", self.age)
+            }
         }
     }
 }

@@ -40,7 +40,7 @@ struct Remote {
 impl Client {
     /// Starts from the address of a server: `https://host:port`, with a base path where there is one.
     pub fn builder(url: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(url.into())
+        ClientBuilder::new(Secret::from(url.into()))
     }
 
     /// Takes what the pod is told: the server from the environment, token, CA and namespace from the service account.
@@ -282,11 +282,12 @@ pub fn is_in_cluster() -> bool {
     access::in_cluster(&environment).is_ok()
 }
 
-/// What is known of a server, on the way to a [`Client`].
+/// What is known of a server, on the way to a [`Client`]. `Debug` shows no secret, and not the URL either.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
-    url: String,
+    /// Checked only when a client is made of it: until then there may be a password in it.
+    url: Secret,
     allow_plain_http: bool,
     ca: Option<Material>,
     insecure_skip_verify: bool,
@@ -307,7 +308,7 @@ enum ProxyChoice {
 }
 
 impl ClientBuilder {
-    fn new(url: String) -> Self {
+    fn new(url: Secret) -> Self {
         Self {
             url,
             allow_plain_http: false,
@@ -406,10 +407,11 @@ impl ClientBuilder {
     ///
     /// The URL cannot be used, a file is unreadable, or what is in it cannot be used.
     pub fn build(self) -> Result<Client, Error> {
+        let url = String::from_utf8_lossy(self.url.expose());
         let server = if self.allow_plain_http {
-            ServerUrl::parse_plain_http(&self.url)?
+            ServerUrl::parse_plain_http(&url)?
         } else {
-            ServerUrl::parse(&self.url)?
+            ServerUrl::parse(&url)?
         };
         let mut access = Access::new(server);
         access.tls.ca = self.ca;

@@ -301,9 +301,38 @@ pub(crate) fn kubeconfig(cluster: &str, user: &str) -> String {
 }
 
 #[test]
+fn a_password_in_the_address_is_neither_shown_nor_repeated() {
+    for url in [
+        "https://user:canary@host",
+        "https://user:can/canary@host",
+        "user:canary@host",
+        "http://user:canary@10.0.0.1:8080/base?token=canary",
+        "https://host/?token=canary",
+        "https://host:canary",
+    ] {
+        let blocking = lease_blocking::Client::builder(url).allow_plain_http(true);
+        let tokio = lease_tokio::Client::builder(url).allow_plain_http(true);
+        let shown = [
+            format!("{blocking:?} {blocking:#?} {tokio:?} {tokio:#?}"),
+            refusal(&blocking.build().unwrap_err()),
+            refusal(&tokio.build().unwrap_err()),
+        ];
+        for shown in shown {
+            // What has no @ and no query before it is no password, and an error says what it is about.
+            let is_secret = shown.contains("ClientBuilder") || url.contains(['@', '?']);
+            assert!(!(is_secret && shown.contains("canary")), "{url}: {shown}");
+        }
+    }
+}
+
+fn refusal(error: &dyn std::error::Error) -> String {
+    format!("{error:?} {error:#?} {}", chain(error))
+}
+
+#[test]
 fn nothing_that_is_being_put_together_shows_a_secret() {
     let kubeconfig = kubeconfig(
-        r#"server: "https://h", proxy-url: "http://u:canary@p""#,
+        r#"server: "https://u:canary@h", proxy-url: "http://u:canary@p""#,
         r"token: canary, password: canary, client-key-data: Y2FuYXJ5",
     );
     let kubeconfig = Kubeconfig::parse(Path::new("config"), kubeconfig.as_bytes()).unwrap();

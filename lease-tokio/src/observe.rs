@@ -13,7 +13,7 @@
 //!
 //! | metric | what |
 //! |---|---|
-//! | `leader_election_master_status` | gauge, label `name` as in client-go: 1 while the Lease is held, else 0 |
+//! | `leader_election_master_status` | gauge, label `name` as in client-go, and `namespace`: 1 while the Lease is held, else 0 |
 //! | `lease_acquired_total`, `lease_lost_total`, `lease_renewed_total` | counters, labels `namespace` and `name`; `lease_lost_total` does not count releases |
 //! | `lease_trouble_total` | counter: attempts to acquire that came to nothing, and renewals that put the Lease at risk |
 //! | `lease_answer_seconds` | histogram, label `status` besides: how long answers took; `none` where none came |
@@ -179,7 +179,7 @@ fn count(claim: &Claim, event: &Event) {
     let add = |counter: &'static str| metrics::counter!(counter, &labels).increment(1);
     let lead = |leads: bool| {
         let leads = f64::from(u8::from(leads));
-        metrics::gauge!("leader_election_master_status", "name" => name.to_owned()).set(leads);
+        metrics::gauge!("leader_election_master_status", &labels).set(leads);
     };
     match event {
         Event::Acquired(_) => {

@@ -175,7 +175,11 @@ impl Claim {
         };
         self.round_trip = self.now.saturating_duration_since(flight.sent);
         let answer = call::classify(&self.config, flight.call, response);
-        let trouble = Trouble::Unclear(response.status());
+        let trouble = Trouble::Unclear(if answer == Answer::Unclear {
+            call::unclear(response)
+        } else {
+            response.status().into()
+        });
         let pause = call::pause_asked_for(response);
         match &answer {
             Answer::Busy(asked) => self.spare_the_server(*asked),

@@ -32,6 +32,8 @@ struct Cached {
     read_at: Instant,
     /// What the file looked like when it was read.
     stamp: Option<Stamp>,
+    /// Whether the server does not know it.
+    is_refused: bool,
     /// When a plugin's token is over.
     expires_at: Option<SystemTime>,
 }
@@ -101,11 +103,18 @@ impl Credentials {
         {
             return Ok(cached.header.clone());
         }
-        match (read(path, stamp, now), &*cached) {
-            (Ok(fresh), _) => Ok(cached.insert(fresh).header.clone()),
+        let error = match read(path, stamp, now) {
+            Ok(fresh) => return Ok(cached.insert(fresh).header.clone()),
+            Err(error) => error,
+        };
+        match cached.as_mut() {
             // While a token is rotated its file may be away for a moment, and the old one is good until refused.
-            (Err(_), Some(old)) if !reload => Ok(old.header.clone()),
-            (Err(error), _) => Err(error),
+            Some(old) if !reload && !old.is_refused => Ok(old.header.clone()),
+            Some(old) => {
+                old.is_refused = true;
+                Err(error.after_refusal())
+            }
+            None => Err(error),
         }
     }
 
@@ -129,6 +138,7 @@ impl Credentials {
             header: header(&token, Origin::Inline)?,
             read_at: self.clock.now(),
             stamp: None,
+            is_refused: false,
             expires_at,
         };
         Ok(cached.insert(fresh).header.clone())
@@ -159,6 +169,7 @@ fn read(path: &Path, stamp: Option<Stamp>, now: Instant) -> Result<Cached, Crede
         header: header(&content.trimmed(), Origin::File(path.to_owned()))?,
         read_at: now,
         stamp,
+        is_refused: false,
         expires_at: None,
     })
 }

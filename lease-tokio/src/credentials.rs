@@ -37,6 +37,8 @@ struct Cached {
     read_at: Instant,
     /// What the file looked like when it was read.
     stamp: Option<Stamp>,
+    /// Whether the server does not know it.
+    is_refused: bool,
     /// When a plugin's token is over.
     expires_at: Option<SystemTime>,
 }
@@ -111,11 +113,18 @@ impl Credentials {
         {
             return Ok(cached.header.clone());
         }
-        match (parse(path, fs::read(path).await, stamp, now), cached) {
-            (Ok(fresh), _) => Ok(self.cached().insert(fresh).header.clone()),
+        let error = match parse(path, fs::read(path).await, stamp, now) {
+            Ok(fresh) => return Ok(self.cached().insert(fresh).header.clone()),
+            Err(error) => error,
+        };
+        match self.cached().as_mut() {
             // While a token is rotated its file may be away for a moment, and the old one is good until refused.
-            (Err(_), Some(old)) if !reload => Ok(old.header),
-            (Err(error), _) => Err(error),
+            Some(old) if !reload && !old.is_refused => Ok(old.header.clone()),
+            Some(old) => {
+                old.is_refused = true;
+                Err(error.after_refusal())
+            }
+            None => Err(error),
         }
     }
 
@@ -144,6 +153,7 @@ impl Credentials {
             header: header(&token, Origin::Inline)?,
             read_at: self.clock.now(),
             stamp: None,
+            is_refused: false,
             expires_at,
         };
         Ok(self.cached().insert(fresh).header.clone())
@@ -182,6 +192,7 @@ fn parse(
         header: header(&content.trimmed(), Origin::File(path.to_owned()))?,
         read_at: now,
         stamp,
+        is_refused: false,
         expires_at: None,
     })
 }

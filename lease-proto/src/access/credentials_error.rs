@@ -48,6 +48,13 @@ pub enum CredentialsError {
     },
     /// The proxy, or the name and password for it, cannot be used.
     Proxy(ProxyError),
+    /// The server does not know the token that was read from a file, and there is no other to be read.
+    RefusedAndUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The TLS server name is neither a DNS name nor an address.
     ServerName {
         /// The name.
@@ -62,6 +69,17 @@ pub enum CredentialsError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl CredentialsError {
+    /// Says of a file that cannot be read that the server refused the token that it held before.
+    #[must_use]
+    pub fn after_refusal(self) -> Self {
+        match self {
+            Self::Unreadable { path, source, .. } => Self::RefusedAndUnreadable { path, source },
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for CredentialsError {
@@ -108,6 +126,11 @@ impl fmt::Display for CredentialsError {
                 "the {what} {origin} is not PEM; it must hold a block that starts with -----BEGIN {label}-----"
             ),
             Self::Proxy(error) => error.fmt(f),
+            Self::RefusedAndUnreadable { path, .. } => write!(
+                f,
+                "the server does not know the token that was read last (401), and {}, where a new one should be, cannot be read",
+                path.display()
+            ),
             Self::ServerName { name } => write!(
                 f,
                 "the TLS server name {name:?} is neither a DNS name nor an address; it is one of those in the server's certificate"
@@ -138,7 +161,9 @@ impl Error for CredentialsError {
             | Self::NotPem { .. }
             | Self::Proxy(_)
             | Self::ServerName { .. } => None,
-            Self::Unreadable { source, .. } => Some(source),
+            Self::RefusedAndUnreadable { source, .. } | Self::Unreadable { source, .. } => {
+                Some(source)
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::Duration;
 
 use lease_proto::Config;
 use lease_proto::access::{
@@ -19,6 +20,7 @@ crate::scenarios! {
     a_name_and_a_password_are_sent,
     a_pod_is_let_in_by_its_service_account,
     a_refused_token_is_read_again_at_once,
+    a_refused_token_whose_file_is_away_is_reported_with_the_file,
     a_token_file_that_cannot_be_used_is_named,
     a_token_file_that_is_away_for_a_moment_is_no_failure,
     no_secret_is_shown,
@@ -95,6 +97,33 @@ fn a_refused_token_is_read_again_at_once<D: Driver>() {
     );
 }
 
+fn a_refused_token_whose_file_is_away_is_reported_with_the_file<D: Driver>() {
+    let (server, files) = (refusing("new"), tempfile::tempdir().unwrap());
+    let path = files.path().join("token");
+    for patience in [None, Some(Duration::from_secs(2))] {
+        fs::write(&path, "old").unwrap();
+        let client = with_token_file::<D>(&server, &path);
+        fs::remove_file(&path).unwrap();
+        let config = Config::builder("default", "leader", "me").build().unwrap();
+        let error = chain(&client.refused_lease(config, patience));
+        for expected in ["(401)", &path.display().to_string(), "No such file"] {
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+        // It is not sent again, as it is known to be of no use.
+        let sent = server.seen().len();
+        let error = client.fetch("/").unwrap_err();
+        let TransportError::Credentials(CredentialsError::RefusedAndUnreadable {
+            path: named, ..
+        }) = &error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!((named, server.seen().len()), (&path, sent));
+        fs::write(&path, "new").unwrap();
+        assert_eq!(client.fetch("/").unwrap().status(), 200);
+    }
+}
+
 fn a_token_file_that_is_away_for_a_moment_is_no_failure<D: Driver>() {
     let (server, files) = (Server::start(|_| ok()), tempfile::tempdir().unwrap());
     let path = files.path().join("token");
@@ -104,7 +133,8 @@ fn a_token_file_that_is_away_for_a_moment_is_no_failure<D: Driver>() {
     client.fetch("/").unwrap();
     assert_eq!(server.last().header("authorization"), Some("Bearer one"));
     let error = client.exchange(get("/"), PATIENCE, true).unwrap_err();
-    let TransportError::Credentials(CredentialsError::Unreadable { path: named, .. }) = &error
+    let TransportError::Credentials(CredentialsError::RefusedAndUnreadable { path: named, .. }) =
+        &error
     else {
         panic!("{error:?}")
     };

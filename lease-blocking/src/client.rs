@@ -12,11 +12,11 @@ use lease_proto::access::{
 };
 
 use crate::clock::Clock;
-use crate::credentials::{AskToken, Credentials};
+use crate::credentials::{AskCredentials, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
 use crate::observe;
-use crate::plugin;
+use crate::plugin_cache;
 use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
@@ -105,17 +105,18 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
-        Self::assemble(access, plugin::of(access)?)
+        Self::assemble(access, plugin_cache::of(access)?)
     }
 
     /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
-    fn assemble(access: &Access, plugin: Option<Box<dyn AskToken>>) -> Result<Self, Error> {
+    fn assemble(access: &Access, plugin: Option<Box<dyn AskCredentials>>) -> Result<Self, Error> {
         let skips_verification = access.tls.insecure_skip_verify && access.server.is_https();
         if skips_verification {
             observe::unverified(&access.server);
         }
+        let certificate = plugin.as_ref().map(|plugin| plugin.certificate());
         Ok(Self {
-            transport: Arc::new(HttpTransport::new(access)?),
+            transport: Arc::new(HttpTransport::new(access, certificate)?),
             remote: Some(Arc::new(Remote {
                 server: access.server.clone(),
                 credentials: Credentials::new(access, plugin)?,

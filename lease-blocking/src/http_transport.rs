@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lease_proto::MAX_BODY;
 use lease_proto::access::{
-    Access, CredentialsError, Proxy, ProxyError, TlsProblem, TransportError, rustls as settings,
+    Access, CredentialsError, Proxy, ProxyError, TlsProblem, TransportError,
+    rustls::{self as settings, ChangingCertificate},
 };
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -23,21 +25,36 @@ use crate::veil::Veil;
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
 pub(crate) struct HttpTransport {
-    agent: Agent,
+    pool: Mutex<Pool>,
+    /// What connections present, where that changes.
+    certificate: Option<ChangingCertificate>,
     tls: TlsConnector,
     veil: Veil,
     server: String,
     is_proxied: bool,
 }
 
+/// The connections, and the version of the certificate that they present.
+struct Pool {
+    agent: Agent,
+    certificate: u64,
+}
+
 impl HttpTransport {
-    /// Connects to nothing yet.
-    pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
-        Self::with_resolver(access, DefaultResolver::default())
+    /// Connects to nothing yet. A `certificate` that changes is presented where the access has none of its own.
+    pub(crate) fn new(
+        access: &Access,
+        certificate: Option<ChangingCertificate>,
+    ) -> Result<Self, CredentialsError> {
+        Self::with_resolver(access, certificate, DefaultResolver::default())
     }
 
     /// Of several addresses ureq tries one after the other, and the first of those left gets half of the time or more.
-    fn with_resolver(access: &Access, resolver: impl Resolver) -> Result<Self, CredentialsError> {
+    fn with_resolver(
+        access: &Access,
+        certificate: Option<ChangingCertificate>,
+        resolver: impl Resolver,
+    ) -> Result<Self, CredentialsError> {
         let config = Config::builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -48,9 +65,17 @@ impl HttpTransport {
             .user_agent("")
             .max_response_header_size(MAX_HEADERS)
             .build();
-        let (tls, veil) = (TlsConnector::new(access)?, Veil::default());
+        let certificate = certificate.filter(|_| access.auth.client_certificate.is_none());
+        let (tls, veil) = (
+            TlsConnector::new(access, certificate.as_ref())?,
+            Veil::default(),
+        );
         Ok(Self {
-            agent: agent(config, tls.clone(), veil.clone(), resolver),
+            pool: Mutex::new(Pool {
+                agent: agent(config, tls.clone(), veil.clone(), resolver),
+                certificate: 0,
+            }),
+            certificate,
             tls,
             veil,
             server: access.server.to_string(),
@@ -58,17 +83,37 @@ impl HttpTransport {
         })
     }
 
+    /// Where there is another certificate than last time, later requests make new connections. Those that are under way keep
+    /// theirs, and with them the certificate of then.
+    fn agent(&self) -> Agent {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = self
+            .certificate
+            .as_ref()
+            .map_or(0, ChangingCertificate::version);
+        if version != pool.certificate {
+            pool.agent = self.new_agent(&pool.agent);
+            pool.certificate = version;
+        }
+        pool.agent.clone()
+    }
+
+    fn new_agent(&self, like: &Agent) -> Agent {
+        let (config, resolver) = (like.config().clone(), DefaultResolver::default());
+        agent(config, self.tls.clone(), self.veil.clone(), resolver)
+    }
+
     fn run(
         &self,
         request: http::Request<impl AsSendBody>,
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, ureq::Error> {
-        let request = self
-            .agent
+        let agent = self.agent();
+        let request = agent
             .configure_request(request)
             .timeout_global(Some(timeout.min(LONGEST)))
             .build();
-        let (parts, body) = self.agent.run(request)?.into_parts();
+        let (parts, body) = agent.run(request)?.into_parts();
         // ureq calls a body too large that is as long as the limit.
         let body = body
             .into_with_config()
@@ -84,8 +129,7 @@ impl HttpTransport {
     ) -> Result<http::Response<Chunks>, ureq::Error> {
         let _hidden = self.veil.hide(request.headers_mut());
         // Shutting an agent down is the only way to end a read from another thread, so each stream has one.
-        let (config, resolver) = (self.agent.config().clone(), DefaultResolver::default());
-        let agent = agent(config, self.tls.clone(), self.veil.clone(), resolver);
+        let agent = self.new_agent(&self.agent());
         let timeout = Some(timeout.min(LONGEST));
         let request = agent
             .configure_request(request.map(drop))
@@ -372,7 +416,7 @@ mod tests {
             for addresses in [[other, address], [address, other]] {
                 let server = ServerUrl::parse_plain_http("http://several.example").unwrap();
                 let resolver = Addresses(addresses.to_vec());
-                let transport = HttpTransport::with_resolver(&Access::new(server), resolver);
+                let transport = HttpTransport::with_resolver(&Access::new(server), None, resolver);
                 let request = http::Request::get("http://several.example/").body(Vec::new());
                 let timeout = Duration::from_secs(6);
                 let answer = transport.unwrap().send(request.unwrap(), timeout);

@@ -15,6 +15,7 @@ mod keeper;
 mod memory;
 mod observe;
 mod plugin;
+mod plugin_cache;
 mod shared;
 mod tls;
 mod transport;

@@ -11,11 +11,12 @@ use lease_proto::access::{
     SERVICE_ACCOUNT_ROOT, Secret, ServerUrl, TransportError,
 };
 
-use crate::credentials::{AskToken, Credentials};
+use crate::clock::Clock;
+use crate::credentials::{AskCredentials, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
 use crate::observe;
-use crate::plugin;
+use crate::plugin_cache;
 use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
@@ -104,17 +105,18 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
-        Self::assemble(access, plugin::of(access)?)
+        Self::assemble(access, plugin_cache::of(access)?)
     }
 
     /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
-    fn assemble(access: &Access, plugin: Option<Box<dyn AskToken>>) -> Result<Self, Error> {
+    fn assemble(access: &Access, plugin: Option<Box<dyn AskCredentials>>) -> Result<Self, Error> {
         let skips_verification = access.tls.insecure_skip_verify && access.server.is_https();
         if skips_verification {
             observe::unverified(&access.server);
         }
+        let certificate = plugin.as_ref().map(|plugin| plugin.certificate());
         Ok(Self {
-            transport: Arc::new(HttpTransport::new(access)?),
+            transport: Arc::new(HttpTransport::new(access, certificate)?),
             remote: Some(Arc::new(Remote {
                 server: access.server.clone(),
                 credentials: Credentials::new(access, plugin)?,
@@ -169,7 +171,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// The future may be dropped at any moment; whether the server has seen the request is then unknown. The next request
-    /// makes a new connection. A credential plugin that runs is killed.
+    /// makes a new connection. A credential plugin that runs goes on, and the next request has what it answers.
     ///
     /// # Errors
     ///
@@ -180,39 +182,35 @@ impl Client {
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let exchange = self.exchange(request, timeout, reload_credentials);
-        let answered = tokio::time::timeout(timeout, exchange).await;
+        let mut request = request;
+        let left = self
+            .complete(&mut request, timeout, reload_credentials)
+            .await?;
+        let answered = tokio::time::timeout(left, self.transport.send(request, left)).await;
         answered.unwrap_or_else(|_| Err(self.silence(timeout)))
     }
 
-    async fn exchange(
-        &self,
-        request: http::Request<Vec<u8>>,
-        timeout: Duration,
-        reload_credentials: bool,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let request = self.complete(request, timeout, reload_credentials).await?;
-        self.transport.send(request, timeout).await
-    }
-
-    /// Adds the server's address and the credentials.
+    /// Adds the server's address and the credentials, and returns what is left of the time.
     async fn complete(
         &self,
-        mut request: http::Request<Vec<u8>>,
+        request: &mut http::Request<Vec<u8>>,
         timeout: Duration,
         reload_credentials: bool,
-    ) -> Result<http::Request<Vec<u8>>, TransportError> {
-        if let Some(remote) = &self.remote {
-            let authorization = remote
-                .credentials
-                .authorization(reload_credentials, timeout)
-                .await?;
-            remote.address(&mut request)?;
-            if let Some(authorization) = authorization {
-                request.headers_mut().insert(AUTHORIZATION, authorization);
-            }
+    ) -> Result<Duration, TransportError> {
+        let Some(remote) = &self.remote else {
+            return Ok(timeout);
+        };
+        let clock = Clock::new();
+        let started = clock.now();
+        let authorization = remote
+            .credentials
+            .authorization(reload_credentials, timeout)
+            .await?;
+        remote.address(request)?;
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization);
         }
-        Ok(request)
+        Ok(timeout.saturating_sub(clock.now().saturating_duration_since(started)))
     }
 
     /// Sends a request whose answer comes in pieces, such as a watch, and waits for its beginning. Otherwise as
@@ -231,11 +229,11 @@ impl Client {
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
-        let opening = async {
-            let request = self.complete(request, timeout, reload_credentials).await?;
-            self.transport.stream(request, timeout).await
-        };
-        let opened = tokio::time::timeout(timeout, opening).await;
+        let mut request = request;
+        let left = self
+            .complete(&mut request, timeout, reload_credentials)
+            .await?;
+        let opened = tokio::time::timeout(left, self.transport.stream(request, left)).await;
         opened.unwrap_or_else(|_| Err(self.silence(timeout)))
     }
 

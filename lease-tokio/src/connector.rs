@@ -10,6 +10,7 @@ use http::uri::Scheme;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
+use lease_proto::access::rustls::ChangingCertificate;
 use lease_proto::access::{Access, CredentialsError, Proxy, ProxyError, rustls as settings};
 use tokio::net::{TcpStream, lookup_host};
 use tower_service::Service;
@@ -20,9 +21,15 @@ use crate::transport::BoxFuture;
 pub(crate) type Connector = HttpsConnector<LabelledTcp>;
 
 /// Puts the connector for one server together.
-pub(crate) fn connector(access: &Access) -> Result<Connector, CredentialsError> {
+pub(crate) fn connector(
+    access: &Access,
+    certificate: Option<&ChangingCertificate>,
+) -> Result<Connector, CredentialsError> {
     let platform = || rustls_native_certs::load_native_certs().certs;
-    let config = settings::client_config(access, &|path| std::fs::read(path), &platform)?;
+    let mut config = settings::client_config(access, &|path| std::fs::read(path), &platform)?;
+    if let Some(certificate) = certificate {
+        certificate.install(&mut config);
+    }
     Ok(HttpsConnectorBuilder::new()
         .with_tls_config(config)
         .https_or_http()

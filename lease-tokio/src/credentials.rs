@@ -7,9 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
+use lease_proto::access::rustls::ChangingCertificate;
 use lease_proto::access::{Access, CredentialsError, Material, Origin, Secret, bearer};
 use tokio::fs;
-use tokio::sync::Semaphore;
+use tokio::time;
 
 use crate::clock::Clock;
 use crate::transport::BoxFuture;
@@ -18,17 +19,15 @@ use crate::transport::BoxFuture;
 pub(crate) struct Credentials {
     source: Source,
     clock: Clock,
-    /// What was read or got last.
+    /// What was read last.
     cached: Mutex<Option<Cached>>,
-    /// One permit: a plugin runs once, however many ask.
-    asking: Semaphore,
 }
 
 enum Source {
     /// Nothing to send, or always the same.
     Fixed(Option<HeaderValue>),
     File(PathBuf),
-    Plugin(Box<dyn AskToken>),
+    Plugin(Box<dyn AskCredentials>),
 }
 
 #[derive(Clone)]
@@ -39,16 +38,19 @@ struct Cached {
     stamp: Option<Stamp>,
     /// Whether the server does not know it.
     is_refused: bool,
-    /// When a plugin's token is over.
-    expires_at: Option<SystemTime>,
 }
 
-/// Gives a token each time that it is asked, and the time when that is over.
-pub(crate) trait AskToken: fmt::Debug + Send + Sync {
-    fn ask(
+/// Gives what others than files hold: the `Authorization` header, and a client certificate.
+pub(crate) trait AskCredentials: fmt::Debug + Send + Sync {
+    /// The header to send, if any, after no longer than `timeout`. `reload`: the server refused the last credentials.
+    fn authorization(
         &self,
+        reload: bool,
         timeout: Duration,
-    ) -> BoxFuture<'_, Result<(Secret, Option<SystemTime>), CredentialsError>>;
+    ) -> BoxFuture<'_, Result<Option<HeaderValue>, CredentialsError>>;
+
+    /// What connections present.
+    fn certificate(&self) -> ChangingCertificate;
 }
 
 impl Credentials {
@@ -57,7 +59,7 @@ impl Credentials {
     /// The plugin is used where there is nothing else.
     pub(crate) fn new(
         access: &Access,
-        plugin: Option<Box<dyn AskToken>>,
+        plugin: Option<Box<dyn AskCredentials>>,
     ) -> Result<Self, CredentialsError> {
         let auth = &access.auth;
         let source = match (&auth.token, &auth.basic, plugin) {
@@ -84,11 +86,10 @@ impl Credentials {
             source,
             clock,
             cached: Mutex::new(first),
-            asking: Semaphore::new(1),
         })
     }
 
-    /// The header to send, if any. `reload`: the server refused the last one, so whatever is cached is not good enough.
+    /// The header to send, if any, after less than `timeout`. `reload`: the server refused the last one, so whatever is cached is not good enough.
     pub(crate) async fn authorization(
         &self,
         reload: bool,
@@ -96,8 +97,18 @@ impl Credentials {
     ) -> Result<Option<HeaderValue>, CredentialsError> {
         match &self.source {
             Source::Fixed(header) => Ok(header.clone()),
-            Source::File(path) => self.read_file(path, reload).await.map(Some),
-            Source::Plugin(plugin) => self.ask_plugin(&**plugin, reload, timeout).await.map(Some),
+            Source::File(path) => {
+                let reading = time::timeout(patience(timeout), self.read_file(path, reload));
+                let read = reading.await.unwrap_or_else(|_| {
+                    Err(CredentialsError::Unreadable {
+                        what: "token",
+                        path: path.clone(),
+                        source: io::ErrorKind::TimedOut.into(),
+                    })
+                });
+                read.map(Some)
+            }
+            Source::Plugin(plugin) => plugin.authorization(reload, timeout).await,
         }
     }
 
@@ -126,37 +137,6 @@ impl Credentials {
             }
             None => Err(error),
         }
-    }
-
-    async fn ask_plugin(
-        &self,
-        plugin: &dyn AskToken,
-        reload: bool,
-        timeout: Duration,
-    ) -> Result<HeaderValue, CredentialsError> {
-        let asked_at = self.clock.now();
-        let good = |cached: &Cached| {
-            let wall = self.clock.wall() + EXPIRY_MARGIN;
-            let lasts = cached.expires_at.is_none_or(|expires_at| wall < expires_at);
-            lasts && (!reload || cached.read_at > asked_at)
-        };
-        if let Some(cached) = self.cached().as_ref().filter(|cached| good(cached)) {
-            return Ok(cached.header.clone());
-        }
-        // The semaphore is never closed; were it, more plugins than one would run at a time.
-        let _permit = self.asking.acquire().await.ok();
-        if let Some(cached) = self.cached().as_ref().filter(|cached| good(cached)) {
-            return Ok(cached.header.clone());
-        }
-        let (token, expires_at) = plugin.ask(timeout).await?;
-        let fresh = Cached {
-            header: header(&token, Origin::Inline)?,
-            read_at: self.clock.now(),
-            stamp: None,
-            is_refused: false,
-            expires_at,
-        };
-        Ok(self.cached().insert(fresh).header.clone())
     }
 
     fn cached(&self) -> MutexGuard<'_, Option<Cached>> {
@@ -193,12 +173,17 @@ fn parse(
         read_at: now,
         stamp,
         is_refused: false,
-        expires_at: None,
     })
 }
 
 fn header(token: &Secret, origin: Origin) -> Result<HeaderValue, CredentialsError> {
     bearer(token).map_err(|source| CredentialsError::InvalidToken { origin, source })
+}
+
+/// How long to wait for credentials: a little less than the request may take, so that who is late is named and not the
+/// server.
+pub(crate) fn patience(timeout: Duration) -> Duration {
+    timeout.saturating_sub((timeout / 8).min(Duration::from_millis(250)))
 }
 
 /// When the file was written, and how long it is.
@@ -211,5 +196,3 @@ async fn stamp(path: &Path) -> Option<Stamp> {
 
 /// A file system may show a change without another time or length.
 const REREAD_AFTER: Duration = Duration::from_secs(60);
-/// A token must outlive the request that carries it.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(10);

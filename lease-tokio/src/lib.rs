@@ -16,6 +16,7 @@ mod keeper;
 mod memory;
 mod observe;
 mod plugin;
+mod plugin_cache;
 mod shared;
 mod tcp;
 mod transport;

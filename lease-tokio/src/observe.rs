@@ -3,7 +3,7 @@
 //! | level | what |
 //! |---|---|
 //! | ERROR | it cannot be acquired as things are |
-//! | WARN | at risk, lost against its will, a colliding identity, a store that went back in time; a server that is not verified |
+//! | WARN | at risk, lost against its will, a colliding identity, a store that went back in time; a server that is not verified, credentials that are not renewed |
 //! | INFO | acquired, released, recovered, whom it waits for, given up |
 //! | DEBUG | renewals, looks, attempts that came to nothing, streams of changes that broke |
 //! | TRACE | each answer, and how long it took |
@@ -22,7 +22,10 @@ use std::time::Duration;
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use lease_proto::Loss;
-use lease_proto::{Claim, Event, access::ServerUrl};
+use lease_proto::{
+    Claim, Event,
+    access::{CredentialsError, ServerUrl},
+};
 
 use crate::TransportError;
 
@@ -35,6 +38,14 @@ pub(crate) fn unverified(server: &ServerUrl) {
     );
     #[cfg(not(feature = "tracing"))]
     let _nobody_asks = server;
+}
+
+/// Credentials that will soon be over are not renewed.
+pub(crate) fn not_renewed(error: &CredentialsError) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(%error, "the credentials are not renewed ahead of time, which is tried again");
+    #[cfg(not(feature = "tracing"))]
+    let _nobody_asks = error;
 }
 
 /// Tells of one claim.

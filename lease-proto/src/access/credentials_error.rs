@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ExecCredentialError, InvalidToken, Origin, ProxyError};
@@ -16,6 +17,8 @@ pub enum CredentialsError {
     Exec {
         /// The program.
         command: PathBuf,
+        /// The first of its arguments, if that is a plain word, such as `eks` of `aws eks get-token`.
+        subcommand: Option<String>,
         /// Why not.
         problem: ExecProblem,
     },
@@ -75,9 +78,24 @@ impl CredentialsError {
     /// Says of a file that cannot be read that the server refused the token that it held before.
     #[must_use]
     pub fn after_refusal(self) -> Self {
-        match self {
-            Self::Unreadable { path, source, .. } => Self::RefusedAndUnreadable { path, source },
-            other => other,
+        if let Self::Unreadable { path, source, .. } = self {
+            Self::RefusedAndUnreadable { path, source }
+        } else {
+            self
+        }
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl CredentialsError {
+    pub(super) fn mismatch(
+        client: &super::ClientCertificate,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self::KeyMismatch {
+            certificate: Origin::from(&client.certificate),
+            key: Origin::from(&client.key),
+            source: source.into(),
         }
     }
 }
@@ -85,32 +103,12 @@ impl CredentialsError {
 impl fmt::Display for CredentialsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exec { command, problem } => {
-                let command = command.display();
-                match problem {
-                    ExecProblem::Answer(_) => write!(f, "the credential plugin {command} gave no credentials"),
-                    ExecProblem::Exit { status } => {
-                        write!(f, "the credential plugin {command} failed ({status}); run it by hand to see why")
-                    }
-                    ExecProblem::OnlyCertificate => write!(
-                        f,
-                        "the credential plugin {command} gave a client certificate and no token, which is not supported; have it \
-                         give a token"
-                    ),
-                    ExecProblem::Start { install_hint, .. } => {
-                        write!(f, "the credential plugin {command} cannot be run")?;
-                        match install_hint {
-                            Some(hint) => write!(f, "; {hint}"),
-                            None => f.write_str("; check that it is installed and executable"),
-                        }
-                    }
-                    ExecProblem::Timeout { after } => {
-                        write!(f, "the credential plugin {command} gave no answer within {after:?}")
-                    }
-                    ExecProblem::TooMuchOutput { limit } => {
-                        write!(f, "the credential plugin {command} wrote more than {limit} bytes")
-                    }
+            Self::Exec { command, subcommand, problem } => {
+                write!(f, "the credential plugin {}", command.display())?;
+                if let Some(word) = subcommand {
+                    write!(f, " {word}")?;
                 }
+                write!(f, " {problem}")
             }
             Self::InvalidToken { origin, .. } => write!(f, "the token {origin} cannot be used"),
             Self::KeyMismatch { certificate, key, .. } => write!(
@@ -149,11 +147,13 @@ impl Error for CredentialsError {
         match self {
             Self::Exec { problem, .. } => match problem {
                 ExecProblem::Answer(error) => Some(error),
-                ExecProblem::Start { source, .. } => Some(source),
+                ExecProblem::Certificate(error) => Some(&**error),
+                ExecProblem::InvalidToken(error) => Some(error),
+                ExecProblem::Start { source, .. } => Some(&**source),
                 ExecProblem::Exit { .. }
-                | ExecProblem::OnlyCertificate
                 | ExecProblem::Timeout { .. }
-                | ExecProblem::TooMuchOutput { .. } => None,
+                | ExecProblem::TooMuchOutput { .. }
+                | ExecProblem::Unfinished { .. } => None,
             },
             Self::InvalidToken { source, .. } => Some(source),
             Self::KeyMismatch { source, .. } => Some(&**source),
@@ -169,28 +169,30 @@ impl Error for CredentialsError {
 }
 
 /// Why a credential plugin gave no credentials. What it printed is not repeated: it may be a secret.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ExecProblem {
     /// It answered something else.
     Answer(ExecCredentialError),
+    /// Its client certificate cannot be used.
+    Certificate(Arc<CredentialsError>),
     /// It ended with another code than 0.
     Exit {
         /// How it ended, in the system's words.
         status: String,
     },
-    /// It gave a client certificate and no token.
-    OnlyCertificate,
+    /// Its token cannot be used.
+    InvalidToken(InvalidToken),
     /// It could not be started.
     Start {
         /// What the kubeconfig says to people who lack it.
         install_hint: Option<String>,
         /// What the system said.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
-    /// It did not end in time.
+    /// It did not end in the time that it is given, and was stopped.
     Timeout {
-        /// How long was waited.
+        /// How long that is.
         after: Duration,
     },
     /// It wrote more than an answer can be.
@@ -198,4 +200,40 @@ pub enum ExecProblem {
         /// How many bytes are read at most.
         limit: usize,
     },
+    /// It has not ended, and a request would not wait longer. It goes on, and the next request has what it answers.
+    Unfinished {
+        /// How long it has been running.
+        running: Duration,
+        /// How long it is given.
+        limit: Duration,
+    },
+}
+
+/// Follows the name of the plugin.
+impl fmt::Display for ExecProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(_) => f.write_str("gave no credentials"),
+            Self::Certificate(_) => f.write_str("gave a client certificate that cannot be used"),
+            Self::Exit { status } => write!(f, "failed ({status}); run it by hand to see why"),
+            Self::InvalidToken(_) => f.write_str("gave a token that cannot be used"),
+            Self::Start { install_hint, .. } => {
+                f.write_str("cannot be run")?;
+                match install_hint {
+                    Some(hint) => write!(f, "; {hint}"),
+                    None => f.write_str("; check that it is installed and executable"),
+                }
+            }
+            Self::Timeout { after } => write!(
+                f,
+                "gave no answer in the {after:?} that it is given, and was stopped; run it by hand to see what it waits for"
+            ),
+            Self::TooMuchOutput { limit } => write!(f, "wrote more than {limit} bytes"),
+            Self::Unfinished { running, limit } => write!(
+                f,
+                "has given no answer for {:.1} s, longer than a request waits; it is given {limit:?} in all",
+                running.as_secs_f64()
+            ),
+        }
+    }
 }

@@ -388,7 +388,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The HTTP proxy that connections go through: `http://host:port`, with `name:password@` where it wants that.
+    /// The proxy that connections go through: `http://host:port`, with `name:password@` where it wants that; with the feature
+    /// `socks` also `socks5://host:port`.
     ///
     /// Defaults to what `HTTPS_PROXY` and `NO_PROXY` say, as for kubectl; never one for a server on this machine.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use lease_proto::MAX_BODY;
 use lease_proto::access::{
-    Access, CredentialsError, Proxy, ProxyError, TlsProblem, TransportError,
+    Access, CredentialsError, Proxy, ProxyError, ProxyKind, TlsProblem, TransportError,
     rustls::{self as settings, ChangingCertificate},
 };
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+#[cfg(feature = "socks")]
+use ureq::unversioned::transport::SocksConnector;
 use ureq::unversioned::transport::{
     ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, TcpConnector,
 };
@@ -221,11 +223,14 @@ impl Transport for HttpTransport {
 }
 
 fn agent(config: Config, tls: TlsConnector, veil: Veil, resolver: impl Resolver) -> Agent {
-    let connector =
-        ().chain(ConnectProxyConnector::default())
-            .chain(LabelledTcp::default())
-            .chain(tls)
-            .chain(veil);
+    let connector = ();
+    #[cfg(feature = "socks")]
+    let connector = connector.chain(LabelledSocks::default());
+    let connector = connector
+        .chain(ConnectProxyConnector::default())
+        .chain(LabelledTcp::default())
+        .chain(tls)
+        .chain(veil);
     Agent::with_parts(config, connector, LabelledResolver(resolver))
 }
 
@@ -241,7 +246,12 @@ impl fmt::Debug for HttpTransport {
 /// The proxy as ureq takes it, which resolves the server's name itself.
 fn proxy(proxy: &Proxy) -> Result<ureq::Proxy, CredentialsError> {
     let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
-    let builder = ureq::Proxy::builder(ureq::ProxyProtocol::Http)
+    let protocol = match proxy.kind() {
+        ProxyKind::Http => ureq::ProxyProtocol::Http,
+        ProxyKind::Socks5 if cfg!(feature = "socks") => ureq::ProxyProtocol::Socks5h,
+        ProxyKind::Socks5 => return Err(ProxyError::NeedsFeature { feature: "socks" }.into()),
+    };
+    let builder = ureq::Proxy::builder(protocol)
         .host(proxy.host())
         .port(proxy.port())
         .resolve_target(false);
@@ -336,6 +346,26 @@ impl<In: ureq::unversioned::transport::Transport> Connector<In> for LabelledTcp 
     }
 }
 
+/// Speaks to a SOCKS proxy where there is one.
+#[cfg(feature = "socks")]
+#[derive(Debug, Default)]
+struct LabelledSocks(SocksConnector);
+
+#[cfg(feature = "socks")]
+impl<In: ureq::unversioned::transport::Transport> Connector<In> for LabelledSocks {
+    type Out = <SocksConnector as Connector<In>>::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        self.0
+            .connect(details, chained)
+            .map_err(|error| Phase::Connect.label(error))
+    }
+}
+
 #[derive(Debug)]
 struct LabelledResolver<R>(R);
 
@@ -355,6 +385,22 @@ impl<R: Resolver> Resolver for LabelledResolver<R> {
 const MAX_HEADERS: usize = 64 * 1024;
 /// Far beyond any request's deadline, and far from what instants cannot hold.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(all(test, not(feature = "socks")))]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod without_socks {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_needs_a_feature_names_it() {
+        let error = proxy(&Proxy::parse("socks5://u:canary@proxy").unwrap()).unwrap_err();
+        let said = format!("{error} {error:?}");
+        assert!(
+            said.contains("\"socks\"") && !said.contains("canary"),
+            "{said}"
+        );
+    }
+}
 
 #[cfg(all(test, unix))]
 #[expect(clippy::unwrap_used, reason = "test code")]

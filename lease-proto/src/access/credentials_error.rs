@@ -100,6 +100,12 @@ impl CredentialsError {
     }
 }
 
+impl From<ProxyError> for CredentialsError {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(error)
+    }
+}
+
 impl fmt::Display for CredentialsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

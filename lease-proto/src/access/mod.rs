@@ -35,7 +35,7 @@ pub use in_cluster::{
 };
 #[cfg(feature = "kubeconfig")]
 pub use kubeconfig::{Kubeconfig, KubeconfigEntry, KubeconfigError};
-pub use proxy::{Proxy, ProxyError};
+pub use proxy::{Proxy, ProxyError, ProxyKind};
 pub use secret::Secret;
 pub use server_url::{ServerUrl, ServerUrlError};
 

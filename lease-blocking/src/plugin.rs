@@ -43,7 +43,8 @@ impl Plugin {
     /// Runs it once, and ends it, with all that it has started, as soon as nobody `is_wanted` it any more.
     pub(crate) fn run(&self, is_wanted: &dyn Fn() -> bool) -> Result<ExecCredential, ExecProblem> {
         let output = self.output(is_wanted)?;
-        ExecCredential::parse(output.expose(), &self.exec.api_version).map_err(ExecProblem::Answer)
+        ExecCredential::parse(output.expose(), &self.exec.api_version)
+            .map_err(|error| ExecProblem::Answer(Box::new(error)))
     }
 
     /// How long it may take.

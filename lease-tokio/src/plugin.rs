@@ -46,7 +46,8 @@ impl Plugin {
             Ok(output) => output?,
             Err(_) => return Err(ExecProblem::Timeout { after }),
         };
-        ExecCredential::parse(output.expose(), &self.exec.api_version).map_err(ExecProblem::Answer)
+        ExecCredential::parse(output.expose(), &self.exec.api_version)
+            .map_err(|error| ExecProblem::Answer(Box::new(error)))
     }
 
     /// How long it may take.

@@ -152,7 +152,7 @@ impl Error for CredentialsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Exec { problem, .. } => match problem {
-                ExecProblem::Answer(error) => Some(error),
+                ExecProblem::Answer(error) => Some(&**error),
                 ExecProblem::Certificate(error) => Some(&**error),
                 ExecProblem::InvalidToken(error) => Some(error),
                 ExecProblem::Start { source, .. } => Some(&**source),
@@ -179,7 +179,7 @@ impl Error for CredentialsError {
 #[non_exhaustive]
 pub enum ExecProblem {
     /// It answered something else.
-    Answer(ExecCredentialError),
+    Answer(Box<ExecCredentialError>),
     /// Its client certificate cannot be used.
     Certificate(Arc<CredentialsError>),
     /// It ended with another code than 0.

@@ -1,6 +1,5 @@
 //! The built-in transport: HTTP/1.1 by ureq.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -8,19 +7,14 @@ use std::time::Duration;
 
 use lease_proto::MAX_BODY;
 use lease_proto::access::{
-    Access, CredentialsError, Proxy, ProxyError, ProxyKind, TlsProblem, TransportError,
+    Access, CredentialsError, TransportError,
     rustls::{self as settings, ChangingCertificate},
 };
 use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-#[cfg(feature = "socks")]
-use ureq::unversioned::transport::SocksConnector;
-use ureq::unversioned::transport::{
-    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, TcpConnector,
-};
+use ureq::unversioned::resolver::{DefaultResolver, Resolver};
 use ureq::{Agent, AsSendBody};
 
+use crate::connector::{Labelled, agent, proxy};
 use crate::tls::TlsConnector;
 use crate::transport::{Chunks, Transport};
 use crate::veil::Veil;
@@ -222,18 +216,6 @@ impl Transport for HttpTransport {
     }
 }
 
-fn agent(config: Config, tls: TlsConnector, veil: Veil, resolver: impl Resolver) -> Agent {
-    let connector = ();
-    #[cfg(feature = "socks")]
-    let connector = connector.chain(LabelledSocks::default());
-    let connector = connector
-        .chain(ConnectProxyConnector::default())
-        .chain(LabelledTcp::default())
-        .chain(tls)
-        .chain(veil);
-    Agent::with_parts(config, connector, LabelledResolver(resolver))
-}
-
 /// ureq's own would have every program carry how all of ureq is printed.
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -243,164 +225,9 @@ impl fmt::Debug for HttpTransport {
     }
 }
 
-/// The proxy as ureq takes it, which resolves the server's name itself.
-fn proxy(proxy: &Proxy) -> Result<ureq::Proxy, CredentialsError> {
-    let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
-    let protocol = match proxy.kind() {
-        ProxyKind::Http => ureq::ProxyProtocol::Http,
-        ProxyKind::Socks5 if cfg!(feature = "socks") => ureq::ProxyProtocol::Socks5h,
-        ProxyKind::Socks5 => return Err(ProxyError::NeedsFeature { feature: "socks" }.into()),
-    };
-    let builder = ureq::Proxy::builder(protocol)
-        .host(proxy.host())
-        .port(proxy.port())
-        .resolve_target(false);
-    let builder = match proxy.basic() {
-        Some(basic) => {
-            let password = std::str::from_utf8(basic.password.expose());
-            let password = password.map_err(|_| unusable())?;
-            builder.username(&basic.username).password(password)
-        }
-        None => builder,
-    };
-    builder.build().map_err(|_| unusable())
-}
-
-/// How far a call had come when it failed; ureq itself says only that there was an I/O error.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Phase {
-    Connect,
-    Dns,
-    Tls,
-}
-
-impl Phase {
-    /// Puts the label on an I/O error and leaves the others, timeouts among them, as they are.
-    pub(crate) fn label(self, error: ureq::Error) -> ureq::Error {
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "another crate's enum, open and large"
-        )]
-        match error {
-            ureq::Error::Io(source) => ureq::Error::Other(Box::new(Labelled {
-                phase: self,
-                source,
-            })),
-            error => error,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Labelled {
-    phase: Phase,
-    source: io::Error,
-}
-
-impl Labelled {
-    fn explain(self, server: String, is_proxied: bool) -> TransportError {
-        let source = self.source;
-        match self.phase {
-            // Nothing else is connected to.
-            Phase::Connect | Phase::Dns if is_proxied => TransportError::Proxy {
-                server,
-                source: source.into(),
-            },
-            Phase::Connect => TransportError::Connect { server, source },
-            Phase::Dns => TransportError::Dns { server, source },
-            Phase::Tls => TransportError::Tls {
-                server,
-                problem: settings::problem(&source).unwrap_or(TlsProblem::Other),
-                source: source.into(),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Labelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed in phase {:?}", self.phase)
-    }
-}
-
-impl Error for Labelled {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
-    }
-}
-
-#[derive(Debug, Default)]
-struct LabelledTcp(TcpConnector);
-
-impl<In: ureq::unversioned::transport::Transport> Connector<In> for LabelledTcp {
-    type Out = <TcpConnector as Connector<In>>::Out;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        self.0
-            .connect(details, chained)
-            .map_err(|error| Phase::Connect.label(error))
-    }
-}
-
-/// Speaks to a SOCKS proxy where there is one.
-#[cfg(feature = "socks")]
-#[derive(Debug, Default)]
-struct LabelledSocks(SocksConnector);
-
-#[cfg(feature = "socks")]
-impl<In: ureq::unversioned::transport::Transport> Connector<In> for LabelledSocks {
-    type Out = <SocksConnector as Connector<In>>::Out;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        self.0
-            .connect(details, chained)
-            .map_err(|error| Phase::Connect.label(error))
-    }
-}
-
-#[derive(Debug)]
-struct LabelledResolver<R>(R);
-
-impl<R: Resolver> Resolver for LabelledResolver<R> {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.0
-            .resolve(uri, config, timeout)
-            .map_err(|error| Phase::Dns.label(error))
-    }
-}
-
 const MAX_HEADERS: usize = 64 * 1024;
 /// Far beyond any request's deadline, and far from what instants cannot hold.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
-#[cfg(all(test, not(feature = "socks")))]
-#[expect(clippy::unwrap_used, reason = "test code")]
-mod without_socks {
-    use super::*;
-
-    #[test]
-    fn a_proxy_that_needs_a_feature_names_it() {
-        let error = proxy(&Proxy::parse("socks5://u:canary@proxy").unwrap()).unwrap_err();
-        let said = format!("{error} {error:?}");
-        assert!(
-            said.contains("\"socks\"") && !said.contains("canary"),
-            "{said}"
-        );
-    }
-}
 
 #[cfg(all(test, unix))]
 #[expect(clippy::unwrap_used, reason = "test code")]
@@ -410,6 +237,8 @@ mod tests {
     use std::thread;
 
     use lease_proto::access::ServerUrl;
+    use ureq::http::Uri;
+    use ureq::unversioned::{resolver::ResolvedSocketAddrs, transport::NextTimeout};
 
     use super::*;
 

@@ -147,6 +147,7 @@ mod calls;
 mod claim;
 mod client;
 mod clock;
+mod connector;
 mod credentials;
 #[cfg(feature = "embedded")]
 mod embedded;

@@ -13,7 +13,7 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
-use crate::http_transport::Phase;
+use crate::connector::Phase;
 
 /// Wraps a connection in TLS where the scheme is https.
 #[derive(Clone)]

@@ -132,7 +132,8 @@ impl fmt::Display for CredentialsError {
             Self::Proxy(error) => error.fmt(f),
             Self::RefusedAndUnreadable { path, .. } => write!(
                 f,
-                "the server does not know the token that was read last (401), and {}, where a new one should be, cannot be read",
+                "cannot read the token in {}, and the server does not know the one that was read before (401); the file must exist and \
+                 be readable by this process",
                 path.display()
             ),
             Self::ServerName { name } => write!(

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::{
     config::{Config, WriteMethod},
     refusal::{Refusal, Verb},
+    unclear::Unclear,
     wire::{Lease, Status},
 };
 
@@ -215,6 +216,11 @@ pub(crate) fn classify(config: &Config, call: Call, response: &Response<Vec<u8>>
         _ if status.is_client_error() => Answer::Refused(refusal(config, call, response, said())),
         _ => Answer::Unclear,
     }
+}
+
+/// Says why an answer is not clear.
+pub(crate) fn unclear(response: &Response<Vec<u8>>) -> Unclear {
+    Unclear::new(response, MAX_BODY)
 }
 
 /// Reads `Retry-After` from an answer that is not clear in itself, such as a 503.

@@ -99,6 +99,7 @@ pub mod plain;
 mod refusal;
 #[cfg(feature = "server")]
 pub mod server;
+mod unclear;
 pub mod wire;
 
 pub use call::{MAX_BODY, Request, RequestId};
@@ -110,4 +111,5 @@ pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
 pub use ledger::{Deadline, Ledger};
 pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};
+pub use unclear::Unclear;
 pub use wire::{Identity, LeaseName, NameError, Namespace};

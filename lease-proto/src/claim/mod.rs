@@ -191,7 +191,11 @@ impl Claim {
         if self.config.server_time && answer != Answer::Unclear {
             self.clocks.hear(response, flight.sent, self.now);
         }
-        let trouble = Trouble::Unclear(response.status());
+        let trouble = Trouble::Unclear(if answer == Answer::Unclear {
+            call::unclear(response)
+        } else {
+            response.status().into()
+        });
         let pause = call::pause_asked_for(response);
         match &answer {
             Answer::Busy(asked) => self.spare_the_server(*asked),

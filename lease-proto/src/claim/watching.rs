@@ -110,14 +110,14 @@ impl Claim {
         }
         if response.status() == StatusCode::GONE {
             self.watching.forget();
-            self.end_stream(Trouble::Unclear(StatusCode::GONE));
+            self.end_stream(Trouble::Unclear(StatusCode::GONE.into()));
             return;
         }
         let answer = call::classify(&self.config, Call::Watch, response);
         let pause = call::pause_asked_for(response);
         match answer {
             Answer::Unauthorized(_) if !self.watching.reloaded => {
-                self.end_stream(Trouble::Unclear(response.status()));
+                self.end_stream(Trouble::Unclear(response.status().into()));
                 (self.watching.reloaded, self.reload_credentials) = (true, true);
             }
             Answer::Unauthorized(refusal) | Answer::Refused(refusal) => {
@@ -135,7 +135,7 @@ impl Claim {
             | Answer::Conflict
             | Answer::Unclear => {
                 self.spare_the_server(pause);
-                self.end_stream(Trouble::Unclear(response.status()));
+                self.end_stream(Trouble::Unclear(call::unclear(response)));
             }
         }
     }
@@ -244,12 +244,12 @@ impl Claim {
                 return;
             }
             Change::Forgotten => {
-                self.drop_stream(Trouble::Unclear(StatusCode::GONE));
+                self.drop_stream(Trouble::Unclear(StatusCode::GONE.into()));
                 self.watching.forget();
                 return;
             }
             Change::Unclear => {
-                self.drop_stream(Trouble::Unclear(StatusCode::OK));
+                self.drop_stream(Trouble::Unclear(StatusCode::OK.into()));
                 return;
             }
         };

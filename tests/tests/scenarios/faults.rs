@@ -32,12 +32,12 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault {
         name: "a_body_compressed_though_nobody_asked_for_it",
         answer: || Answer::Close(answer_with("200 OK\r\nContent-Encoding: gzip", GZIP)),
-        said: "no usable answer (200 OK)",
+        said: "200 OK with a body that is not the lease",
     },
     Fault {
         name: "a_page_of_a_load_balancer",
         answer: || Answer::Close(answer("200 OK\r\nContent-Type: text/html", PAGE)),
-        said: "no usable answer (200 OK)",
+        said: "200 OK with text/html that is not the lease",
     },
     Fault {
         name: "a_page_of_a_load_balancer_without_servers",

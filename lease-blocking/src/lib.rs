@@ -16,6 +16,7 @@ mod memory;
 mod observe;
 mod plugin;
 mod shared;
+mod tenure;
 mod tls;
 mod transport;
 mod veil;
@@ -39,4 +40,5 @@ pub use lease_proto::server::directory::EmbeddedError;
 pub use lease_proto::{AcquireError, Lost, State, Unhealthy, VerifyError};
 #[cfg(feature = "memory")]
 pub use memory::Memory;
+pub use tenure::{LostWork, Tenure};
 pub use transport::{Chunks, Transport};

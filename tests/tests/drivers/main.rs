@@ -9,6 +9,7 @@ mod fabric;
 #[path = "../clients/server.rs"]
 #[expect(dead_code, reason = "the tests of the clients use the rest")]
 mod server;
+mod threads;
 mod working;
 
 use std::{

@@ -1,5 +1,6 @@
 //! Holding a Kubernetes Lease from ordinary threads. The twin of `lease-tokio`: the same names, without a runtime.
 
+mod abort;
 mod calls;
 mod claim;
 mod client;
@@ -17,6 +18,7 @@ mod observe;
 mod plugin;
 mod shared;
 mod tenure;
+mod threads;
 mod tls;
 mod transport;
 mod veil;

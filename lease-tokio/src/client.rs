@@ -11,6 +11,7 @@ use lease_proto::access::{
     SERVICE_ACCOUNT_ROOT, Secret, ServerUrl, TransportError,
 };
 
+use crate::clock::Clock;
 use crate::credentials::{AskToken, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
@@ -27,6 +28,7 @@ pub struct Client {
     /// Where requests go, unless the transport knows by itself.
     remote: Option<Arc<Remote>>,
     namespace: Arc<str>,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -125,6 +127,7 @@ impl Client {
                 .as_deref()
                 .unwrap_or(DEFAULT_NAMESPACE)
                 .into(),
+            clock: Clock::new(),
         })
     }
 
@@ -134,7 +137,15 @@ impl Client {
             transport,
             remote: None,
             namespace: namespace.into().into(),
+            clock: Clock::new(),
         }
+    }
+
+    /// Has its claims live by another clock.
+    #[cfg(feature = "memory")]
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// The same client with another namespace where none is named.
@@ -147,6 +158,12 @@ impl Client {
     /// The namespace where none is named: the one that was set, the pod's, the kubeconfig context's, else `default`.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The clock that its claims live by, and that [`Grant::valid_until`](lease_proto::Grant::valid_until) is told on:
+    /// [`Clock::new`], but for those of a `Memory`, which follow the time of the runtime that they are asked in.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// The address that requests go to; `None` over a transport that was given.

@@ -6,6 +6,7 @@ mod cancelling;
 mod driver;
 mod dropping;
 mod fabric;
+mod memory;
 #[path = "../clients/server.rs"]
 #[expect(dead_code, reason = "the tests of the clients use the rest")]
 mod server;

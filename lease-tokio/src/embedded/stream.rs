@@ -24,6 +24,10 @@ pub(super) async fn open(
 ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
     // Before the state is read, so that nothing is missed.
     let changes = Changes::of(store.path()).ok_or(TransportError::NoStreams)?;
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe, for the sake of types that may close their descriptor: this one owns it"
+    )]
     let changes = AsyncFd::with_interest(changes, Interest::READABLE);
     let changes = changes.map_err(|_| TransportError::NoStreams)?;
     let following = at_its_turn(&turn, {

@@ -82,10 +82,15 @@ mod tests {
 
     impl State {
         fn ask(&mut self, method: &str, name: &str, body: &str) -> Vec<u8> {
+            let kind = if method == "PATCH" {
+                "application/merge-patch+json"
+            } else {
+                "application/json"
+            };
             let request = Request::builder()
                 .method(method)
                 .uri(format!("{LEASES}{name}"))
-                .header("content-type", "application/merge-patch+json")
+                .header("content-type", kind)
                 .body(body.as_bytes().to_vec());
             let (said, changed) = answer(&self.0, &request.unwrap(), WALL).unwrap();
             self.0 = changed.unwrap_or_else(|| self.0.clone());

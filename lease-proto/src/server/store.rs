@@ -185,10 +185,9 @@ impl Store {
         }
     }
 
-    /// Becomes what a later store is, and remembers what is different there.
-    pub(super) fn catch_up(&mut self, later: &Self) {
-        // Whoever watches has been told of all before.
-        self.compact(self.version);
+    /// Becomes what a later store is, and remembers what is different there. What happened up to `told` is forgotten.
+    pub(super) fn catch_up(&mut self, later: &Self, told: u64) {
+        self.compact(told);
         let is_known = |object: &Stored| {
             let metadata = &object.lease.metadata;
             let known = self.get(&metadata.namespace, &metadata.name);

@@ -152,12 +152,13 @@ impl ApiServer {
         }
     }
 
-    /// Becomes what a later server is, for who watches; returns false where that one is no later one. All that was to be told
-    /// before has to be told by then.
+    /// Becomes what a later server is, for who watches; returns false where that one is no later one.
     pub(super) fn catch_up(&mut self, later: &Self) -> bool {
         let is_later = later.store.version() >= self.store.version();
         if is_later {
-            self.store.catch_up(&later.store);
+            let told = self.watches.values().map(|watch| watch.position).min();
+            let told = told.unwrap_or_else(|| self.store.version());
+            self.store.catch_up(&later.store, told);
         }
         is_later
     }

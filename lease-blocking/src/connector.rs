@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use lease_proto::access::{
     CredentialsError, Proxy, ProxyError, ProxyKind, TlsProblem, TransportError, rustls as settings,
@@ -14,9 +15,10 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 #[cfg(feature = "socks")]
 use ureq::unversioned::transport::SocksConnector;
 use ureq::unversioned::transport::{
-    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, TcpConnector,
+    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, ShutdownHandle, TcpConnector,
 };
 
+use crate::abort::Abortable;
 use crate::tls::TlsConnector;
 use crate::veil::Veil;
 
@@ -128,16 +130,34 @@ impl Error for Labelled {
 struct LabelledTcp(TcpConnector);
 
 impl<In: ureq::unversioned::transport::Transport> Connector<In> for LabelledTcp {
-    type Out = <TcpConnector as Connector<In>>::Out;
+    type Out = Abortable<<TcpConnector as Connector<In>>::Out>;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, ureq::Error> {
-        self.0
-            .connect(details, chained)
-            .map_err(|error| Phase::Connect.label(error))
+        let handle = Arc::new(Mutex::new(None));
+        let (noted, register) = (Arc::clone(&handle), Arc::clone(&details.register_shutdown));
+        let details = ConnectionDetails {
+            uri: details.uri,
+            addrs: details.addrs.clone(),
+            config: details.config,
+            request_level: details.request_level,
+            resolver: details.resolver,
+            now: details.now,
+            timeout: details.timeout,
+            current_time: Arc::clone(&details.current_time),
+            run_connector: Arc::clone(&details.run_connector),
+            register_shutdown: Arc::new(move |handle: Weak<dyn ShutdownHandle>| {
+                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Weak::clone(&handle));
+                register(handle)
+            }),
+        };
+        let connected = self.0.connect(&details, chained);
+        let connected = connected.map_err(|error| Phase::Connect.label(error))?;
+        let handle = handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(connected.map(|inner| Abortable::new(inner, handle)))
     }
 }
 

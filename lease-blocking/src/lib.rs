@@ -143,6 +143,7 @@
 //! supported: `auth-provider` and impersonation in kubeconfigs, plugins that need a terminal, and proxies that are themselves reached
 //! by TLS.
 
+mod abort;
 mod calls;
 mod claim;
 mod client;
@@ -161,6 +162,8 @@ mod observe;
 mod plugin;
 mod plugin_cache;
 mod shared;
+mod tenure;
+mod threads;
 mod tls;
 mod transport;
 mod veil;
@@ -184,4 +187,5 @@ pub use lease_proto::server::directory::EmbeddedError;
 pub use lease_proto::{AcquireError, Lost, State, Unhealthy, VerifyError};
 #[cfg(feature = "memory")]
 pub use memory::Memory;
+pub use tenure::{LostWork, Tenure};
 pub use transport::{Chunks, Transport};

@@ -28,6 +28,7 @@ pub struct Client {
     /// Where requests go, unless the transport knows by itself.
     remote: Option<Arc<Remote>>,
     namespace: Arc<str>,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -127,6 +128,7 @@ impl Client {
                 .as_deref()
                 .unwrap_or(DEFAULT_NAMESPACE)
                 .into(),
+            clock: Clock::new(),
         })
     }
 
@@ -136,7 +138,15 @@ impl Client {
             transport,
             remote: None,
             namespace: namespace.into().into(),
+            clock: Clock::new(),
         }
+    }
+
+    /// Has its claims live by another clock.
+    #[cfg(feature = "memory")]
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// The same client with another namespace where none is named.
@@ -149,6 +159,12 @@ impl Client {
     /// The namespace where none is named: the one that was set, the pod's, the kubeconfig context's, else `default`.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The clock that its claims live by, and that [`Grant::valid_until`](lease_proto::Grant::valid_until) is told on:
+    /// [`Clock::new`], but for those of a `Memory`, which follow the time of the runtime that they are asked in.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// The address that requests go to; `None` over a transport that was given.

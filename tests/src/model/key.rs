@@ -188,7 +188,10 @@ impl Scan<'_> {
             let nanos = rest.get(length..)?.strip_prefix(BETWEEN)?;
             let (more, nanos) = self::number(nanos)?;
             let length = length + BETWEEN.len() + more;
-            let heard = [&b" now: Instant { tv_sec: "[..], b" wall: Some((Instant { tv_sec: "];
+            let heard = [
+                &b" now: Instant { tv_sec: "[..],
+                b" wall: Some((Instant { tv_sec: ",
+            ];
             if heard.iter().any(|heard| before.ends_with(heard)) {
                 return Some(length);
             }

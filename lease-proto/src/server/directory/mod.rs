@@ -10,6 +10,7 @@
 mod contents;
 mod error;
 mod file_system;
+mod follower;
 mod found;
 mod holder;
 
@@ -21,6 +22,7 @@ pub use self::{
     contents::{Opening, enter, judge},
     error::EmbeddedError,
     file_system::check_file_system,
+    follower::{Follower, Following},
     found::{Found, Kind},
     holder::holder,
 };

@@ -80,7 +80,7 @@ impl World {
         for node in &mut self.nodes {
             node.watched.restored = true;
             if !same {
-                node.watched.robbed = true;
+                node.watched.rob(self.now);
                 self.counts.robbed += 1;
             }
         }
@@ -136,7 +136,11 @@ impl World {
             self.counts.taken_over += u64::from(is_taken);
             let node = &mut self.nodes[index];
             // What it wrote was shortened on its way in: others wait for less than it was promised.
-            node.watched.robbed = after.duration < Some(node.seconds());
+            if after.duration < Some(node.seconds()) {
+                node.watched.rob(self.now);
+            } else {
+                node.watched.restore(message.departed);
+            }
             if !was_mine && !node.watched.holding {
                 node.watched.since = Since::new(&after.uid);
             }
@@ -185,7 +189,7 @@ impl World {
             match meaning {
                 Meaning::Nothing => {}
                 Meaning::Robbed => {
-                    self.nodes[index].watched.robbed = true;
+                    self.nodes[index].watched.rob(self.now);
                     self.counts.robbed += u64::from(is_held);
                 }
                 Meaning::Overlap if is_bound => {

@@ -264,14 +264,17 @@ fn a_plugins_certificate_is_presented_and_the_next_one_after_it<D: Driver>() {
     for _ in 0..3 {
         assert_eq!(client.fetch("/").unwrap().status(), 200);
     }
-    assert_eq!((server.connections(), plugin.runs()), (1, 1));
+    // A request may come before the connection of the last one is free again.
+    let before = server.connections();
+    assert_eq!(plugin.runs(), 1);
     assert_eq!(server.last().header("authorization"), None);
 
     // After a 401 the plugin is asked again; what it gives is presented, on a connection of its own, with its token.
     give(&clients.client(), r#","token":"t""#);
     let again = || client.exchange(get("/"), PATIENCE, true);
     assert_eq!(again().unwrap().status(), 200);
-    assert_eq!((server.connections(), plugin.runs()), (2, 2));
+    assert!(server.connections() > before);
+    assert_eq!(plugin.runs(), 2);
     assert_eq!(server.last().header("authorization"), Some("Bearer t"));
 
     // The new one is really the one that is presented: of another authority it is refused.

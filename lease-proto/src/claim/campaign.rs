@@ -68,7 +68,8 @@ impl Claim {
             CampaignStep::Write => {
                 let number = campaign.number;
                 if !self.may_take() {
-                    campaign_of(&mut self.phase).step = CampaignStep::Read;
+                    // The wall clock was set back since it was judged, or it has to be judged anew.
+                    self.act_on_verdict();
                     return Want::Again;
                 }
                 let (lease, write) = self.taking(number, wall);

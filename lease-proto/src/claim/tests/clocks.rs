@@ -237,3 +237,17 @@ fn a_time_that_was_shortened_by_somebody_else_is_not_the_one_to_wait_for() {
     }
     assert_eq!(t.claim.verdict(), t.claim.observed.verdict(t.now(), None));
 }
+
+#[test]
+fn what_is_not_free_any_more_when_it_is_to_be_taken_is_waited_for_and_not_read_without_end() {
+    let scene = Scene::new(3_600_000);
+    let mut t = Timeline::new(|config| config);
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET");
+    let answer = Response::builder().status(200).header(DATE, date(WALL));
+    t.respond(&answer.body(scene.record.to_string().into_bytes()).unwrap());
+    // The wall clock is set back in between.
+    t.wall_error = -7_200_000;
+    assert!(matches!(t.event(), Event::Waiting(_)));
+    assert!(t.waits() > 1_000);
+}

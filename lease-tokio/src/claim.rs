@@ -186,6 +186,10 @@ impl Claim {
         self.clock
     }
 
+    pub(crate) fn proto(&self) -> &proto::Claim {
+        &self.proto
+    }
+
     /// Asks for a look at the record, which [`looked`](Self::looked) numbers when it is told of.
     pub(crate) fn look(&mut self, number: u64) {
         self.looks.wanted = self.looks.wanted.max(Some(number));

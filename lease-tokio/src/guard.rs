@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
-use crate::{AcquireError, Claim, Client, Keeper, Lost, VerifyError, keeper::Plan};
+use crate::{
+    AcquireError, Claim, Client, Keeper, Lost, VerifyError,
+    task::{self, Plan},
+};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -111,7 +114,13 @@ impl Claim {
     /// Dropping the future stops the attempt; what may have been written by then is undone in the background.
     pub async fn hold(mut self, patience: Patience) -> Result<Guard, AcquireError> {
         self.acquire(patience);
-        let keeper = Keeper::start(self, Plan::OnceOrFail);
+        Guard::of(task::start(self, Plan::OnceOrFail)).await
+    }
+}
+
+impl Guard {
+    /// Waits until a keeper's claim is held, or says why it is not.
+    pub(crate) async fn of(keeper: Keeper) -> Result<Self, AcquireError> {
         let outcome = keeper
             .shared()
             .wait(None, |ledger| match ledger.acquired() {
@@ -119,14 +128,12 @@ impl Claim {
                 None => ledger.has_ended().then(|| Err(ledger.take_error())),
             });
         match outcome.await {
-            Some(Ok(acquired)) => Ok(Guard { keeper, acquired }),
+            Some(Ok(acquired)) => Ok(Self { keeper, acquired }),
             Some(Err(Some(error))) => Err(error),
             Some(Err(None)) | None => Err(AcquireError::GaveUp(GaveUp::Stopped)),
         }
     }
-}
 
-impl Guard {
     /// Returns whether the Lease is held now.
     ///
     /// It is a look at a clock: true to the grant even while the task that renews is starved.

@@ -1,11 +1,17 @@
-//! A claim that is kept going by a task of its own.
+//! A claim that is kept going by a task, and the handle of it.
 
 use std::{sync::Arc, time::Duration};
 
-use lease_proto::{Config, Event, Grant, Identity, Loss, Patience, Released, State, Unhealthy};
-use tokio::sync::{mpsc, watch};
+use lease_proto::{
+    self as proto, Config, Event, Grant, Identity, Loss, Patience, Released, State, Unhealthy,
+};
+use tokio::sync::watch;
 
-use crate::{Claim, Client, Clock, Lost, TransportError, shared::Shared};
+use crate::{
+    Claim, Client, Clock, Lost, TransportError,
+    shared::Shared,
+    task::{self, Line, Plan},
+};
 
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
 ///
@@ -42,17 +48,11 @@ use crate::{Claim, Client, Clock, Lost, TransportError, shared::Shared};
 #[must_use = "dropping a keeper releases the Lease"]
 pub struct Keeper {
     shared: Arc<Shared>,
-    /// Dropping it tells the task to release and to end.
-    commands: mpsc::UnboundedSender<Command>,
+    /// Dropping it tells whoever keeps the claim to release and to end.
+    line: Line,
     identity: Identity,
     renew_deadline: Duration,
     clock: Clock,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Command {
-    Release,
-    Verify(u64),
 }
 
 impl Client {
@@ -83,7 +83,7 @@ impl Client {
     pub fn keep(&self, config: Config) -> Keeper {
         let mut claim = self.claim(config);
         claim.acquire(Patience::Forever);
-        Keeper::start(claim, Plan::Forever)
+        task::start(claim, Plan::Forever)
     }
 }
 
@@ -95,54 +95,20 @@ impl Claim {
     ///
     /// Panics outside a tokio runtime.
     pub fn keep(self) -> Keeper {
-        Keeper::start(self, Plan::Once)
-    }
-}
-
-/// When a keeper ends by itself.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Plan {
-    /// Never: it begins again after every loss.
-    Forever,
-    /// When the claim is at rest.
-    Once,
-    /// When the claim is at rest; a failure that trying again will not change ends the campaign.
-    OnceOrFail,
-}
-
-impl Plan {
-    fn is_ended_by(self, event: &Event) -> bool {
-        self == Self::OnceOrFail && matches!(event, Event::Failed(_))
+        task::start(self, Plan::Once)
     }
 }
 
 impl Keeper {
-    /// Keeps `claim` going.
-    pub(crate) fn start(claim: Claim, plan: Plan) -> Self {
-        let shared = Arc::new(Shared::new(claim.config(), claim.clock()));
-        let (commands, inbox) = mpsc::unbounded_channel();
-        if let Some(grant) = claim.grant() {
-            shared.note(&Event::Acquired(grant), &claim);
-        }
-        let keeper = Self {
-            shared: Arc::clone(&shared),
-            commands,
+    /// Makes one of what is known of a claim, and of how to speak to whatever keeps it.
+    pub(crate) fn new(shared: Arc<Shared>, line: Line, claim: &proto::Claim, clock: Clock) -> Self {
+        Self {
+            shared,
+            line,
             identity: claim.identity().clone(),
             renew_deadline: claim.config().renew_deadline(),
-            clock: claim.clock(),
-        };
-        tokio::spawn(async move {
-            // Whatever happens to this task, nobody may believe in a Lease that is not kept any more.
-            let end = End(shared);
-            Task {
-                claim,
-                inbox,
-                is_stopping: false,
-            }
-            .run(&end.0, plan)
-            .await;
-        });
-        keeper
+            clock,
+        }
     }
 
     /// Waits for the next event; `None` once the keeper has ended and all have been taken.
@@ -289,7 +255,7 @@ impl Keeper {
 
     /// Tells the keeper to give the Lease up for good; its events tell how that goes, and end.
     pub fn stop(&self) {
-        let _already_over = self.commands.send(Command::Release);
+        self.line.stop();
     }
 
     /// Gives the Lease up for good, and waits until that is over, no longer than the renew deadline.
@@ -318,89 +284,7 @@ impl Keeper {
     }
 
     pub(crate) fn verify(&self, look: u64) {
-        let _already_over = self.commands.send(Command::Verify(look));
-    }
-}
-
-/// What the task does.
-#[derive(Debug)]
-struct Task {
-    claim: Claim,
-    inbox: mpsc::UnboundedReceiver<Command>,
-    is_stopping: bool,
-}
-
-impl Task {
-    /// Drives the claim for as long as the plan says.
-    async fn run(mut self, shared: &Shared, plan: Plan) {
-        loop {
-            self.drive(shared, plan).await;
-            if plan != Plan::Forever || self.is_stopping {
-                return;
-            }
-            // Whoever has just lost it must not begin again without a pause.
-            self.rest().await;
-            // Told to stop meanwhile, it has begun to free what it may have written: that is driven to its end as well.
-            if !self.is_stopping {
-                self.claim.acquire(Patience::Forever);
-            }
-        }
-    }
-
-    /// Drives the claim until it is at rest.
-    async fn drive(&mut self, shared: &Shared, plan: Plan) {
-        loop {
-            tokio::select! {
-                // The claim first: what it has to say comes before what is asked of it, and once it is at rest nothing is.
-                biased;
-                event = self.claim.next_event() => match event {
-                    Some(event) => {
-                        shared.note(&event, &self.claim);
-                        // Once only: a release that is refused says the same, and is over.
-                        if plan.is_ended_by(&event) && !shared.has_acquired() && !self.is_stopping {
-                            self.stop();
-                        }
-                    }
-                    None => return,
-                },
-                command = self.inbox.recv(), if !self.is_stopping => self.take(command),
-            }
-        }
-    }
-
-    /// Does nothing for a retry period, unless it is told to stop.
-    async fn rest(&mut self) {
-        let pause = tokio::time::sleep(self.claim.config().retry_period());
-        tokio::pin!(pause);
-        while !self.is_stopping {
-            tokio::select! {
-                biased;
-                command = self.inbox.recv() => self.take(command),
-                () = &mut pause => return,
-            }
-        }
-    }
-
-    fn take(&mut self, command: Option<Command>) {
-        match command {
-            Some(Command::Verify(look)) => self.claim.look(look),
-            // The keeper was dropped, or asks.
-            Some(Command::Release) | None => self.stop(),
-        }
-    }
-
-    fn stop(&mut self) {
-        self.is_stopping = true;
-        self.claim.release();
-    }
-}
-
-/// Says that the task has ended, however it ends.
-struct End(Arc<Shared>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.end();
+        self.line.verify(look);
     }
 }
 

@@ -166,6 +166,7 @@ mod observe;
 mod plugin;
 mod plugin_cache;
 mod shared;
+mod task;
 mod tcp;
 mod transport;
 mod watch;

@@ -1,0 +1,162 @@
+//! The task that keeps one claim going, and how it is spoken to.
+
+use std::sync::Arc;
+
+use lease_proto::{Event, Patience};
+use tokio::sync::mpsc;
+
+use crate::{Claim, Keeper, shared::Shared};
+
+/// When a keeper ends by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Plan {
+    /// Never: it begins again after every loss.
+    Forever,
+    /// When the claim is at rest.
+    Once,
+    /// When the claim is at rest; a failure that trying again will not change ends the campaign.
+    OnceOrFail,
+}
+
+impl Plan {
+    pub(crate) fn is_ended_by(self, event: &Event) -> bool {
+        self == Self::OnceOrFail && matches!(event, Event::Failed(_))
+    }
+}
+
+/// How a keeper speaks to whatever keeps its claim.
+#[derive(Debug)]
+pub(crate) enum Line {
+    /// Dropping it tells the task to release and to end.
+    Task(mpsc::UnboundedSender<Command>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Command {
+    Release,
+    Verify(u64),
+}
+
+impl Line {
+    /// Has the Lease given up for good.
+    pub(crate) fn stop(&self) {
+        self.tell(Command::Release);
+    }
+
+    /// Has the record looked at, under that number.
+    pub(crate) fn verify(&self, look: u64) {
+        self.tell(Command::Verify(look));
+    }
+
+    fn tell(&self, command: Command) {
+        match self {
+            Self::Task(commands) => drop(commands.send(command)),
+        }
+    }
+}
+
+/// Keeps `claim` going in a task of its own.
+pub(crate) fn start(claim: Claim, plan: Plan) -> Keeper {
+    let shared = Arc::new(Shared::new(claim.config(), claim.clock()));
+    let (commands, inbox) = mpsc::unbounded_channel();
+    if let Some(grant) = claim.grant() {
+        let event = Event::Acquired(grant);
+        shared.note(&event, claim.last_error(), claim.looked());
+    }
+    let line = Line::Task(commands);
+    let keeper = Keeper::new(Arc::clone(&shared), line, claim.proto(), claim.clock());
+    tokio::spawn(async move {
+        // Whatever happens to this task, nobody may believe in a Lease that is not kept any more.
+        let end = End(shared);
+        Task {
+            claim,
+            inbox,
+            is_stopping: false,
+        }
+        .run(&end.0, plan)
+        .await;
+    });
+    keeper
+}
+
+/// What the task does.
+#[derive(Debug)]
+struct Task {
+    claim: Claim,
+    inbox: mpsc::UnboundedReceiver<Command>,
+    is_stopping: bool,
+}
+
+impl Task {
+    /// Drives the claim for as long as the plan says.
+    async fn run(mut self, shared: &Shared, plan: Plan) {
+        loop {
+            self.drive(shared, plan).await;
+            if plan != Plan::Forever || self.is_stopping {
+                return;
+            }
+            // Whoever has just lost it must not begin again without a pause.
+            self.rest().await;
+            // Told to stop meanwhile, it has begun to free what it may have written: that is driven to its end as well.
+            if !self.is_stopping {
+                self.claim.acquire(Patience::Forever);
+            }
+        }
+    }
+
+    /// Drives the claim until it is at rest.
+    async fn drive(&mut self, shared: &Shared, plan: Plan) {
+        loop {
+            tokio::select! {
+                // The claim first: what it has to say comes before what is asked of it, and once it is at rest nothing is.
+                biased;
+                event = self.claim.next_event() => match event {
+                    Some(event) => {
+                        shared.note(&event, self.claim.last_error(), self.claim.looked());
+                        // Once only: a release that is refused says the same, and is over.
+                        if plan.is_ended_by(&event) && !shared.has_acquired() && !self.is_stopping {
+                            self.stop();
+                        }
+                    }
+                    None => return,
+                },
+                command = self.inbox.recv(), if !self.is_stopping => self.take(command),
+            }
+        }
+    }
+
+    /// Does nothing for a retry period, unless it is told to stop.
+    async fn rest(&mut self) {
+        let pause = tokio::time::sleep(self.claim.config().retry_period());
+        tokio::pin!(pause);
+        while !self.is_stopping {
+            tokio::select! {
+                biased;
+                command = self.inbox.recv() => self.take(command),
+                () = &mut pause => return,
+            }
+        }
+    }
+
+    fn take(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Verify(look)) => self.claim.look(look),
+            // The keeper was dropped, or asks.
+            Some(Command::Release) | None => self.stop(),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.is_stopping = true;
+        self.claim.release();
+    }
+}
+
+/// Says that the task has ended, however it ends.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

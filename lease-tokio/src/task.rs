@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lease_proto::{Event, Patience};
 use tokio::sync::mpsc;
 
-use crate::{Claim, Keeper, shared::Shared};
+use crate::{Claim, Keeper, set::Seat, shared::Shared};
 
 /// When a keeper ends by itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +29,8 @@ impl Plan {
 pub(crate) enum Line {
     /// Dropping it tells the task to release and to end.
     Task(mpsc::UnboundedSender<Command>),
+    /// The same, of a task that keeps others besides.
+    Set(Seat),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,17 +42,17 @@ pub(crate) enum Command {
 impl Line {
     /// Has the Lease given up for good.
     pub(crate) fn stop(&self) {
-        self.tell(Command::Release);
+        match self {
+            Self::Task(commands) => drop(commands.send(Command::Release)),
+            Self::Set(seat) => seat.stop(),
+        }
     }
 
     /// Has the record looked at, under that number.
     pub(crate) fn verify(&self, look: u64) {
-        self.tell(Command::Verify(look));
-    }
-
-    fn tell(&self, command: Command) {
         match self {
-            Self::Task(commands) => drop(commands.send(command)),
+            Self::Task(commands) => drop(commands.send(Command::Verify(look))),
+            Self::Set(seat) => seat.verify(look),
         }
     }
 }

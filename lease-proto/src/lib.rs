@@ -99,6 +99,7 @@ pub mod plain;
 mod refusal;
 #[cfg(feature = "server")]
 pub mod server;
+mod set;
 pub mod wire;
 
 pub use call::{MAX_BODY, Request, RequestId};
@@ -110,4 +111,5 @@ pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
 pub use ledger::{Deadline, Ledger};
 pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};
+pub use set::{ClaimId, ClaimSet, SetLimits, SetOutput, Tag};
 pub use wire::{Identity, LeaseName, NameError, Namespace};

@@ -385,10 +385,11 @@ impl Claim {
         }
         self.writes.confirm(&write);
         self.backoff.reset();
+        let at = self.first_renewal(&write);
         self.phase = Phase::Held(Tenure {
             grant,
             uid,
-            at: self.renew_at(&write),
+            at,
             last: write,
             step: TenureStep::Renew,
             told_trouble: None,

@@ -3,6 +3,7 @@
 mod campaign;
 mod crowd;
 mod event;
+mod gate;
 mod observed;
 mod release;
 mod retry;
@@ -28,10 +29,14 @@ pub use self::state::Patience;
 use self::{
     crowd::Crowd,
     observed::Observed,
-    retry::{Backoff, Random},
+    retry::Backoff,
     state::{Campaign, CampaignStep, InFlight, Phase, Release},
     stream::Watching,
     writes::{Sent, Writes},
+};
+pub(crate) use self::{
+    gate::{Gate, Gated, Urgency},
+    retry::Random,
 };
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
@@ -74,6 +79,8 @@ pub struct Claim {
     quiet_until: Option<Instant>,
     /// How long the last exchange took.
     round_trip: Duration,
+    /// Whether it belongs to a set, whose renewals should be spread.
+    is_one_of_many: bool,
     phase: Phase,
 }
 
@@ -127,6 +134,7 @@ impl Claim {
             crowd: Crowd::default(),
             quiet_until: None,
             round_trip: Duration::ZERO,
+            is_one_of_many: false,
             phase: Phase::Idle,
         }
     }
@@ -136,30 +144,9 @@ impl Claim {
     /// Timers that are due come first, so that `Lost` precedes everything that follows from it. `wall` is written into
     /// records for other clients to see, and decides nothing.
     pub fn poll_output(&mut self, now: Instant, wall: SystemTime) -> Output {
-        self.advance(now);
-        if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= self.now) {
-            self.cancelled.push(flight.id);
-            self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
-        }
-        self.notice_stall();
-        loop {
-            self.catch_up();
-            if let Some(event) = self.events.pop_front() {
-                return Output::Event(event);
-            }
-            let stream = self.tend_stream();
-            if let Some(id) = self.cancelled.pop() {
-                return Output::Cancel(id);
-            }
-            if let Some(request) = stream {
-                return Output::Request(request);
-            }
-            match self.want(MicroTime::from(wall)) {
-                Want::Send(ask, deadline) => return Output::Request(self.send(ask, deadline)),
-                Want::Wait(until) => return Output::Wait(until),
-                Want::Again => {}
-                Want::Nothing => return Output::Done,
-            }
+        match self.poll_gated(now, wall, Gate::OPEN) {
+            Gated::Output(output) => output,
+            Gated::Shut(_) => unreachable!("an open gate keeps nothing back"),
         }
     }
 
@@ -284,6 +271,16 @@ impl Claim {
     /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Ends what is over by `now`.
+    fn poll_timers(&mut self, now: Instant) {
+        self.advance(now);
+        if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= self.now) {
+            self.cancelled.push(flight.id);
+            self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
+        }
+        self.notice_stall();
     }
 
     /// Moves time on, and ends what has ended by that.

@@ -90,7 +90,12 @@ impl Watching {
     }
 
     pub(crate) fn is(&self, id: RequestId) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.id == id)
+        self.id() == Some(id)
+    }
+
+    /// Returns the name of the stream.
+    pub(crate) fn id(&self) -> Option<RequestId> {
+        self.stream.as_ref().map(|stream| stream.id)
     }
 
     /// Returns when the stream is to be opened, or to be given up.

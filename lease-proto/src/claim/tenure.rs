@@ -105,16 +105,32 @@ impl Claim {
         let length = self.config.grant_length();
         let latest = write.counts_from + length - length / 3;
         let at = (write.at + self.config.renew_interval).min(latest);
-        if !self.config.whole_second_observers {
+        at.max(self.earliest_renewal(write))
+    }
+
+    /// When to renew what the acquiring `write` earned: as always, or at any time up to then where many Leases may have
+    /// been acquired at once, whose renewals should not come at once for ever after.
+    pub(super) fn first_renewal(&mut self, write: &Sent) -> Instant {
+        let at = self.renew_at(write);
+        if !self.is_one_of_many {
             return at;
         }
-        // A renewal within the same second would earn nothing.
+        let earliest = self.earliest_renewal(write);
+        let longest = at.saturating_duration_since(earliest);
+        earliest + self.random.between(Duration::ZERO, longest)
+    }
+
+    /// Before when a renewal of what `write` earned would earn nothing: within the same second.
+    fn earliest_renewal(&self, write: &Sent) -> Instant {
+        if !self.config.whole_second_observers {
+            return write.at;
+        }
         let into_second = write
             .renew_time
             .as_micros()
             .rem_euclid(1_000_000)
             .unsigned_abs();
-        at.max(write.at + Duration::from_micros(1_000_000 - into_second))
+        write.at + Duration::from_micros(1_000_000 - into_second)
     }
 
     /// How long a request may take now: half of what is left, so that another one is possible after it, until that

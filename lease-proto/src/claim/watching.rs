@@ -50,15 +50,12 @@ impl Claim {
     }
 
     /// Opens or closes the stream, if that is due.
-    pub(super) fn tend_stream(&mut self) -> Option<Request> {
+    pub(super) fn tend_stream(&mut self, may_open: bool) -> Option<Request> {
         if !self.may_watch() {
             self.cancelled.extend(self.watching.close());
             return None;
         }
-        let is_due = !self.watching.is_begun()
-            && self.watching.may_begin(self.now)
-            && self.quiet_until.is_none_or(|until| until <= self.now);
-        if !is_due || !self.should_watch() {
+        if !may_open || !self.is_stream_due() || !self.should_watch() {
             return None;
         }
         let length = Watching::length(&mut self.random);
@@ -75,6 +72,13 @@ impl Claim {
         })
     }
 
+    /// Whether nothing speaks against opening a stream now, if one is wanted.
+    pub(super) fn is_stream_due(&self) -> bool {
+        !self.watching.is_begun()
+            && self.watching.may_begin(self.now)
+            && self.quiet_until.is_none_or(|until| until <= self.now)
+    }
+
     /// Gives up a stream that should have ended, or begun, by now.
     pub(super) fn notice_stall(&mut self) {
         if self.watching.is_begun() && self.watching.next().is_some_and(|at| at <= self.now) {
@@ -87,8 +91,9 @@ impl Claim {
         if self.watching.is_begun() {
             self.watching.next()
         } else {
+            // One that is due already waits for a gate to open.
             let next = self.watching.next().max(self.quiet_until);
-            next.filter(|_| self.should_watch())
+            next.filter(|next| self.now < *next && self.should_watch())
         }
     }
 
@@ -205,7 +210,7 @@ impl Claim {
     }
 
     /// Whether a stream should be there: for those who wait.
-    fn should_watch(&self) -> bool {
+    pub(super) fn should_watch(&self) -> bool {
         let waits = match &self.phase {
             Phase::Campaign(campaign) => campaign.waits,
             Phase::Held(_) => true,

@@ -1,0 +1,77 @@
+//! What becomes of requests, brought to whom it concerns.
+
+use std::time::Instant;
+
+use http::Response;
+
+use super::{
+    ClaimSet,
+    member::Member,
+    output::{Owner, Tag},
+};
+
+impl ClaimSet {
+    /// Takes the answer to a request, or the beginning of a stream's, as [`Claim::handle_response`](crate::Claim::handle_response) does.
+    pub fn handle_response(&mut self, tag: Tag, response: &Response<Vec<u8>>, now: Instant) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        if let Some((request, ticket)) = self.member(tag).and_then(|member| member.flight)
+            && request == tag.request
+        {
+            let is_slow = self.traffic.answer(ticket, now);
+            if let Some(member) = self.member(tag) {
+                member.is_slow = is_slow;
+            }
+        }
+        self.with(tag, |member| {
+            member.claim.handle_response(tag.request, response, now);
+        });
+    }
+
+    /// Takes note that no usable answer will come, as [`Claim::handle_failure`](crate::Claim::handle_failure) does.
+    pub fn handle_failure(&mut self, tag: Tag, now: Instant) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.with(tag, |member| member.claim.handle_failure(tag.request, now));
+    }
+
+    /// Takes a piece of a stream, as [`Claim::handle_chunk`](crate::Claim::handle_chunk) does.
+    pub fn handle_chunk(&mut self, tag: Tag, chunk: &[u8], now: Instant) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.with(tag, |member| {
+            member.claim.handle_chunk(tag.request, chunk, now)
+        });
+    }
+
+    /// Takes note that a stream has ended, as [`Claim::handle_end`](crate::Claim::handle_end) does.
+    pub fn handle_end(&mut self, tag: Tag, now: Instant) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.with(tag, |member| member.claim.handle_end(tag.request, now));
+    }
+
+    /// Takes note that there are no streams here, as [`Claim::handle_no_stream`](crate::Claim::handle_no_stream) does: none
+    /// is asked for again, for any claim.
+    pub fn handle_no_stream(&mut self, tag: Tag, now: Instant) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.streams.give_up();
+        self.with(tag, |member| {
+            member.claim.handle_no_stream(tag.request, now)
+        });
+    }
+
+    fn with(&mut self, tag: Tag, input: impl FnOnce(&mut Member)) {
+        if let Some(member) = self.member(tag) {
+            input(member);
+            let Owner::Claim(id) = tag.owner;
+            self.touch(id.slot);
+        }
+    }
+
+    fn member(&mut self, tag: Tag) -> Option<&mut Member> {
+        let Owner::Claim(id) = tag.owner;
+        self.slots.get_mut(id)
+    }
+}

@@ -1,0 +1,71 @@
+//! Streams under way: how many there may be, and who wants one.
+
+use std::collections::BTreeSet;
+
+use super::member::Member;
+use crate::call::RequestId;
+
+#[derive(Clone, Debug)]
+pub(super) struct Streams {
+    most: usize,
+    open: usize,
+    /// Those that want one, in the order in which they came.
+    wanted: BTreeSet<(u64, u32)>,
+    next: u64,
+}
+
+impl Streams {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            open: 0,
+            wanted: BTreeSet::new(),
+            next: 0,
+        }
+    }
+
+    /// Returns who is to open one, if there is room for it.
+    pub(super) fn first(&self) -> Option<u32> {
+        let first = self.wanted.first().filter(|_| self.open < self.most);
+        first.map(|(_, slot)| *slot)
+    }
+
+    /// Takes note that a claim opens one.
+    pub(super) fn begin(&mut self, member: &mut Member, request: RequestId) {
+        self.open += usize::from(member.stream.is_none());
+        member.stream = Some(request);
+    }
+
+    /// Takes note of what a claim that was polled has and wants.
+    pub(super) fn tend(&mut self, slot: u32, member: &mut Member) {
+        if member.stream.is_some() && member.claim.stream().is_none() {
+            self.open -= 1;
+            member.stream = None;
+        }
+        match (member.claim.wants_stream(), member.stream_turn) {
+            (true, None) => {
+                self.next += 1;
+                self.wanted.insert((self.next, slot));
+                member.stream_turn = Some(self.next);
+            }
+            (false, Some(turn)) => {
+                self.wanted.remove(&(turn, slot));
+                member.stream_turn = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    /// Takes note that a claim is no more.
+    pub(super) fn forget(&mut self, slot: u32, member: &Member) {
+        self.open -= usize::from(member.stream.is_some());
+        if let Some(turn) = member.stream_turn {
+            self.wanted.remove(&(turn, slot));
+        }
+    }
+
+    /// Takes note that there are none here.
+    pub(super) fn give_up(&mut self) {
+        self.most = 0;
+    }
+}

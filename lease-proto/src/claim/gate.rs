@@ -30,6 +30,10 @@ impl Gate {
 
 /// What comes out of a claim through a gate.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "handed out one at a time, never stored"
+)]
 pub(crate) enum Gated {
     Output(Output),
     /// It would send a request, and may not. Otherwise it has nothing to do before that instant.

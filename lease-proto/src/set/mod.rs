@@ -7,6 +7,8 @@ mod output;
 mod queue;
 mod slots;
 mod streams;
+#[cfg(all(test, feature = "server"))]
+mod tests;
 mod timers;
 mod traffic;
 
@@ -146,9 +148,8 @@ impl ClaimSet {
             if self.give_up_slow_ones() {
                 continue;
             }
-            let (slot, gate) = match self.next_to_send() {
-                Some(next) => next,
-                None => return self.rest(),
+            let Some((slot, gate)) = self.next_to_send() else {
+                return self.rest();
             };
             if let Some(output) = self.poll(slot, wall, gate) {
                 return output;

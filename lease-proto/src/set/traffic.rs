@@ -52,7 +52,7 @@ impl Traffic {
     /// Returns whether there is room for a claim whose last request was slow, or was not.
     pub(super) fn has_room(&self, is_slow: bool) -> bool {
         let is_full = self.prompt.len() + self.slow.len() >= self.most;
-        !is_full && !(is_slow && self.slow.len() >= self.most_slow())
+        !is_full && (!is_slow || self.slow.len() < self.most_slow())
     }
 
     /// Takes note that a claim sends a request.

@@ -392,7 +392,7 @@ impl Claim {
             at,
             last: write,
             step: TenureStep::Renew,
-            told_trouble: None,
+            told_trouble: false,
             reloaded: false,
             verify: None,
             last_try_made: false,
@@ -467,8 +467,8 @@ impl Claim {
         campaign.told_holder = None;
         let longest = self.config.retry_period * 4;
         campaign.at = self.now + self.backoff.pause(longest, &mut self.random);
-        if campaign.told_failure.as_ref() != Some(&failure) {
-            campaign.told_failure = Some(failure.clone());
+        if campaign.told_failure.as_deref() != Some(&failure) {
+            campaign.told_failure = Some(Box::new(failure.clone()));
             self.events.push_back(Event::Failed(failure));
         }
     }

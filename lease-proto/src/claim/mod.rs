@@ -3,6 +3,7 @@
 mod campaign;
 mod crowd;
 mod event;
+mod events;
 mod gate;
 mod observed;
 mod release;
@@ -15,10 +16,7 @@ mod tests;
 mod watching;
 mod writes;
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::Response;
 
@@ -28,6 +26,7 @@ pub use self::event::{
 pub use self::state::Patience;
 use self::{
     crowd::Crowd,
+    events::Events,
     observed::Observed,
     retry::Backoff,
     state::{Campaign, CampaignStep, InFlight, Phase, Release},
@@ -65,7 +64,7 @@ pub struct Claim {
     now: Instant,
     next_request: u64,
     campaigns: u64,
-    events: VecDeque<Event>,
+    events: Events,
     cancelled: Vec<RequestId>,
     in_flight: Option<InFlight>,
     reload_credentials: bool,
@@ -123,7 +122,7 @@ impl Claim {
             now,
             next_request: 0,
             campaigns: 0,
-            events: VecDeque::new(),
+            events: Events::default(),
             cancelled: Vec::new(),
             in_flight: None,
             reload_credentials: false,
@@ -225,7 +224,7 @@ impl Claim {
         self.advance(now);
         if let Phase::Held(tenure) = &mut self.phase {
             // While requests fail, the next one waits for its pause, which the server may have asked for.
-            let pauses = tenure.told_trouble.is_some();
+            let pauses = tenure.told_trouble;
             tenure.verify = Some(if pauses {
                 self.now.max(tenure.at)
             } else {

@@ -14,7 +14,7 @@ pub(crate) struct Observed {
     /// The record, or `None` if it did not exist.
     lease: Option<Box<Lease>>,
     /// The lease of somebody else that has been watched last, whether or not its record still exists.
-    foreign: Option<Foreign>,
+    foreign: Option<Box<Foreign>>,
     /// The highest version seen, where versions are numbers.
     highest: Option<u128>,
     /// Whether the last version seen was lower than that.
@@ -63,7 +63,7 @@ impl Observed {
                         seen.duration = seen.duration.max(duration);
                     }
                     seen => {
-                        *seen = Some(Foreign {
+                        *seen = Some(Box::new(Foreign {
                             uid: lease.metadata.uid.clone(),
                             holder: holder.to_owned(),
                             acquire_time: lease.spec.acquire_time.clone(),
@@ -71,7 +71,7 @@ impl Observed {
                             transitions: lease.spec.lease_transitions,
                             since: now,
                             duration,
-                        });
+                        }));
                     }
                 }
             }

@@ -26,7 +26,7 @@ const MOST_NEWS: usize = 16;
 /// The stream, if there is one, and what is known of those before it.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Watching {
-    stream: Option<Stream>,
+    stream: Option<Box<Stream>>,
     /// Not to be opened before this instant.
     not_before: Option<Instant>,
     /// How many have failed or ended at once, in a row.
@@ -118,13 +118,13 @@ impl Watching {
 
     /// Takes note that a stream is asked for.
     pub(crate) fn begin(&mut self, id: RequestId, length: Duration, deadline: Instant) {
-        self.stream = Some(Stream {
+        self.stream = Some(Box::new(Stream {
             id,
             length,
             opened: None,
             deadline,
             line: Vec::new(),
-        });
+        }));
     }
 
     /// Takes note that the server has begun to answer.

@@ -246,7 +246,7 @@ impl Claim {
         if until < tenure.grant.valid_until {
             tenure.grant.valid_until = until;
             let trouble = Trouble::Shortened { seconds };
-            tenure.told_trouble = Some(trouble.clone());
+            tenure.told_trouble = true;
             self.events.push_back(Event::AtRisk { until, trouble });
         }
         true
@@ -277,7 +277,7 @@ impl Claim {
         self.backoff.reset();
         tenure.reloaded = false;
         tenure.last_try_made = false;
-        if tenure.told_trouble.take().is_some() {
+        if std::mem::take(&mut tenure.told_trouble) {
             self.events.push_back(Event::Recovered);
         }
         if tenure.grant.valid_until < valid_until {
@@ -322,8 +322,8 @@ impl Claim {
         let reserve = self.reserve();
         let tenure = tenure_of(&mut self.phase);
         let until = tenure.grant.valid_until;
-        if tenure.told_trouble.is_none() {
-            tenure.told_trouble = Some(trouble.clone());
+        if !tenure.told_trouble {
+            tenure.told_trouble = true;
             self.events.push_back(Event::AtRisk { until, trouble });
         }
         let own = self

@@ -1,6 +1,6 @@
 //! Being told of changes instead of asking for them: while waiting, and where that is wanted while holding.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use http::{Response, StatusCode};
 
@@ -44,7 +44,7 @@ impl Claim {
         self.advance(now);
         if self.watching.is(id) {
             self.watching.close();
-            self.config.watch = false;
+            Arc::make_mut(&mut self.config.terms).watch = false;
             self.reconsider();
         }
     }

@@ -1,9 +1,10 @@
 //! How a configuration is said, with a default for everything that need not be.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
-    Config, ConfigError, OnRelease, SHORTEST_WITH_FOREIGN_OBSERVERS, WriteMethod, whole_seconds,
+    Config, ConfigError, OnRelease, SHORTEST_WITH_FOREIGN_OBSERVERS, Terms, WriteMethod,
+    whole_seconds,
 };
 use crate::wire::{Identity, LeaseName, Namespace};
 
@@ -202,9 +203,8 @@ impl ConfigBuilder {
                 lease_duration,
             });
         }
-        let config = Config {
+        let terms = Terms {
             namespace: Namespace::new(self.namespace)?,
-            name: LeaseName::new(self.name)?,
             identity: Identity::new(self.identity)?,
             unique_identity,
             reclaim_own_identity,
@@ -221,6 +221,10 @@ impl ConfigBuilder {
             on_release: self.on_release,
             watch: self.watch,
             watch_while_held: self.watch_while_held,
+        };
+        let config = Config {
+            name: LeaseName::new(self.name)?,
+            terms: Arc::new(terms),
         };
         config.check_timings()?;
         Ok(config)

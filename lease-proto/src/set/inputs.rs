@@ -8,6 +8,7 @@ use super::{
     ClaimSet,
     member::Member,
     output::{Owner, Tag},
+    traffic::Ticket,
 };
 
 impl ClaimSet {
@@ -15,13 +16,11 @@ impl ClaimSet {
     pub fn handle_response(&mut self, tag: Tag, response: &Response<Vec<u8>>, now: Instant) {
         self.now = self.now.max(now);
         let now = self.now;
-        if let Some((request, ticket)) = self.member(tag).and_then(|member| member.flight)
-            && request == tag.request
+        if let Some(ticket) = self.ends(tag)
+            && let Some(is_slow) = self.traffic.answer(ticket, now)
+            && let Some(member) = self.member(tag)
         {
-            let is_slow = self.traffic.answer(ticket, now);
-            if let Some(member) = self.member(tag) {
-                member.is_slow = is_slow;
-            }
+            member.is_slow = is_slow;
         }
         self.with(tag, |member| {
             member.claim.handle_response(tag.request, response, now);
@@ -32,6 +31,9 @@ impl ClaimSet {
     pub fn handle_failure(&mut self, tag: Tag, now: Instant) {
         self.now = self.now.max(now);
         let now = self.now;
+        if let Some(ticket) = self.ends(tag) {
+            self.traffic.end(ticket);
+        }
         self.with(tag, |member| member.claim.handle_failure(tag.request, now));
     }
 
@@ -68,6 +70,13 @@ impl ClaimSet {
             let Owner::Claim(id) = tag.owner;
             self.touch(id.slot);
         }
+    }
+
+    /// Returns the ticket of a request that is over by that, if it is the one that its claim waits for.
+    fn ends(&mut self, tag: Tag) -> Option<Ticket> {
+        let member = self.member(tag)?;
+        let is_awaited = member.claim.awaits() == Some(tag.request);
+        member.flight.take_if(|_| is_awaited)
     }
 
     fn member(&mut self, tag: Tag) -> Option<&mut Member> {

@@ -1,9 +1,9 @@
 //! One claim of a set, and where it stands in the set's queues.
 
-use std::time::Instant;
+use std::{num::NonZeroU64, time::Instant};
 
 use super::{queue::Turn, traffic::Ticket};
-use crate::{call::RequestId, claim::Claim};
+use crate::claim::Claim;
 
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -13,11 +13,11 @@ pub(super) struct Member {
     /// Whether it is to be polled now.
     pub(super) is_touched: bool,
     /// Its request under way.
-    pub(super) flight: Option<(RequestId, Ticket)>,
-    /// Its stream under way.
-    pub(super) stream: Option<RequestId>,
+    pub(super) flight: Option<Ticket>,
+    /// Whether it has a stream under way.
+    pub(super) has_stream: bool,
     /// Its place among those that want a stream.
-    pub(super) stream_turn: Option<u64>,
+    pub(super) stream_turn: Option<NonZeroU64>,
     /// Its place among those that would send.
     pub(super) turn: Option<Turn>,
     /// Whether its last request was slow, or was not answered.
@@ -31,7 +31,7 @@ impl Member {
             wake: None,
             is_touched: false,
             flight: None,
-            stream: None,
+            has_stream: false,
             stream_turn: None,
             turn: None,
             is_slow: false,

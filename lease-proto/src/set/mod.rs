@@ -14,6 +14,7 @@ mod traffic;
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Instant, SystemTime},
 };
 
@@ -27,7 +28,7 @@ use self::{
 };
 use crate::{
     claim::{Claim, Gate, Gated, Output, Patience, Random},
-    config::Config,
+    config::{Config, Terms},
 };
 
 /// Any number of claims in one process, over one connection.
@@ -56,6 +57,8 @@ pub struct ClaimSet {
     /// What nobody waits for any more, beside what claims cancel by themselves.
     cancelled: VecDeque<Tag>,
     random: Random,
+    /// What the claims added last have in common.
+    terms: VecDeque<Arc<Terms>>,
     /// The latest instant heard of.
     now: Instant,
 }
@@ -74,13 +77,17 @@ impl ClaimSet {
             streams: Streams::new(limits.streams),
             cancelled: VecDeque::new(),
             random: Random::new(seed),
+            terms: VecDeque::new(),
             now,
         }
     }
 
     /// Adds a claim at rest.
-    pub fn add(&mut self, config: Config, now: Instant) -> ClaimId {
+    ///
+    /// What configurations have in common is kept once.
+    pub fn add(&mut self, mut config: Config, now: Instant) -> ClaimId {
         self.now = self.now.max(now);
+        config.share(&mut self.terms);
         let seed = self.random.next();
         let claim = Claim::one_of_many(config, seed, self.now);
         self.slots.insert(Member::new(claim))
@@ -96,7 +103,7 @@ impl ClaimSet {
         self.timers.reset(id.slot, member.wake, None);
         self.queue.leave(id.slot, member.turn);
         self.streams.forget(id.slot, &member);
-        if let Some((_, ticket)) = member.flight {
+        if let Some(ticket) = member.flight {
             self.traffic.end(ticket);
         }
         let (request, stream) = (member.claim.awaits(), member.claim.stream());
@@ -230,16 +237,16 @@ impl ClaimSet {
             Gated::Output(Output::Event(event)) => (Some(SetOutput::Event(id, event)), None),
             Gated::Output(Output::Cancel(request)) => {
                 // One that came to its deadline has hung all the time.
-                member.is_slow |= member.flight.is_some_and(|(sent, _)| sent == request);
+                member.is_slow |= member.flight.is_some() && member.claim.awaits().is_none();
                 (Some(SetOutput::Cancel(tag(request))), None)
             }
             Gated::Output(Output::Request(request)) => {
                 if request.is_stream {
-                    self.streams.begin(member, request.id);
+                    self.streams.begin(member);
                 } else {
                     self.queue.count(member.claim.urgency());
                     let ticket = self.traffic.begin(slot, member.is_slow, self.now);
-                    member.flight = Some((request.id, ticket));
+                    member.flight = Some(ticket);
                 }
                 (Some(SetOutput::Request(tag(request.id), request)), None)
             }
@@ -267,11 +274,8 @@ impl ClaimSet {
         }
         self.timers.reset(slot, member.wake, until);
         member.wake = until;
-        if let Some((sent, ticket)) = member.flight
-            && member.claim.awaits() != Some(sent)
-        {
+        if let Some(ticket) = member.flight.take_if(|_| member.claim.awaits().is_none()) {
             self.traffic.end(ticket);
-            member.flight = None;
         }
         self.streams.tend(slot, member);
         if member.is_touched {
@@ -293,8 +297,9 @@ impl ClaimSet {
         };
         self.traffic.end(ticket);
         if let Some((id, member)) = self.slots.at(slot)
-            && let Some((request, _)) = member.flight.take()
+            && let Some(request) = member.claim.awaits()
         {
+            member.flight = None;
             member.claim.handle_failure(request, self.now);
             let owner = Owner::Claim(id);
             self.cancelled.push_back(Tag { owner, request });

@@ -1,17 +1,16 @@
 //! Streams under way: how many there may be, and who wants one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroU64};
 
 use super::member::Member;
-use crate::call::RequestId;
 
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
     most: usize,
     open: usize,
     /// Those that want one, in the order in which they came.
-    wanted: BTreeSet<(u64, u32)>,
-    next: u64,
+    wanted: BTreeSet<(NonZeroU64, u32)>,
+    next: NonZeroU64,
 }
 
 impl Streams {
@@ -20,7 +19,7 @@ impl Streams {
             most,
             open: 0,
             wanted: BTreeSet::new(),
-            next: 0,
+            next: NonZeroU64::MIN,
         }
     }
 
@@ -31,22 +30,22 @@ impl Streams {
     }
 
     /// Takes note that a claim opens one.
-    pub(super) fn begin(&mut self, member: &mut Member, request: RequestId) {
-        self.open += usize::from(member.stream.is_none());
-        member.stream = Some(request);
+    pub(super) fn begin(&mut self, member: &mut Member) {
+        self.open += usize::from(!member.has_stream);
+        member.has_stream = true;
     }
 
     /// Takes note of what a claim that was polled has and wants.
     pub(super) fn tend(&mut self, slot: u32, member: &mut Member) {
-        if member.stream.is_some() && member.claim.stream().is_none() {
+        if member.has_stream && member.claim.stream().is_none() {
             self.open -= 1;
-            member.stream = None;
+            member.has_stream = false;
         }
         match (member.claim.wants_stream(), member.stream_turn) {
             (true, None) => {
-                self.next += 1;
                 self.wanted.insert((self.next, slot));
                 member.stream_turn = Some(self.next);
+                self.next = self.next.saturating_add(1);
             }
             (false, Some(turn)) => {
                 self.wanted.remove(&(turn, slot));
@@ -58,7 +57,7 @@ impl Streams {
 
     /// Takes note that a claim is no more.
     pub(super) fn forget(&mut self, slot: u32, member: &Member) {
-        self.open -= usize::from(member.stream.is_some());
+        self.open -= usize::from(member.has_stream);
         if let Some(turn) = member.stream_turn {
             self.wanted.remove(&(turn, slot));
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU64,
     time::{Duration, Instant},
 };
 
@@ -24,13 +25,13 @@ pub(super) struct Traffic {
     most: usize,
     prompt: BTreeMap<Ticket, Flight>,
     slow: BTreeMap<Ticket, Flight>,
-    next: u64,
+    next: NonZeroU64,
     patience: Duration,
 }
 
 /// Names a request under way, in the order of sending.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Ticket(u64);
+pub(super) struct Ticket(NonZeroU64);
 
 #[derive(Clone, Copy, Debug)]
 struct Flight {
@@ -44,7 +45,7 @@ impl Traffic {
             most,
             prompt: BTreeMap::new(),
             slow: BTreeMap::new(),
-            next: 0,
+            next: NonZeroU64::MIN,
             patience: FIRST,
         }
     }
@@ -57,8 +58,8 @@ impl Traffic {
 
     /// Takes note that a claim sends a request.
     pub(super) fn begin(&mut self, slot: u32, is_slow: bool, now: Instant) -> Ticket {
-        self.next += 1;
         let ticket = Ticket(self.next);
+        self.next = self.next.saturating_add(1);
         let flights = if is_slow {
             &mut self.slow
         } else {
@@ -69,21 +70,22 @@ impl Traffic {
     }
 
     /// Takes note that a request was answered. Returns whether that took too long.
-    pub(super) fn answer(&mut self, ticket: Ticket, now: Instant) -> bool {
-        let flight = self.prompt.get(&ticket).or_else(|| self.slow.get(&ticket));
-        let took = flight.map(|flight| now.saturating_duration_since(flight.sent));
-        if took.is_some_and(|took| took <= self.patience / 4) {
+    pub(super) fn answer(&mut self, ticket: Ticket, now: Instant) -> Option<bool> {
+        let took = now.saturating_duration_since(self.remove(ticket)?.sent);
+        if took <= self.patience / 4 {
             self.patience = (self.patience - self.patience / 16).max(LEAST);
         }
-        took.is_some_and(|took| self.patience < took)
+        Some(self.patience < took)
     }
 
     /// Takes note that a request is over, however.
     pub(super) fn end(&mut self, ticket: Ticket) {
-        let _ = self
-            .prompt
-            .remove(&ticket)
-            .or_else(|| self.slow.remove(&ticket));
+        self.remove(ticket);
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> Option<Flight> {
+        let prompt = self.prompt.remove(&ticket);
+        prompt.or_else(|| self.slow.remove(&ticket))
     }
 
     /// Returns when `overdue` is to be asked for.

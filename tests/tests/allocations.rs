@@ -1,0 +1,52 @@
+//! What claims keep in memory, and what a renewal asks of the allocator.
+
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+use std::time::Duration;
+
+use allocation_counter::{AllocationInfo, measure};
+use lease_tests::echoes::Echoes;
+
+/// What a claim may take beside the Lease as last read.
+const BYTES_A_CLAIM: u64 = 1_024;
+
+#[test]
+fn a_claim_takes_a_kibibyte_beside_its_lease() {
+    const CLAIMS: u64 = 2_000;
+    let mut echoes = None;
+    let all = measure(|| echoes = Some(Echoes::held(2_000)));
+    let echoes = echoes.unwrap();
+    // Their names, their versions, who wrote which field: the records themselves.
+    let mut leases = Vec::with_capacity(2_000);
+    let text = measure(|| {
+        leases.extend(
+            echoes
+                .set
+                .iter()
+                .map(|(_, claim)| Box::new(claim.observed().cloned().unwrap())),
+        );
+    });
+    let kept = |info: AllocationInfo| u64::try_from(info.bytes_current).unwrap() / CLAIMS;
+    let (all, text) = (kept(all), kept(text));
+    println!("{all} bytes a claim, {text} of them its Lease");
+    assert!(all - text <= BYTES_A_CLAIM, "{all} - {text}");
+}
+
+#[test]
+fn a_renewal_in_steady_state_allocates_what_the_answer_needs() {
+    let mut echoes = Echoes::held(1);
+    let mut counts = Vec::new();
+    for _ in 0..10 {
+        let end = echoes.now + Duration::from_secs(6);
+        let mut request = None;
+        let asked = measure(|| request = echoes.request(end));
+        let (tag, request) = request.unwrap();
+        let answer = echoes.answer(&request);
+        let answered = measure(|| echoes.set.handle_response(tag, &answer, echoes.now));
+        let read = measure(|| {
+            serde_json::from_slice::<lease_proto::wire::Lease>(answer.body()).unwrap();
+        });
+        counts.push((asked.count_total, answered.count_total, read.count_total));
+    }
+    println!("{counts:?}");
+}

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
+use lease_proto::wire::Lease;
 use lease_tests::echoes::Echoes;
 
 /// What a claim may take beside the Lease as last read.
@@ -35,18 +36,19 @@ fn a_claim_takes_a_kibibyte_beside_its_lease() {
 #[test]
 fn a_renewal_in_steady_state_allocates_what_the_answer_needs() {
     let mut echoes = Echoes::held(1);
-    let mut counts = Vec::new();
     for _ in 0..10 {
         let end = echoes.now + Duration::from_secs(6);
         let mut request = None;
         let asked = measure(|| request = echoes.request(end));
         let (tag, request) = request.unwrap();
         let answer = echoes.answer(&request);
-        let answered = measure(|| echoes.set.handle_response(tag, &answer, echoes.now));
-        let read = measure(|| {
-            serde_json::from_slice::<lease_proto::wire::Lease>(answer.body()).unwrap();
+        let settled = measure(|| {
+            echoes.set.handle_response(tag, &answer, echoes.now);
         });
-        counts.push((asked.count_total, answered.count_total, read.count_total));
+        let needed = measure(|| {
+            serde_json::from_slice::<Lease>(answer.body()).unwrap();
+        });
+        let counts = [&asked, &settled, &needed].map(|info| info.count_total);
+        println!("{counts:?}");
     }
-    println!("{counts:?}");
 }

@@ -7,7 +7,7 @@ use super::{
     event::{Event, Failure, FencingToken, GaveUp, Grant, Trouble, Waiting},
     is_echo,
     observed::Verdict,
-    state::{Campaign, CampaignStep, InFlight, Patience, Phase, Tenure, TenureStep},
+    state::{Campaign, CampaignStep, InFlight, Patience, Phase, Renewal, Tenure, TenureStep},
     writes::Sent,
 };
 use crate::{
@@ -373,7 +373,7 @@ impl Claim {
             valid_until,
             token: version
                 .filter(|_| !self.observed.has_regressed())
-                .map(FencingToken::new),
+                .and_then(FencingToken::new),
             transitions: u32::try_from(counted).unwrap_or(u32::MAX),
         };
         let uid = meta.uid.clone().unwrap_or_default();
@@ -390,7 +390,7 @@ impl Claim {
             grant,
             uid,
             at,
-            last: write,
+            last: Renewal::from(&write),
             step: TenureStep::Renew,
             told_trouble: false,
             reloaded: false,

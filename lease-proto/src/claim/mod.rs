@@ -66,7 +66,7 @@ pub struct Claim {
     campaigns: u64,
     events: Events,
     cancelled: Vec<RequestId>,
-    in_flight: Option<InFlight>,
+    in_flight: Option<Box<InFlight>>,
     reload_credentials: bool,
     /// Goes on from one state to the next: a server in trouble is not to be asked anew as if it were not.
     backoff: Backoff,
@@ -173,14 +173,14 @@ impl Claim {
             | Answer::Unauthorized(_)
             | Answer::Refused(_) => self.quiet_until = None,
         }
-        self.settle(flight, answer, trouble, pause);
+        self.settle(*flight, answer, trouble, pause);
     }
 
     /// Takes note that no usable answer will come. Whether the server carried the request out is unknown.
     pub fn handle_failure(&mut self, id: RequestId, now: Instant) {
         self.handle_end(id, now);
         if let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) {
-            self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
+            self.settle(*flight, Answer::Unclear, Trouble::NoAnswer, None);
         }
     }
 
@@ -277,7 +277,7 @@ impl Claim {
         self.advance(now);
         if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= self.now) {
             self.cancelled.push(flight.id);
-            self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
+            self.settle(*flight, Answer::Unclear, Trouble::NoAnswer, None);
         }
         self.notice_stall();
     }
@@ -351,13 +351,13 @@ impl Claim {
             ),
         };
         let id = self.number();
-        self.in_flight = Some(InFlight {
+        self.in_flight = Some(Box::new(InFlight {
             id,
             call,
             sent: self.now,
             deadline,
             write,
-        });
+        }));
         Request {
             id,
             deadline,

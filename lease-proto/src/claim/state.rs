@@ -81,7 +81,7 @@ pub(crate) struct Tenure {
     /// The incarnation of the record that is held.
     pub(crate) uid: String,
     /// The last write that is known to have been carried out.
-    pub(crate) last: Sent,
+    pub(crate) last: Renewal,
     pub(crate) step: TenureStep,
     /// Not before this instant; of no meaning after `grant.valid_until`.
     pub(crate) at: Instant,
@@ -92,6 +92,24 @@ pub(crate) struct Tenure {
     pub(crate) verify: Option<Instant>,
     /// Whether the last try that a pause asked for by the server was cut short for has been made.
     pub(crate) last_try_made: bool,
+}
+
+/// What there is to know of a write that was carried out.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Renewal {
+    pub(crate) acquire_time: MicroTime,
+    pub(crate) renew_time: MicroTime,
+    pub(crate) campaign: u64,
+}
+
+impl From<&Sent> for Renewal {
+    fn from(write: &Sent) -> Self {
+        Self {
+            acquire_time: write.acquire_time,
+            renew_time: write.renew_time,
+            campaign: write.campaign,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -6,7 +6,7 @@ use super::{
     Ask, Claim, Want,
     event::{Event, Loss, Trouble},
     is_echo, is_newer,
-    state::{InFlight, Phase, Tenure, TenureStep},
+    state::{InFlight, Phase, Renewal, Tenure, TenureStep},
     writes::Sent,
 };
 use crate::{
@@ -272,7 +272,7 @@ impl Claim {
         let valid_until = write.counts_from + self.config.grant_length();
         let at = self.renew_at(&write);
         let tenure = tenure_of(&mut self.phase);
-        tenure.last = write;
+        tenure.last = Renewal::from(&write);
         (tenure.step, tenure.at) = (TenureStep::Renew, at);
         self.backoff.reset();
         tenure.reloaded = false;

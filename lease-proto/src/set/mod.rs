@@ -260,7 +260,9 @@ impl ClaimSet {
             }
             Gated::Shut(until) => {
                 let (urgency, is_slow) = (member.claim.urgency(), member.is_slow);
-                let turn = self.queue.line_up(slot, member.turn, urgency, is_slow);
+                let turn = self
+                    .queue
+                    .line_up(slot, member.turn, urgency, is_slow, self.now);
                 member.turn = Some(turn);
                 (None, until)
             }

@@ -17,26 +17,21 @@ pub(super) struct Queue {
     prompt: Lines,
     slow: Lines,
     holders_in_a_row: u32,
-    next: u64,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Lines {
     holders: BTreeSet<(Instant, u32)>,
-    others: BTreeSet<(u64, u32)>,
+    others: BTreeSet<(Instant, u32)>,
 }
 
 /// A place in a queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Turn {
-    key: Key,
+    /// When a holder's grant ends, or since when anybody else has waited.
+    at: Instant,
+    is_holder: bool,
     is_slow: bool,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Key {
-    Holder(Instant),
-    Other(u64),
 }
 
 impl Queue {
@@ -47,36 +42,29 @@ impl Queue {
         had: Option<Turn>,
         urgency: Urgency,
         is_slow: bool,
+        now: Instant,
     ) -> Turn {
-        let key = match (urgency, had.map(|turn| turn.key)) {
-            (Urgency::Holds(until), _) => Key::Holder(until),
-            (Urgency::Waits, Some(key @ Key::Other(_))) => key,
-            (Urgency::Waits, _) => {
-                self.next += 1;
-                Key::Other(self.next)
-            }
+        let (at, is_holder) = match (urgency, had) {
+            (Urgency::Holds(until), _) => (until, true),
+            (Urgency::Waits, Some(turn)) if !turn.is_holder => (turn.at, false),
+            (Urgency::Waits, _) => (now, false),
         };
-        let turn = Turn { key, is_slow };
+        let turn = Turn {
+            at,
+            is_holder,
+            is_slow,
+        };
         if had != Some(turn) {
             self.leave(slot, had);
-            let lines = self.lines(is_slow);
-            match key {
-                Key::Holder(until) => lines.holders.insert((until, slot)),
-                Key::Other(number) => lines.others.insert((number, slot)),
-            };
+            self.line(turn).insert((at, slot));
         }
         turn
     }
 
     pub(super) fn leave(&mut self, slot: u32, had: Option<Turn>) {
-        let Some(turn) = had else {
-            return;
-        };
-        let lines = self.lines(turn.is_slow);
-        match turn.key {
-            Key::Holder(until) => lines.holders.remove(&(until, slot)),
-            Key::Other(number) => lines.others.remove(&(number, slot)),
-        };
+        if let Some(turn) = had {
+            self.line(turn).remove(&(turn.at, slot));
+        }
     }
 
     /// Returns whose turn it is, among those for which there is room. It keeps its place.
@@ -104,11 +92,16 @@ impl Queue {
         };
     }
 
-    fn lines(&mut self, is_slow: bool) -> &mut Lines {
-        if is_slow {
+    fn line(&mut self, turn: Turn) -> &mut BTreeSet<(Instant, u32)> {
+        let lines = if turn.is_slow {
             &mut self.slow
         } else {
             &mut self.prompt
+        };
+        if turn.is_holder {
+            &mut lines.holders
+        } else {
+            &mut lines.others
         }
     }
 }

@@ -105,7 +105,9 @@ impl Identity {
 
     /// Appends what makes it unique among the processes that were given the same one.
     pub(crate) fn with_suffix(&self, suffix: u64) -> Self {
-        Self(format!("{}_{suffix:016x}", self.0))
+        let mut identity = format!("{}_{suffix:016x}", self.0);
+        identity.shrink_to_fit();
+        Self(identity)
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     config::{Config, FIELD_MANAGER, WriteMethod},
     refusal::{Refusal, Verb},
-    wire::{Lease, Status},
+    wire::{Lease, Namespace, Status},
 };
 
 /// The longest body that is read; a longer one counts as no answer.
@@ -119,8 +119,23 @@ pub(crate) fn watch(
     let from = from.map_or_else(String::new, |from| format!("&resourceVersion={from}"));
     let path = format!(
         "{}?watch=true&fieldSelector=metadata.name%3D{}&allowWatchBookmarks=true&timeoutSeconds={}{from}",
-        collection(config),
+        collection(&config.namespace),
         config.name,
+        length.as_secs(),
+    );
+    render(Method::GET, &path, None, Vec::new())
+}
+
+/// Renders a watch of all records of a namespace.
+pub(crate) fn watch_all(
+    namespace: &Namespace,
+    from: Option<u128>,
+    length: Duration,
+) -> http::Request<Vec<u8>> {
+    let from = from.map_or_else(String::new, |from| format!("&resourceVersion={from}"));
+    let path = format!(
+        "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}{from}",
+        collection(namespace),
         length.as_secs(),
     );
     render(Method::GET, &path, None, Vec::new())
@@ -136,7 +151,7 @@ pub(crate) fn write(
     let whole = || serde_json::to_vec(lease).expect("a Lease has a form in JSON");
     const JSON: &str = "application/json";
     if lease.metadata.resource_version.is_none() {
-        let path = format!("{}?{query}", collection(config));
+        let path = format!("{}?{query}", collection(&config.namespace));
         return (
             Call::Create,
             render(Method::POST, &path, Some(JSON), whole()),
@@ -262,15 +277,12 @@ fn retry_after(response: &Response<Vec<u8>>, said: &Status) -> Option<Duration> 
         .map(|seconds: u64| Duration::from_secs(seconds.min(86_400)))
 }
 
-fn collection(config: &Config) -> String {
-    format!(
-        "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
-        config.namespace
-    )
+fn collection(namespace: &Namespace) -> String {
+    format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
 }
 
 fn object(config: &Config) -> String {
-    format!("{}/{}", collection(config), config.name)
+    format!("{}/{}", collection(&config.namespace), config.name)
 }
 
 /// Asks the server to give up when we do, so that a write cannot be carried out long after.

@@ -76,35 +76,40 @@ impl Echoes {
         }
     }
 
-    /// Says what a server would that carries a write out, and has no record yet.
-    ///
-    /// # Panics
-    ///
-    /// Panics where a request is none of a claim.
+    /// Says what a server would.
     pub fn answer(&mut self, request: &Request) -> Response<Vec<u8>> {
         self.version += 1;
-        let method = request.http.method().as_str();
-        let mut response = Response::new(Vec::new());
-        let status = match method {
-            "POST" => 201,
-            "PUT" => 200,
-            _ => 404,
-        };
-        *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
-        if status == 404 {
-            return response;
-        }
-        let written: Written<'_> =
-            serde_json::from_slice(request.http.body()).expect("what a claim writes is JSON");
-        let name = written.metadata.name;
-        *response.body_mut() = format!(
+        echo(request, self.version)
+    }
+}
+
+/// Says what a server would that carries every write out, as a version, and has no record before that.
+///
+/// # Panics
+///
+/// Panics where a request is none of a claim.
+pub fn echo(request: &Request, version: u64) -> Response<Vec<u8>> {
+    let method = request.http.method().as_str();
+    let mut response = Response::new(Vec::new());
+    let status = match method {
+        "POST" => 201,
+        "PUT" => 200,
+        _ => 404,
+    };
+    *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
+    if status == 404 {
+        return response;
+    }
+    let written: Written<'_> =
+        serde_json::from_slice(request.http.body()).expect("what a claim writes is JSON");
+    let name = written.metadata.name;
+    *response.body_mut() = format!(
             r#"{{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","metadata":{{"name":"{name}","namespace":"default","uid":"0d9b1e61-53f5-4a0e-8d4f-6a3f4c7f0c11","resourceVersion":"{}",{KEPT}}},"spec":{}}}"#,
-            self.version,
+            version,
             written.spec.get(),
         )
         .into_bytes();
-        response
-    }
+    response
 }
 
 #[derive(serde::Deserialize)]

@@ -59,7 +59,7 @@ impl Claim {
                 if campaign.awaits_news {
                     campaign.awaits_news = false;
                     // Somebody was faster, and the stream does not say who.
-                    self.drop_stream(Trouble::NoAnswer);
+                    self.doubt_stream();
                     campaign_of(&mut self.phase).at = self.now;
                     return Want::Again;
                 }
@@ -92,7 +92,10 @@ impl Claim {
                 self.note_earlier(&lease);
                 self.read_in_campaign(lease);
             }
-            (Answer::Absent, None) => self.absent_in_campaign(),
+            (Answer::Absent, None) => {
+                self.watching.catch_up();
+                self.absent_in_campaign();
+            }
             (Answer::Record { lease, created }, Some(write)) => {
                 let is_create = flight.call == Call::Create;
                 let base = self.observed.lease().filter(|_| !is_create);

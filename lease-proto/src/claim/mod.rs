@@ -8,6 +8,7 @@ mod gate;
 mod observed;
 mod release;
 mod retry;
+mod sharing;
 mod state;
 mod stream;
 mod tenure;
@@ -30,12 +31,12 @@ use self::{
     observed::Observed,
     retry::Backoff,
     state::{Campaign, CampaignStep, InFlight, Phase, Release},
-    stream::Watching,
     writes::{Sent, Writes},
 };
 pub(crate) use self::{
     gate::{Gate, Gated, Urgency},
     retry::Random,
+    stream::Watching,
 };
 use crate::{
     call::{self, Answer, Call, Request, RequestId},

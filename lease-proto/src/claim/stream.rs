@@ -27,6 +27,7 @@ const MOST_NEWS: usize = 16;
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Watching {
     stream: Option<Box<Stream>>,
+    shared: Shared,
     /// Not to be opened before this instant.
     not_before: Option<Instant>,
     /// How many have failed or ended at once, in a row.
@@ -77,16 +78,77 @@ struct Stream {
     line: Vec<u8>,
 }
 
+/// Whether a stream that several claims share takes the place of one of its own.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+enum Shared {
+    #[default]
+    No,
+    /// It does, and the record has yet to be read once.
+    Behind,
+    Yes,
+    /// It does, and has not told of something that has happened.
+    Doubted,
+}
+
 impl Watching {
     /// Returns whether the stream is open, or asked for.
     pub(crate) fn is_begun(&self) -> bool {
-        self.stream.is_some()
+        self.is_shared() || self.stream.is_some()
+    }
+
+    /// Returns whether a shared stream takes the place of one of its own.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared != Shared::No
+    }
+
+    /// Has a shared stream take the place of one of its own, whose name it returns.
+    pub(crate) fn share(&mut self, is_behind: bool) -> Option<RequestId> {
+        let own = self.close();
+        (self.anew, self.reloaded, self.told) = (false, false, false);
+        self.shared = if is_behind {
+            Shared::Behind
+        } else {
+            Shared::Yes
+        };
+        own
+    }
+
+    /// Takes note that the record was read, and so is known as far as was told before.
+    pub(crate) fn catch_up(&mut self) {
+        if self.shared == Shared::Behind {
+            self.shared = Shared::Yes;
+        }
+    }
+
+    /// Takes note that the shared stream has ended, having told all up to a version. Returns whether there was one.
+    pub(crate) fn unshare(&mut self, told: Option<u128>) -> bool {
+        if self.shared == Shared::Yes {
+            self.position = self.position.max(told);
+        }
+        std::mem::take(&mut self.shared) != Shared::No
+    }
+
+    /// Takes note that a shared stream cannot be relied on. Returns whether there is one.
+    pub(crate) fn doubt(&mut self) -> bool {
+        if self.is_shared() {
+            self.shared = Shared::Doubted;
+        }
+        self.is_shared()
+    }
+
+    /// Returns whether the shared stream cannot be relied on.
+    pub(crate) fn take_doubt(&mut self) -> bool {
+        let is_doubted = self.shared == Shared::Doubted;
+        if is_doubted {
+            self.shared = Shared::Behind;
+        }
+        is_doubted
     }
 
     /// Returns whether the stream is open, so that every change will be told.
     pub(crate) fn is_open(&self) -> bool {
         let stream = self.stream.as_ref();
-        stream.is_some_and(|stream| stream.opened.is_some())
+        self.is_shared() || stream.is_some_and(|stream| stream.opened.is_some())
     }
 
     pub(crate) fn is(&self, id: RequestId) -> bool {
@@ -102,6 +164,7 @@ impl Watching {
     pub(crate) fn next(&self) -> Option<Instant> {
         match &self.stream {
             Some(stream) => Some(stream.deadline),
+            None if self.is_shared() => None,
             None => self.not_before,
         }
     }
@@ -194,6 +257,7 @@ impl Watching {
 
     /// Gives the stream up, which nobody needs any more. Returns its name.
     pub(crate) fn close(&mut self) -> Option<RequestId> {
+        self.shared = Shared::No;
         self.stream.take().map(|stream| stream.id)
     }
 

@@ -174,6 +174,7 @@ impl Claim {
 
     /// Takes note of what was told of earlier versions than an answer shows: how long they have others wait counts.
     pub(super) fn note_earlier(&mut self, lease: &Lease) {
+        self.watching.catch_up();
         let version = lease.metadata.resource_version.as_ref();
         let Some(version) = version.and_then(ResourceVersion::number) else {
             return;
@@ -231,7 +232,7 @@ impl Claim {
     }
 
     /// Waits anew for the same thing, now that the stream has begun or ended.
-    fn reconsider(&mut self) {
+    pub(super) fn reconsider(&mut self) {
         if let Phase::Campaign(campaign) = &self.phase
             && campaign.waits
             && self.in_flight.is_none()
@@ -240,7 +241,7 @@ impl Claim {
         }
     }
 
-    fn hear(&mut self, change: Change) {
+    pub(super) fn hear(&mut self, change: Change) {
         let (lease, deleted, version) = match change {
             Change::Record(lease, version) => (lease, false, version),
             Change::Deleted(lease, version) => (lease, true, version),

@@ -15,6 +15,10 @@ impl ClaimSet {
     /// Takes the answer to a request, or the beginning of a stream's, as [`Claim::handle_response`](crate::Claim::handle_response) does.
     pub fn handle_response(&mut self, tag: Tag, response: &Response<Vec<u8>>, now: Instant) {
         self.now = self.now.max(now);
+        if let Owner::Namespace(index) = tag.owner {
+            self.settle_watch(index, tag.request, response);
+            return;
+        }
         let now = self.now;
         if let Some(ticket) = self.ends(tag)
             && let Some(is_slow) = self.traffic.answer(ticket, now)
@@ -30,6 +34,10 @@ impl ClaimSet {
     /// Takes note that no usable answer will come, as [`Claim::handle_failure`](crate::Claim::handle_failure) does.
     pub fn handle_failure(&mut self, tag: Tag, now: Instant) {
         self.now = self.now.max(now);
+        if let Owner::Namespace(index) = tag.owner {
+            self.end_watch(index, tag.request);
+            return;
+        }
         let now = self.now;
         if let Some(ticket) = self.ends(tag) {
             self.traffic.end(ticket);
@@ -40,15 +48,23 @@ impl ClaimSet {
     /// Takes a piece of a stream, as [`Claim::handle_chunk`](crate::Claim::handle_chunk) does.
     pub fn handle_chunk(&mut self, tag: Tag, chunk: &[u8], now: Instant) {
         self.now = self.now.max(now);
+        if let Owner::Namespace(index) = tag.owner {
+            self.hear_watch(index, tag.request, chunk);
+            return;
+        }
         let now = self.now;
         self.with(tag, |member| {
-            member.claim.handle_chunk(tag.request, chunk, now)
+            member.claim.handle_chunk(tag.request, chunk, now);
         });
     }
 
     /// Takes note that a stream has ended, as [`Claim::handle_end`](crate::Claim::handle_end) does.
     pub fn handle_end(&mut self, tag: Tag, now: Instant) {
         self.now = self.now.max(now);
+        if let Owner::Namespace(index) = tag.owner {
+            self.end_watch(index, tag.request);
+            return;
+        }
         let now = self.now;
         self.with(tag, |member| member.claim.handle_end(tag.request, now));
     }
@@ -58,7 +74,7 @@ impl ClaimSet {
     pub fn handle_no_stream(&mut self, tag: Tag, now: Instant) {
         self.now = self.now.max(now);
         let now = self.now;
-        self.streams.give_up();
+        self.end_watches();
         self.with(tag, |member| {
             member.claim.handle_no_stream(tag.request, now)
         });
@@ -67,7 +83,12 @@ impl ClaimSet {
     fn with(&mut self, tag: Tag, input: impl FnOnce(&mut Member)) {
         if let Some(member) = self.member(tag) {
             input(member);
-            let Owner::Claim(id) = tag.owner;
+            self.touch_claim(tag);
+        }
+    }
+
+    fn touch_claim(&mut self, tag: Tag) {
+        if let Some(id) = tag.claim() {
             self.touch(id.slot);
         }
     }
@@ -80,7 +101,6 @@ impl ClaimSet {
     }
 
     fn member(&mut self, tag: Tag) -> Option<&mut Member> {
-        let Owner::Claim(id) = tag.owner;
-        self.slots.get_mut(id)
+        self.slots.get_mut(tag.claim()?)
     }
 }

@@ -7,6 +7,7 @@
 pub struct SetLimits {
     pub(super) requests: usize,
     pub(super) streams: usize,
+    pub(super) sharers: usize,
 }
 
 impl Default for SetLimits {
@@ -14,6 +15,7 @@ impl Default for SetLimits {
         Self {
             requests: 64,
             streams: 32,
+            sharers: 8,
         }
     }
 }
@@ -35,6 +37,17 @@ impl SetLimits {
     #[must_use]
     pub fn streams(mut self, most: usize) -> Self {
         self.streams = most;
+        self
+    }
+
+    /// Sets from how many claims of one namespace on that wait they share one stream, of all Leases of the namespace. At least
+    /// 1; by default 8.
+    ///
+    /// It needs the verb `watch` without names of resources. Where that is refused, or so many other Leases are renewed in
+    /// the namespace that it would cost more than it spares, claims have streams of their own, as far as allowed.
+    #[must_use]
+    pub fn sharers(mut self, least: usize) -> Self {
+        self.sharers = least.max(1);
         self
     }
 }

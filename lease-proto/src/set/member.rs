@@ -16,6 +16,8 @@ pub(super) struct Member {
     pub(super) flight: Option<Ticket>,
     /// Whether it has a stream under way.
     pub(super) has_stream: bool,
+    /// Whether it wants to be told of changes, by whatever stream.
+    pub(super) wants_news: bool,
     /// Its place among those that want a stream.
     pub(super) stream_turn: Option<NonZeroU64>,
     /// Its place among those that would send.
@@ -32,6 +34,7 @@ impl Member {
             is_touched: false,
             flight: None,
             has_stream: false,
+            wants_news: false,
             stream_turn: None,
             turn: None,
             is_slow: false,

@@ -7,10 +7,12 @@ mod output;
 mod queue;
 mod slots;
 mod streams;
+mod telling;
 #[cfg(all(test, feature = "server"))]
 mod tests;
 mod timers;
 mod traffic;
+mod watches;
 
 use std::{
     collections::VecDeque,
@@ -74,7 +76,7 @@ impl ClaimSet {
             touched: VecDeque::new(),
             queue: Queue::default(),
             traffic: Traffic::new(limits.requests),
-            streams: Streams::new(limits.streams),
+            streams: Streams::new(limits.streams, limits.sharers),
             cancelled: VecDeque::new(),
             random: Random::new(seed),
             terms: VecDeque::new(),
@@ -97,12 +99,12 @@ impl ClaimSet {
     ///
     /// To give a Lease up, [`release`](Self::release) it, and remove the claim when that has ended.
     pub fn remove(&mut self, id: ClaimId) -> bool {
-        let Some(member) = self.slots.remove(id) else {
+        let Some(mut member) = self.slots.remove(id) else {
             return false;
         };
         self.timers.reset(id.slot, member.wake, None);
         self.queue.leave(id.slot, member.turn);
-        self.streams.forget(id.slot, &member);
+        self.streams.forget(id.slot, &mut member, self.now);
         if let Some(ticket) = member.flight {
             self.traffic.end(ticket);
         }
@@ -153,6 +155,12 @@ impl ClaimSet {
                 continue;
             }
             if self.give_up_slow_ones() {
+                continue;
+            }
+            if let Some(output) = self.tend_watches() {
+                return output;
+            }
+            if !self.touched.is_empty() || !self.cancelled.is_empty() {
                 continue;
             }
             let Some((slot, gate)) = self.next_to_send() else {
@@ -279,10 +287,15 @@ impl ClaimSet {
         if let Some(ticket) = member.flight.take_if(|_| member.claim.awaits().is_none()) {
             self.traffic.end(ticket);
         }
-        self.streams.tend(slot, member);
-        if member.is_touched {
-            member.is_touched = false;
-            self.touched.pop_front();
+        let (doubts, is_touched) = (member.claim.takes_doubt(), member.is_touched);
+        member.is_touched = self.streams.tend(slot, member, self.now);
+        match (is_touched, member.is_touched) {
+            (true, false) => drop(self.touched.pop_front()),
+            (false, true) => self.touched.push_front(slot),
+            (true, true) | (false, false) => {}
+        }
+        if doubts {
+            self.doubt_watch_of(slot);
         }
         None
     }
@@ -338,7 +351,7 @@ impl ClaimSet {
 
     /// Says when something is to be done, now that nothing is.
     fn rest(&self) -> SetOutput {
-        let next = [self.timers.next(), self.traffic.next()];
+        let next = [self.timers.next(), self.traffic.next(), self.streams.next()];
         match next.into_iter().flatten().min() {
             Some(until) => SetOutput::Wait(until),
             None => SetOutput::Done,

@@ -50,6 +50,8 @@ pub struct Tag {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Owner {
     Claim(ClaimId),
+    /// A stream that claims of one namespace share.
+    Namespace(u32),
 }
 
 impl Tag {
@@ -57,6 +59,7 @@ impl Tag {
     pub fn claim(self) -> Option<ClaimId> {
         match self.owner {
             Owner::Claim(id) => Some(id),
+            Owner::Namespace(_) => None,
         }
     }
 }
@@ -65,6 +68,7 @@ impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.owner {
             Owner::Claim(id) => write!(f, "{id}{}", self.request),
+            Owner::Namespace(index) => write!(f, "namespace {index}{}", self.request),
         }
     }
 }

@@ -71,6 +71,11 @@ impl Slots {
         Some((ClaimId { slot, generation }, member))
     }
 
+    /// Returns the claim in a place.
+    pub(super) fn look(&self, slot: u32) -> Option<&Member> {
+        self.slots.get(slot as usize)?.member.as_deref()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.taken
     }

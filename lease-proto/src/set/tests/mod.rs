@@ -2,6 +2,7 @@
 
 mod bounds;
 mod ids;
+mod sharing;
 mod world;
 
 use std::time::{Duration, Instant, SystemTime};

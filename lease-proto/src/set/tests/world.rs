@@ -31,6 +31,10 @@ pub(super) struct World {
     pub(super) hang: Choice,
     /// How much longer some take.
     pub(super) delay: Box<dyn Fn(&str, &str) -> Duration>,
+    /// How much longer whole answers take on their way back.
+    pub(super) lag: Duration,
+    /// Whether streams say nothing any more.
+    pub(super) is_mute: bool,
     /// Whether what is lost is to be acquired again.
     pub(super) insists: bool,
     pub(super) token: Option<&'static str>,
@@ -70,6 +74,8 @@ impl World {
             way: MILLI * 5 / 2,
             hang: Box::new(|_, _| false),
             delay: Box::new(|_, _| Duration::ZERO),
+            lag: Duration::ZERO,
+            is_mute: false,
             insists: false,
             token: None,
             under_way: BTreeMap::new(),
@@ -198,7 +204,9 @@ impl World {
             Arrival::Request(tag, request) => {
                 let way = self.way;
                 match self.server.handle(&request.http, self.wall()) {
-                    Answer::Whole(answer) => self.put(way, Arrival::Answer(tag, answer)),
+                    Answer::Whole(answer) => {
+                        self.put(way + self.lag, Arrival::Answer(tag, answer));
+                    }
                     Answer::Watch(head, watch) => {
                         self.streams.insert(tag, watch);
                         self.most_streams = self.most_streams.max(self.streams.len());
@@ -224,6 +232,7 @@ impl World {
                 let output = self.server.poll_watch(id, self.wall());
                 let way = self.way;
                 match output {
+                    WatchOutput::Chunk(_) if self.is_mute => {}
                     WatchOutput::Chunk(chunk) => self.put(way, Arrival::Chunk(tag, chunk)),
                     WatchOutput::Wait { .. } => break,
                     WatchOutput::End => {
@@ -241,12 +250,42 @@ impl World {
         self.under_way.insert((self.now + way, self.next), arrival);
     }
 
+    pub(super) fn last_stream(&self) -> Option<Tag> {
+        self.streams.keys().next_back().copied()
+    }
+
     /// Ends all streams, as a server that is stopped does.
     pub(super) fn cut_streams(&mut self) {
         for (tag, watch) in std::mem::take(&mut self.streams) {
             self.server.close_watch(watch);
             self.put(Duration::ZERO, Arrival::End(tag));
         }
+    }
+
+    /// Writes a record, or changes it, as somebody else.
+    pub(super) fn write(&mut self, name: &str, holder: &str) {
+        let wall = self.wall();
+        let time = jiff::Timestamp::try_from(wall).unwrap();
+        let spec = serde_json::json!({
+            "holderIdentity": holder,
+            "leaseDurationSeconds": 15,
+            "renewTime": format!("{time:.6}"),
+        });
+        let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+        let request = if self.server.lease("default", name).is_some() {
+            let request = http::Request::patch(format!("{path}/{name}"));
+            request.header("content-type", "application/merge-patch+json")
+        } else {
+            http::Request::post(path)
+        };
+        let request = request.header("authorization", "Bearer other");
+        let body = serde_json::json!({"metadata": {"name": name}, "spec": spec});
+        let request = request.body(serde_json::to_vec(&body).unwrap()).unwrap();
+        let Answer::Whole(answer) = self.server.handle(&request, wall) else {
+            panic!("a write is no watch");
+        };
+        assert!(answer.status().is_success(), "{answer:?}");
+        self.pump();
     }
 
     pub(super) fn held(&self, ids: &[ClaimId]) -> usize {

@@ -83,6 +83,11 @@
 //! # Ok::<(), lease_proto::ConfigError>(())
 //! ```
 //!
+//! # Many Leases
+//!
+//! A [`ClaimSet`] keeps any number of claims behind the same face: requests come out with a [`Tag`] and events with a
+//! [`ClaimId`], there is one instant to wait for, and a bound on what is under way.
+//!
 //! # What it does not cover
 //!
 //! No lock with a deadline can stop a process that was paused between looking at the clock and acting. For that there is

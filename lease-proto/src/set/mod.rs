@@ -46,7 +46,47 @@ use crate::{
 /// There are never more requests under way than [allowed](SetLimits). Whoever has to wait for room renders nothing
 /// until there is some, since a grant counts from the rendering of its write. Holders go first, and of those the one whose grant
 /// ends first. Claims whose requests hang share half of the room, and wait for each other. Renewals of Leases that
-/// were acquired together are spread over the interval between two of them.
+/// were acquired together are spread over the interval between two of them. Where many of one namespace wait, they share
+/// one stream.
+///
+/// ```
+/// use std::time::{Instant, SystemTime};
+///
+/// use lease_proto::{ClaimSet, Config, Event, Patience, SetLimits, SetOutput};
+///
+/// # fn exchange(_: &http::Request<Vec<u8>>) -> Option<http::Response<Vec<u8>>> { None }
+/// # fn sleep_until(_: Instant) -> bool { false }
+/// let mut set = ClaimSet::new(SetLimits::default(), 0x5eed, Instant::now());
+/// for shard in 0..1_000 {
+///     let config = Config::builder("default", format!("shard-{shard}"), "me").build()?;
+///     let id = set.add(config, Instant::now());
+///     set.acquire(id, Patience::Forever, Instant::now());
+/// }
+/// loop {
+///     match set.poll_output(Instant::now(), SystemTime::now()) {
+///         // A driver begins the exchange, and goes on before there is an answer.
+///         SetOutput::Request(tag, request) if request.is_stream => {
+///             set.handle_no_stream(tag, Instant::now());
+///         }
+///         SetOutput::Request(tag, request) => match exchange(&request.http) {
+///             Some(response) => set.handle_response(tag, &response, Instant::now()),
+///             None => set.handle_failure(tag, Instant::now()),
+///         },
+///         SetOutput::Cancel(_) => {}
+///         SetOutput::Event(id, Event::Acquired(grant)) => {
+///             println!("{id} is ours until {:?}", grant.valid_until);
+///         }
+///         SetOutput::Event(..) => {}
+///         SetOutput::Wait(until) => {
+///             if !sleep_until(until) {
+///                 break;
+///             }
+///         }
+///         SetOutput::Done => break,
+///     }
+/// }
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClaimSet {
     slots: Slots,

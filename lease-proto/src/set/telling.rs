@@ -58,7 +58,7 @@ impl ClaimSet {
             StatusCode::OK => {
                 watch.open(now);
                 self.streams.reset(index, now);
-                self.touch_all(index);
+                self.join_all(index);
                 if !response.body().is_empty() {
                     // Whoever cannot stream has the whole of it at once.
                     self.hear_watch(index, id, response.body());
@@ -216,7 +216,23 @@ impl ClaimSet {
         }
     }
 
-    /// Has all claims looked at that want to be told what a stream tells, which they join by that.
+    /// Has all claims that want to be told join a stream that has begun and told nothing yet.
+    fn join_all(&mut self, index: u32) {
+        let now = self.now;
+        let Some(watch) = self.streams.watch(index) else {
+            return;
+        };
+        let told = watch.told();
+        let slots: Vec<_> = watch.slots().collect();
+        for slot in slots {
+            if let Some((_, member)) = self.slots.at(slot) {
+                member.claim.join(told, now);
+            }
+            self.touch(slot);
+        }
+    }
+
+    /// Has all claims looked at that want to be told.
     fn touch_all(&mut self, index: u32) {
         let slots: Vec<_> = self
             .streams

@@ -116,8 +116,9 @@ fn a_stream_that_ends_is_opened_again_from_where_it_was() {
         .rsplit_once("&resourceVersion=")
         .map(|(_, it)| it.parse::<u64>().unwrap());
     assert!(version.is_some_and(|version| version > 200), "{version:?}");
-    w.run_renewed(20, 3);
-    assert_eq!(w.held(&ids), 1);
+    w.write("lease-5", "");
+    w.run(SECOND);
+    assert_eq!((w.held(&ids), w.shared(), w.own()), (2, 2, 0));
 }
 
 #[test]

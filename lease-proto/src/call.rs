@@ -14,11 +14,14 @@ use serde_json::json;
 use crate::{
     config::{Config, FIELD_MANAGER, WriteMethod},
     refusal::{Refusal, Verb},
-    wire::{Lease, Namespace, Status},
+    wire::{Lease, LeaseSpec, Namespace, Status},
 };
 
 /// The longest body that is read; a longer one counts as no answer.
 pub const MAX_BODY: usize = 2 * 1024 * 1024;
+
+/// More than most Leases are, without what the server keeps by itself.
+const USUAL_BODY: usize = 512;
 
 /// Names a request within its claim.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -141,15 +144,30 @@ pub(crate) fn watch_all(
     render(Method::GET, &path, None, Vec::new())
 }
 
-/// Renders a write of `lease`, which is a compare-and-swap on the uid and version that it carries.
+/// Renders a write that has the record say `spec`: a compare-and-swap on the uid and version with which it was `seen`, or a new
+/// record.
 pub(crate) fn write(
     config: &Config,
-    lease: &Lease,
+    seen: Option<&Lease>,
+    spec: &LeaseSpec,
     timeout: Duration,
 ) -> (Call, http::Request<Vec<u8>>) {
     let query = format!("fieldManager={FIELD_MANAGER}&{}", timeout_query(timeout));
-    let whole = || serde_json::to_vec(lease).expect("a Lease has a form in JSON");
     const JSON: &str = "application/json";
+    let new;
+    let lease = match seen {
+        Some(lease) => lease,
+        None => {
+            new = Lease::new(config.namespace.as_str(), config.name.as_str());
+            &new
+        }
+    };
+    let whole = || {
+        let mut body = Vec::with_capacity(USUAL_BODY);
+        let written = serde_json::to_writer(&mut body, &lease.saying(spec));
+        written.expect("a Lease has a form in JSON");
+        body
+    };
     if lease.metadata.resource_version.is_none() {
         let path = format!("{}?{query}", collection(&config.namespace));
         return (
@@ -167,11 +185,11 @@ pub(crate) fn write(
             let patch = json!({
                 "metadata": { "resourceVersion": &lease.metadata.resource_version },
                 "spec": {
-                    "holderIdentity": &lease.spec.holder_identity,
-                    "leaseDurationSeconds": &lease.spec.lease_duration_seconds,
-                    "acquireTime": &lease.spec.acquire_time,
-                    "renewTime": &lease.spec.renew_time,
-                    "leaseTransitions": &lease.spec.lease_transitions,
+                    "holderIdentity": &spec.holder_identity,
+                    "leaseDurationSeconds": &spec.lease_duration_seconds,
+                    "acquireTime": &spec.acquire_time,
+                    "renewTime": &spec.renew_time,
+                    "leaseTransitions": &spec.lease_transitions,
                 },
             });
             const MERGE: &str = "application/merge-patch+json";
@@ -181,14 +199,19 @@ pub(crate) fn write(
     }
 }
 
-/// Renders the deletion of exactly the version and incarnation that `lease` carries.
-pub(crate) fn delete(config: &Config, lease: &Lease, timeout: Duration) -> http::Request<Vec<u8>> {
+/// Renders the deletion of exactly the version and incarnation that was `seen`.
+pub(crate) fn delete(
+    config: &Config,
+    seen: Option<&Lease>,
+    timeout: Duration,
+) -> http::Request<Vec<u8>> {
+    let meta = seen.map(|lease| &lease.metadata);
     let options = json!({
         "apiVersion": "v1",
         "kind": "DeleteOptions",
         "preconditions": {
-            "uid": &lease.metadata.uid,
-            "resourceVersion": &lease.metadata.resource_version,
+            "uid": meta.and_then(|meta| meta.uid.as_ref()),
+            "resourceVersion": meta.and_then(|meta| meta.resource_version.as_ref()),
         },
     });
     let path = format!("{}?{}", object(config), timeout_query(timeout));

@@ -41,7 +41,7 @@ pub(crate) use self::{
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
     config::Config,
-    wire::{Identity, Lease, MicroTime, RawTime},
+    wire::{Identity, Lease, LeaseSpec, MicroTime, RawTime},
 };
 
 /// One claimant's side of one Lease.
@@ -99,9 +99,9 @@ enum Want {
 /// A request to be rendered.
 enum Ask {
     Read,
-    /// Write this record; it names us as the holder if the second part is there.
-    Write(Box<Lease>, Option<Sent>),
-    Delete(Box<Lease>),
+    /// Have the record as last seen, or a new one, say this; it names us as the holder if the second part is there.
+    Write(Box<LeaseSpec>, Option<Sent>),
+    Delete,
 }
 
 impl Claim {
@@ -341,15 +341,16 @@ impl Claim {
         let timeout = deadline.saturating_duration_since(self.now);
         let (call, http, write) = match ask {
             Ask::Read => (Call::Read, call::read(&self.config, timeout), None),
-            Ask::Write(lease, write) => {
-                let (call, http) = call::write(&self.config, &lease, timeout);
+            Ask::Write(spec, write) => {
+                let seen = self.observed.lease();
+                let (call, http) = call::write(&self.config, seen, &spec, timeout);
                 (call, http, write)
             }
-            Ask::Delete(lease) => (
-                Call::Delete,
-                call::delete(&self.config, &lease, timeout),
-                None,
-            ),
+            Ask::Delete => {
+                let seen = self.observed.lease();
+                let http = call::delete(&self.config, seen, timeout);
+                (Call::Delete, http, None)
+            }
         };
         let id = self.number();
         self.in_flight = Some(Box::new(InFlight {
@@ -421,8 +422,7 @@ impl Claim {
     }
 
     /// Fills in what a write says when it names us as the holder, and remembers it.
-    fn sign(&mut self, lease: &mut Lease, mut write: Sent, transitions: u32) -> Sent {
-        let spec = &mut lease.spec;
+    fn sign(&mut self, spec: &mut LeaseSpec, mut write: Sent, transitions: u32) -> Sent {
         spec.holder_identity = Some(self.identity.as_str().to_owned());
         spec.lease_duration_seconds = Some(self.config.published_seconds());
         spec.acquire_time = Some(write.acquire_time.into());

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     call::Answer,
-    wire::{Lease, MicroTime},
+    wire::{Lease, LeaseSpec, MicroTime},
 };
 
 impl Claim {
@@ -34,8 +34,8 @@ impl Claim {
         match tenure.step {
             TenureStep::Read => Want::Send(Ask::Read, deadline),
             TenureStep::Renew => match self.renewal(wall) {
-                Some((lease, write)) => {
-                    Want::Send(Ask::Write(Box::new(lease), Some(write)), deadline)
+                Some((spec, write)) => {
+                    Want::Send(Ask::Write(Box::new(spec), Some(write)), deadline)
                 }
                 None => {
                     tenure_of(&mut self.phase).step = TenureStep::Read;
@@ -150,8 +150,8 @@ impl Claim {
         (self.config.grant_length() / 20).min(Duration::from_secs(1))
     }
 
-    fn renewal(&mut self, wall: MicroTime) -> Option<(Lease, Sent)> {
-        let mut lease = self.observed.lease()?.clone();
+    fn renewal(&mut self, wall: MicroTime) -> Option<(LeaseSpec, Sent)> {
+        let mut spec = self.observed.lease()?.spec.clone();
         let tenure = tenure_of(&mut self.phase);
         let transitions = tenure.grant.transitions;
         let renew_time = self.writes.next_time(wall, self.now);
@@ -166,8 +166,8 @@ impl Claim {
             stands: false,
             refused: false,
         };
-        let write = self.sign(&mut lease, write, transitions);
-        Some((lease, write))
+        let write = self.sign(&mut spec, write, transitions);
+        Some((spec, write))
     }
 
     pub(super) fn read_in_tenure(&mut self, lease: Box<Lease>) {

@@ -8,7 +8,8 @@ mod queue;
 mod slots;
 mod streams;
 mod telling;
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 mod tests;
 mod timers;
 mod traffic;

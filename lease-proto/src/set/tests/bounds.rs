@@ -46,7 +46,7 @@ fn renewals_of_leases_that_were_acquired_at_once_are_spread() {
     assert_eq!(w.losses(), 0);
 }
 
-/// How late renewals of those whose requests are answered came, of a thousand claims of which each fifth has every
+/// How late renewals of those whose requests are answered came, of claims of which each fifth has every
 /// request hang to its deadline after a while.
 fn lateness_beside_those_that_hang(claims: usize) -> (Duration, World, Vec<ClaimId>) {
     let mut w = World::new(SetLimits::default());
@@ -77,21 +77,19 @@ fn hangs(path: &str) -> bool {
         .rsplit('-')
         .next()
         .and_then(|number| number.parse().ok());
-    number.is_some_and(|number: u32| number % 5 == 0)
+    number.is_some_and(|number: u32| number.is_multiple_of(5))
 }
 
 #[test]
 fn claims_whose_requests_hang_delay_no_other_renewal() {
-    for claims in [1_000, 3_000] {
-        let (latest, mut w, ids) = lateness_beside_those_that_hang(claims);
-        assert!(latest <= MILLI * 20, "{latest:?} late, of {claims}");
-        assert_eq!((w.held(&ids), w.losses()), (claims * 4 / 5, claims / 5));
-        assert!(w.most_open <= 64);
-        // They come back as soon as they are answered again.
-        w.hang = Box::new(|_, _| false);
-        w.run(SECOND * 30);
-        assert_eq!(w.held(&ids), claims);
-    }
+    let (latest, mut w, ids) = lateness_beside_those_that_hang(1_000);
+    assert!(latest <= MILLI * 20, "{latest:?} late");
+    assert_eq!((w.held(&ids), w.losses()), (800, 200));
+    assert!(w.most_open <= 64);
+    // They come back as soon as they are answered again.
+    w.hang = Box::new(|_, _| false);
+    w.run(SECOND * 30);
+    assert_eq!(w.held(&ids), 1_000);
 }
 
 #[test]
@@ -133,12 +131,10 @@ fn whoever_waits_for_room_still_hears_that_its_lease_is_lost_in_time() {
     assert_eq!(w.losses(), 30);
     let mut ends = BTreeMap::new();
     for (at, id, event) in &w.events {
-        match event {
-            Event::Acquired(grant) | Event::Renewed(grant) => {
-                ends.insert(*id, w.since_start(grant.valid_until));
-            }
-            Event::Lost(loss) => assert_eq!((loss, Some(at)), (&Loss::Expired, ends.get(id))),
-            _ => {}
+        if let Event::Acquired(grant) | Event::Renewed(grant) = event {
+            ends.insert(*id, w.since_start(grant.valid_until));
+        } else if let Event::Lost(loss) = event {
+            assert_eq!((loss, Some(at)), (&Loss::Expired, ends.get(id)));
         }
     }
 }

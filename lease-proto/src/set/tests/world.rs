@@ -19,6 +19,9 @@ const WALL: Duration = Duration::from_millis(1_795_203_117_250);
 /// Chooses requests by their methods and paths.
 type Choice = Box<dyn Fn(&str, &str) -> bool>;
 
+/// Delays requests by their methods and paths.
+type Delay = Box<dyn Fn(&str, &str) -> Duration>;
+
 pub(super) struct World {
     pub(super) set: ClaimSet,
     pub(super) server: ApiServer,
@@ -30,7 +33,7 @@ pub(super) struct World {
     /// Those that never get to the server.
     pub(super) hang: Choice,
     /// How much longer some take.
-    pub(super) delay: Box<dyn Fn(&str, &str) -> Duration>,
+    pub(super) delay: Delay,
     /// How much longer whole answers take on their way back.
     pub(super) lag: Duration,
     /// Whether streams say nothing any more.

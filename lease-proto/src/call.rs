@@ -1,7 +1,7 @@
 //! One exchange with the API server: what is asked, and what the answer means.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,8 @@ pub const MAX_BODY: usize = 2 * 1024 * 1024;
 
 /// More than most Leases are, without what the server keeps by itself.
 const USUAL_BODY: usize = 512;
+/// The same of paths and queries.
+const USUAL_PATH: usize = 192;
 
 /// Names a request within its claim.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -109,7 +111,7 @@ impl Answer {
 
 /// Renders a read of the record.
 pub(crate) fn read(config: &Config, timeout: Duration) -> http::Request<Vec<u8>> {
-    let path = format!("{}?{}", object(config), timeout_query(timeout));
+    let path = with_timeout(object(config), None, timeout);
     render(Method::GET, &path, None, Vec::new())
 }
 
@@ -152,8 +154,8 @@ pub(crate) fn write(
     spec: &LeaseSpec,
     timeout: Duration,
 ) -> (Call, http::Request<Vec<u8>>) {
-    let query = format!("fieldManager={FIELD_MANAGER}&{}", timeout_query(timeout));
     const JSON: &str = "application/json";
+    let manager = Some(FIELD_MANAGER);
     let new;
     let lease = match seen {
         Some(lease) => lease,
@@ -169,13 +171,13 @@ pub(crate) fn write(
         body
     };
     if lease.metadata.resource_version.is_none() {
-        let path = format!("{}?{query}", collection(&config.namespace));
+        let path = with_timeout(collection(&config.namespace), manager, timeout);
         return (
             Call::Create,
             render(Method::POST, &path, Some(JSON), whole()),
         );
     }
-    let path = format!("{}?{query}", object(config));
+    let path = with_timeout(object(config), manager, timeout);
     match config.write_method {
         WriteMethod::Put => (
             Call::Replace,
@@ -214,7 +216,7 @@ pub(crate) fn delete(
             "resourceVersion": meta.and_then(|meta| meta.resource_version.as_ref()),
         },
     });
-    let path = format!("{}?{}", object(config), timeout_query(timeout));
+    let path = with_timeout(object(config), None, timeout);
     render(
         Method::DELETE,
         &path,
@@ -301,16 +303,31 @@ fn retry_after(response: &Response<Vec<u8>>, said: &Status) -> Option<Duration> 
 }
 
 fn collection(namespace: &Namespace) -> String {
-    format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
+    let mut path = String::with_capacity(USUAL_PATH);
+    path.push_str("/apis/coordination.k8s.io/v1/namespaces/");
+    path.push_str(namespace.as_str());
+    path.push_str("/leases");
+    path
 }
 
 fn object(config: &Config) -> String {
-    format!("{}/{}", collection(&config.namespace), config.name)
+    let mut path = collection(&config.namespace);
+    path.push('/');
+    path.push_str(config.name.as_str());
+    path
 }
 
-/// Asks the server to give up when we do, so that a write cannot be carried out long after.
-fn timeout_query(timeout: Duration) -> String {
-    format!("timeout={}ms", timeout.as_millis().max(1))
+/// Completes a path, and asks the server to give up when we do, so that a write cannot be carried out long after.
+fn with_timeout(mut path: String, manager: Option<&str>, timeout: Duration) -> String {
+    path.push('?');
+    if let Some(manager) = manager {
+        path.push_str("fieldManager=");
+        path.push_str(manager);
+        path.push('&');
+    }
+    let written = write!(path, "timeout={}ms", timeout.as_millis().max(1));
+    written.expect("a string takes whatever is written");
+    path
 }
 
 fn render(

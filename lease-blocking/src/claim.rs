@@ -5,7 +5,6 @@ use std::{
     hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -16,7 +15,9 @@ use lease_proto::{
 
 use crate::{
     Client, Clock, TransportError,
+    abort::Abort,
     observe::Observer,
+    threads::Threads,
     watch::{Told, Watch},
 };
 
@@ -24,6 +25,12 @@ use crate::{
 ///
 /// Nothing happens but while [`next_event`](Self::next_event) is called; [`Keeper`](crate::Keeper) does that on a thread of
 /// its own. Dropping a claim that holds the Lease writes nothing: the Lease expires.
+///
+/// Each request has a thread of its own, `lease-request` or `lease-watch`, which ends with its answer. One that is given up, be
+/// it because its time is over or because the claim is dropped, ends at once over the built-in transport; but a name that is
+/// looked up and a connection that is made take until the request's timeout. A transport that was given is not
+/// interrupted: it ends when it returns. Where one does not keep to its timeouts, no more than three threads of either kind
+/// hang; further requests fail at once, without being sent.
 ///
 /// ```no_run
 /// use lease_blocking::{Client, proto::{Config, Event, Patience}};
@@ -51,6 +58,8 @@ pub struct Claim {
     outbox: mpsc::Sender<Input>,
     awaited: Option<Awaited>,
     watch: Option<Watch>,
+    requests: Threads,
+    watches: Threads,
     last_error: Option<Arc<TransportError>>,
     looks: Looks,
     /// Whether it is released for good.
@@ -65,12 +74,19 @@ struct Looks {
     begun: u64,
 }
 
-/// The request whose outcome is awaited.
-#[derive(Clone, Copy, Debug)]
+/// The request whose outcome is awaited. Dropping it gives the request up.
+#[derive(Debug)]
 struct Awaited {
     id: RequestId,
     deadline: Instant,
     timeout: Duration,
+    abort: Abort,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.abort.abort();
+    }
 }
 
 /// What wakes a claim that waits.
@@ -120,6 +136,8 @@ impl Client {
             outbox,
             awaited: None,
             watch: None,
+            requests: Threads::default(),
+            watches: Threads::default(),
             last_error: None,
             looks: Looks::default(),
             is_stopping: false,
@@ -251,10 +269,12 @@ impl Claim {
             ..
         } = request;
         let timeout = deadline.saturating_duration_since(self.clock.now());
+        let abort = Abort::default();
         self.awaited = Some(Awaited {
             id,
             deadline,
             timeout,
+            abort: abort.clone(),
         });
         let (client, clock, outbox) = (self.client.clone(), self.clock, self.outbox.clone());
         let observer = self.observer.clone();
@@ -265,16 +285,13 @@ impl Claim {
                 return;
             }
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                observer.within(|| client.send(http, timeout, reload_credentials))
+                abort.within(|| observer.within(|| client.send(http, timeout, reload_credentials)))
             }));
             let panicked = |_| Err(TransportError::Other("the transport panicked".into()));
             let _nobody_waits = outbox.send(Input::Outcome(id, outcome.unwrap_or_else(panicked)));
         };
-        let thread = thread::Builder::new()
-            .name("lease-request".to_owned())
-            .spawn(exchange);
-        if let Err(error) = thread {
-            self.take(Input::Outcome(id, Err(TransportError::Other(error.into()))));
+        if let Err(error) = self.requests.spawn("lease-request", exchange) {
+            self.take(Input::Outcome(id, Err(error)));
         }
     }
 
@@ -287,14 +304,15 @@ impl Claim {
             self.client.clone(),
             self.clock,
             self.observer.clone(),
+            &self.watches,
             wake,
         ) {
             Ok(watch) => self.watch = Some(watch),
-            Err(error) => self.hear(id, Told::End(Some(TransportError::Other(error.into())))),
+            Err(error) => self.hear(id, Told::End(Some(error))),
         }
     }
 
-    /// Gives a request up: its thread ends with its deadline, or at once if it is a stream's, and what it says is ignored.
+    /// Gives a request up: its thread ends as soon as its transport can, and what it says is ignored.
     fn cancel(&mut self, id: RequestId) {
         self.awaited.take_if(|awaited| awaited.id == id);
         self.watch.take_if(|watch| watch.id == id);

@@ -12,11 +12,11 @@ use lease_proto::access::{
 };
 
 use crate::clock::Clock;
-use crate::credentials::{AskToken, Credentials};
+use crate::credentials::{AskCredentials, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
 use crate::observe;
-use crate::plugin;
+use crate::plugin_cache;
 use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
@@ -40,7 +40,7 @@ struct Remote {
 impl Client {
     /// Starts from the address of a server: `https://host:port`, with a base path where there is one.
     pub fn builder(url: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(url.into())
+        ClientBuilder::new(Secret::from(url.into()))
     }
 
     /// Takes what the pod is told: the server from the environment, token, CA and namespace from the service account.
@@ -105,17 +105,18 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
-        Self::assemble(access, plugin::of(access)?)
+        Self::assemble(access, plugin_cache::of(access)?)
     }
 
     /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
-    fn assemble(access: &Access, plugin: Option<Box<dyn AskToken>>) -> Result<Self, Error> {
+    fn assemble(access: &Access, plugin: Option<Box<dyn AskCredentials>>) -> Result<Self, Error> {
         let skips_verification = access.tls.insecure_skip_verify && access.server.is_https();
         if skips_verification {
             observe::unverified(&access.server);
         }
+        let certificate = plugin.as_ref().map(|plugin| plugin.certificate());
         Ok(Self {
-            transport: Arc::new(HttpTransport::new(access)?),
+            transport: Arc::new(HttpTransport::new(access, certificate)?),
             remote: Some(Arc::new(Remote {
                 server: access.server.clone(),
                 credentials: Credentials::new(access, plugin)?,
@@ -282,11 +283,12 @@ pub fn is_in_cluster() -> bool {
     access::in_cluster(&environment).is_ok()
 }
 
-/// What is known of a server, on the way to a [`Client`].
+/// What is known of a server, on the way to a [`Client`]. `Debug` shows no secret, and not the URL either.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
-    url: String,
+    /// Checked only when a client is made of it: until then there may be a password in it.
+    url: Secret,
     allow_plain_http: bool,
     ca: Option<Material>,
     insecure_skip_verify: bool,
@@ -307,7 +309,7 @@ enum ProxyChoice {
 }
 
 impl ClientBuilder {
-    fn new(url: String) -> Self {
+    fn new(url: Secret) -> Self {
         Self {
             url,
             allow_plain_http: false,
@@ -386,7 +388,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The HTTP proxy that connections go through: `http://host:port`, with `name:password@` where it wants that.
+    /// The proxy that connections go through: `http://host:port`, with `name:password@` where it wants that; with the feature
+    /// `socks` also `socks5://host:port`.
     ///
     /// Defaults to what `HTTPS_PROXY` and `NO_PROXY` say, as for kubectl; never one for a server on this machine.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
@@ -406,10 +409,11 @@ impl ClientBuilder {
     ///
     /// The URL cannot be used, a file is unreadable, or what is in it cannot be used.
     pub fn build(self) -> Result<Client, Error> {
+        let url = String::from_utf8_lossy(self.url.expose());
         let server = if self.allow_plain_http {
-            ServerUrl::parse_plain_http(&self.url)?
+            ServerUrl::parse_plain_http(&url)?
         } else {
-            ServerUrl::parse(&self.url)?
+            ServerUrl::parse(&url)?
         };
         let mut access = Access::new(server);
         access.tls.ca = self.ca;

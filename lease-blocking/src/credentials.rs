@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
+use lease_proto::access::rustls::ChangingCertificate;
 use lease_proto::access::{Access, CredentialsError, Material, Origin, Secret, bearer};
 
 use crate::clock::Clock;
@@ -16,7 +17,7 @@ use crate::clock::Clock;
 pub(crate) struct Credentials {
     source: Source,
     clock: Clock,
-    /// What was read or got last. Held while a new one is got, so that a plugin runs once however many ask.
+    /// What was read last.
     cached: Mutex<Option<Cached>>,
 }
 
@@ -24,7 +25,7 @@ enum Source {
     /// Nothing to send, or always the same.
     Fixed(Option<HeaderValue>),
     File(PathBuf),
-    Plugin(Box<dyn AskToken>),
+    Plugin(Box<dyn AskCredentials>),
 }
 
 struct Cached {
@@ -32,13 +33,21 @@ struct Cached {
     read_at: Instant,
     /// What the file looked like when it was read.
     stamp: Option<Stamp>,
-    /// When a plugin's token is over.
-    expires_at: Option<SystemTime>,
+    /// Whether the server does not know it.
+    is_refused: bool,
 }
 
-/// Gives a token each time that it is asked, and the time when that is over.
-pub(crate) trait AskToken: fmt::Debug + Send + Sync {
-    fn ask(&self, timeout: Duration) -> Result<(Secret, Option<SystemTime>), CredentialsError>;
+/// Gives what others than files hold: the `Authorization` header, and a client certificate.
+pub(crate) trait AskCredentials: fmt::Debug + Send + Sync {
+    /// The header to send, if any, after no longer than `timeout`. `reload`: the server refused the last credentials.
+    fn authorization(
+        &self,
+        reload: bool,
+        timeout: Duration,
+    ) -> Result<Option<HeaderValue>, CredentialsError>;
+
+    /// What connections present.
+    fn certificate(&self) -> ChangingCertificate;
 }
 
 impl Credentials {
@@ -47,7 +56,7 @@ impl Credentials {
     /// The plugin is used where there is nothing else.
     pub(crate) fn new(
         access: &Access,
-        plugin: Option<Box<dyn AskToken>>,
+        plugin: Option<Box<dyn AskCredentials>>,
     ) -> Result<Self, CredentialsError> {
         let auth = &access.auth;
         let source = match (&auth.token, &auth.basic, plugin) {
@@ -76,7 +85,7 @@ impl Credentials {
         })
     }
 
-    /// The header to send, if any. `reload`: the server refused the last one, so whatever is cached is not good enough.
+    /// The header to send, if any, after less than `timeout`. `reload`: the server refused the last one, so whatever is cached is not good enough.
     pub(crate) fn authorization(
         &self,
         reload: bool,
@@ -85,7 +94,7 @@ impl Credentials {
         match &self.source {
             Source::Fixed(header) => Ok(header.clone()),
             Source::File(path) => self.read_file(path, reload).map(Some),
-            Source::Plugin(plugin) => self.ask_plugin(&**plugin, reload, timeout).map(Some),
+            Source::Plugin(plugin) => plugin.authorization(reload, timeout),
         }
     }
 
@@ -101,37 +110,19 @@ impl Credentials {
         {
             return Ok(cached.header.clone());
         }
-        match (read(path, stamp, now), &*cached) {
-            (Ok(fresh), _) => Ok(cached.insert(fresh).header.clone()),
-            // While a token is rotated its file may be away for a moment, and the old one is good until refused.
-            (Err(_), Some(old)) if !reload => Ok(old.header.clone()),
-            (Err(error), _) => Err(error),
-        }
-    }
-
-    fn ask_plugin(
-        &self,
-        plugin: &dyn AskToken,
-        reload: bool,
-        timeout: Duration,
-    ) -> Result<HeaderValue, CredentialsError> {
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cached) = &*cached
-            && !reload
-            && cached
-                .expires_at
-                .is_none_or(|expires_at| self.clock.wall() + EXPIRY_MARGIN < expires_at)
-        {
-            return Ok(cached.header.clone());
-        }
-        let (token, expires_at) = plugin.ask(timeout)?;
-        let fresh = Cached {
-            header: header(&token, Origin::Inline)?,
-            read_at: self.clock.now(),
-            stamp: None,
-            expires_at,
+        let error = match read(path, stamp, now) {
+            Ok(fresh) => return Ok(cached.insert(fresh).header.clone()),
+            Err(error) => error,
         };
-        Ok(cached.insert(fresh).header.clone())
+        match cached.as_mut() {
+            // While a token is rotated its file may be away for a moment, and the old one is good until refused.
+            Some(old) if !reload && !old.is_refused => Ok(old.header.clone()),
+            Some(old) => {
+                old.is_refused = true;
+                Err(error.after_refusal())
+            }
+            None => Err(error),
+        }
     }
 }
 
@@ -159,12 +150,18 @@ fn read(path: &Path, stamp: Option<Stamp>, now: Instant) -> Result<Cached, Crede
         header: header(&content.trimmed(), Origin::File(path.to_owned()))?,
         read_at: now,
         stamp,
-        expires_at: None,
+        is_refused: false,
     })
 }
 
 fn header(token: &Secret, origin: Origin) -> Result<HeaderValue, CredentialsError> {
     bearer(token).map_err(|source| CredentialsError::InvalidToken { origin, source })
+}
+
+/// How long to wait for credentials: a little less than the request may take, so that who is late is named and not the
+/// server.
+pub(crate) fn patience(timeout: Duration) -> Duration {
+    timeout.saturating_sub((timeout / 8).min(Duration::from_millis(250)))
 }
 
 /// When the file was written, and how long it is.
@@ -179,5 +176,3 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 /// A file system may show a change without another time or length.
 const REREAD_AFTER: Duration = Duration::from_secs(60);
-/// A token must outlive the request that carries it.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(10);

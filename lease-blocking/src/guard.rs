@@ -7,7 +7,9 @@ use std::{
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
-use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, VerifyError, keeper::Plan};
+use crate::{
+    AcquireError, Claim, Client, Clock, Keeper, Lost, LostWork, Tenure, VerifyError, keeper::Plan,
+};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -143,31 +145,53 @@ impl Guard {
     /// Returns at the end of the grant even if the thread that renews is stuck.
     pub fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
         let until = Clock::new().now().checked_add(timeout);
-        self.keeper.shared().lost(TENURE, until)
+        self.keeper.shared().lost(TENURE, until, Duration::ZERO)
     }
 
-    /// Does `work`, then releases the Lease, and returns what came of the work, and whether the Lease was held all the while.
+    /// Does `work` for as long as the Lease is held, then releases the Lease, and returns what came of the work.
     ///
-    /// No thread can be stopped from outside: the work [checks](Self::check) the guard wherever it can stop, or waits with
-    /// [`wait_lost`](Self::wait_lost) instead of sleeping.
+    /// No thread can be stopped from outside, so the work is given a [`Tenure`] to [check](Tenure::check) wherever it can stop,
+    /// and to [wait](Tenure::wait_lost) with instead of sleeping. That tells it to stop when the Lease is lost, or when less than
+    /// `margin` is left of the grant because renewals fail: so it has that long to clean up. As long as no renewal is known to
+    /// fail, a margin counts for no more than half of what is left when one is due, so a wide one costs nothing while all is
+    /// well. Choose what the longest stretch between two checks takes; and zero is a good margin for most: after the grant a
+    /// third of the lease duration passes, by default, before somebody else may begin.
+    ///
+    /// Work is not begun if the Lease is lost by then, or less than `margin` is left of it.
+    ///
+    /// The release is waited for a second at most, so that a program may end after this; then it goes on in the background. If
+    /// the work panics, so does this, and the guard is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Says why the Lease was lost before the work was done, and [hands back](LostWork::into_output) what it came to: after a
+    /// loss that does not count. Nor does it if the work was told to stop, though the Lease may have been held to its end
+    /// ([`Loss::AtRisk`]): nobody but the work knows what it has left out.
     ///
     /// ```no_run
+    /// use std::time::Duration;
+    ///
     /// use lease_blocking::{Client, proto::Config};
     ///
     /// let client = Client::try_default()?;
     /// let config = Config::builder(client.namespace(), "migration", "me").build()?;
-    /// let (rows, held) = client.acquire(config)?.run_while_held(|guard| {
-    ///     (0..100).take_while(|_row| guard.check().is_ok()).count()
-    /// });
-    /// held?;
-    /// println!("{rows} rows");
+    /// let rows = client.acquire(config)?.run_while_held(Duration::ZERO, |tenure| {
+    ///     (0..100).take_while(|_row| tenure.check().is_ok()).count()
+    /// })?;
+    /// println!("all {rows} rows");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn run_while_held<T>(self, work: impl FnOnce(&Self) -> T) -> (T, Result<(), Lost>) {
-        let output = work(&self);
-        let held = self.check();
-        self.release();
-        (output, held)
+    pub fn run_while_held<T>(
+        mut self,
+        margin: Duration,
+        work: impl FnOnce(&Tenure) -> T,
+    ) -> Result<T, LostWork<T>> {
+        let outcome = match self.keeper.grant() {
+            Some(grant) => self.keeper.tenure(TENURE, margin, grant).run(work),
+            None => Err(LostWork::never_begun(Lost::new(self.loss()))),
+        };
+        self.keeper.finish(RELEASE);
+        outcome
     }
 
     /// Waits for the next event of the tenure, but not longer than `timeout`.
@@ -216,3 +240,5 @@ impl Guard {
 
 /// A guard is of its keeper's first tenure and of no other.
 const TENURE: u64 = 1;
+/// How long a release is waited for before what came of the work is handed out.
+const RELEASE: Duration = Duration::from_secs(1);

@@ -1,43 +1,56 @@
 //! The built-in transport: HTTP/1.1 by ureq.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lease_proto::MAX_BODY;
 use lease_proto::access::{
-    Access, CredentialsError, Proxy, ProxyError, TlsProblem, TransportError, rustls as settings,
+    Access, CredentialsError, TransportError,
+    rustls::{self as settings, ChangingCertificate},
 };
 use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, TcpConnector,
-};
+use ureq::unversioned::resolver::{DefaultResolver, Resolver};
 use ureq::{Agent, AsSendBody};
 
+use crate::connector::{Labelled, agent, proxy};
 use crate::tls::TlsConnector;
 use crate::transport::{Chunks, Transport};
 use crate::veil::Veil;
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
 pub(crate) struct HttpTransport {
-    agent: Agent,
+    pool: Mutex<Pool>,
+    /// What connections present, where that changes.
+    certificate: Option<ChangingCertificate>,
     tls: TlsConnector,
     veil: Veil,
     server: String,
     is_proxied: bool,
 }
 
+/// The connections, and the version of the certificate that they present.
+struct Pool {
+    agent: Agent,
+    certificate: u64,
+}
+
 impl HttpTransport {
-    /// Connects to nothing yet.
-    pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
-        Self::with_resolver(access, DefaultResolver::default())
+    /// Connects to nothing yet. A `certificate` that changes is presented where the access has none of its own.
+    pub(crate) fn new(
+        access: &Access,
+        certificate: Option<ChangingCertificate>,
+    ) -> Result<Self, CredentialsError> {
+        Self::with_resolver(access, certificate, DefaultResolver::default())
     }
 
     /// Of several addresses ureq tries one after the other, and the first of those left gets half of the time or more.
-    fn with_resolver(access: &Access, resolver: impl Resolver) -> Result<Self, CredentialsError> {
+    fn with_resolver(
+        access: &Access,
+        certificate: Option<ChangingCertificate>,
+        resolver: impl Resolver,
+    ) -> Result<Self, CredentialsError> {
         let config = Config::builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -48,9 +61,17 @@ impl HttpTransport {
             .user_agent("")
             .max_response_header_size(MAX_HEADERS)
             .build();
-        let (tls, veil) = (TlsConnector::new(access)?, Veil::default());
+        let certificate = certificate.filter(|_| access.auth.client_certificate.is_none());
+        let (tls, veil) = (
+            TlsConnector::new(access, certificate.as_ref())?,
+            Veil::default(),
+        );
         Ok(Self {
-            agent: agent(config, tls.clone(), veil.clone(), resolver),
+            pool: Mutex::new(Pool {
+                agent: agent(config, tls.clone(), veil.clone(), resolver),
+                certificate: 0,
+            }),
+            certificate,
             tls,
             veil,
             server: access.server.to_string(),
@@ -58,17 +79,37 @@ impl HttpTransport {
         })
     }
 
+    /// Where there is another certificate than last time, later requests make new connections. Those that are under way keep
+    /// theirs, and with them the certificate of then.
+    fn agent(&self) -> Agent {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = self
+            .certificate
+            .as_ref()
+            .map_or(0, ChangingCertificate::version);
+        if version != pool.certificate {
+            pool.agent = self.new_agent(&pool.agent);
+            pool.certificate = version;
+        }
+        pool.agent.clone()
+    }
+
+    fn new_agent(&self, like: &Agent) -> Agent {
+        let (config, resolver) = (like.config().clone(), DefaultResolver::default());
+        agent(config, self.tls.clone(), self.veil.clone(), resolver)
+    }
+
     fn run(
         &self,
         request: http::Request<impl AsSendBody>,
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, ureq::Error> {
-        let request = self
-            .agent
+        let agent = self.agent();
+        let request = agent
             .configure_request(request)
             .timeout_global(Some(timeout.min(LONGEST)))
             .build();
-        let (parts, body) = self.agent.run(request)?.into_parts();
+        let (parts, body) = agent.run(request)?.into_parts();
         // ureq calls a body too large that is as long as the limit.
         let body = body
             .into_with_config()
@@ -84,8 +125,7 @@ impl HttpTransport {
     ) -> Result<http::Response<Chunks>, ureq::Error> {
         let _hidden = self.veil.hide(request.headers_mut());
         // Shutting an agent down is the only way to end a read from another thread, so each stream has one.
-        let (config, resolver) = (self.agent.config().clone(), DefaultResolver::default());
-        let agent = agent(config, self.tls.clone(), self.veil.clone(), resolver);
+        let agent = self.new_agent(&self.agent());
         let timeout = Some(timeout.min(LONGEST));
         let request = agent
             .configure_request(request.map(drop))
@@ -176,135 +216,12 @@ impl Transport for HttpTransport {
     }
 }
 
-fn agent(config: Config, tls: TlsConnector, veil: Veil, resolver: impl Resolver) -> Agent {
-    let connector =
-        ().chain(ConnectProxyConnector::default())
-            .chain(LabelledTcp::default())
-            .chain(tls)
-            .chain(veil);
-    Agent::with_parts(config, connector, LabelledResolver(resolver))
-}
-
 /// ureq's own would have every program carry how all of ureq is printed.
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpTransport")
             .field("server", &self.server)
             .finish_non_exhaustive()
-    }
-}
-
-/// The proxy as ureq takes it, which resolves the server's name itself.
-fn proxy(proxy: &Proxy) -> Result<ureq::Proxy, CredentialsError> {
-    let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
-    let builder = ureq::Proxy::builder(ureq::ProxyProtocol::Http)
-        .host(proxy.host())
-        .port(proxy.port())
-        .resolve_target(false);
-    let builder = match proxy.basic() {
-        Some(basic) => {
-            let password = std::str::from_utf8(basic.password.expose());
-            let password = password.map_err(|_| unusable())?;
-            builder.username(&basic.username).password(password)
-        }
-        None => builder,
-    };
-    builder.build().map_err(|_| unusable())
-}
-
-/// How far a call had come when it failed; ureq itself says only that there was an I/O error.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Phase {
-    Connect,
-    Dns,
-    Tls,
-}
-
-impl Phase {
-    /// Puts the label on an I/O error and leaves the others, timeouts among them, as they are.
-    pub(crate) fn label(self, error: ureq::Error) -> ureq::Error {
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "another crate's enum, open and large"
-        )]
-        match error {
-            ureq::Error::Io(source) => ureq::Error::Other(Box::new(Labelled {
-                phase: self,
-                source,
-            })),
-            error => error,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Labelled {
-    phase: Phase,
-    source: io::Error,
-}
-
-impl Labelled {
-    fn explain(self, server: String, is_proxied: bool) -> TransportError {
-        let source = self.source;
-        match self.phase {
-            // Nothing else is connected to.
-            Phase::Connect | Phase::Dns if is_proxied => TransportError::Proxy {
-                server,
-                source: source.into(),
-            },
-            Phase::Connect => TransportError::Connect { server, source },
-            Phase::Dns => TransportError::Dns { server, source },
-            Phase::Tls => TransportError::Tls {
-                server,
-                problem: settings::problem(&source).unwrap_or(TlsProblem::Other),
-                source: source.into(),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Labelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed in phase {:?}", self.phase)
-    }
-}
-
-impl Error for Labelled {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
-    }
-}
-
-#[derive(Debug, Default)]
-struct LabelledTcp(TcpConnector);
-
-impl<In: ureq::unversioned::transport::Transport> Connector<In> for LabelledTcp {
-    type Out = <TcpConnector as Connector<In>>::Out;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        self.0
-            .connect(details, chained)
-            .map_err(|error| Phase::Connect.label(error))
-    }
-}
-
-#[derive(Debug)]
-struct LabelledResolver<R>(R);
-
-impl<R: Resolver> Resolver for LabelledResolver<R> {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.0
-            .resolve(uri, config, timeout)
-            .map_err(|error| Phase::Dns.label(error))
     }
 }
 
@@ -320,6 +237,8 @@ mod tests {
     use std::thread;
 
     use lease_proto::access::ServerUrl;
+    use ureq::http::Uri;
+    use ureq::unversioned::{resolver::ResolvedSocketAddrs, transport::NextTimeout};
 
     use super::*;
 
@@ -372,7 +291,7 @@ mod tests {
             for addresses in [[other, address], [address, other]] {
                 let server = ServerUrl::parse_plain_http("http://several.example").unwrap();
                 let resolver = Addresses(addresses.to_vec());
-                let transport = HttpTransport::with_resolver(&Access::new(server), resolver);
+                let transport = HttpTransport::with_resolver(&Access::new(server), None, resolver);
                 let request = http::Request::get("http://several.example/").body(Vec::new());
                 let timeout = Duration::from_secs(6);
                 let answer = transport.unwrap().send(request.unwrap(), timeout);

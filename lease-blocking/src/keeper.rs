@@ -9,7 +9,9 @@ use std::{
 
 use lease_proto::{Config, Event, Grant, Identity, Loss, Patience, Released, State, Unhealthy};
 
-use crate::{Claim, Client, Clock, TransportError, claim::Mailbox, shared::Shared};
+use crate::{
+    Claim, Client, Clock, LostWork, Tenure, TransportError, claim::Mailbox, shared::Shared,
+};
 
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
 ///
@@ -86,7 +88,7 @@ impl Plan {
 impl Keeper {
     /// Keeps `claim` going.
     pub(crate) fn start(claim: Claim, plan: Plan) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(claim.config()));
         let mut keeper = Self {
             shared: Arc::clone(&shared),
             mailbox: claim.mailbox(),
@@ -177,7 +179,46 @@ impl Keeper {
     pub fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
         let until = self.clock.now().checked_add(timeout);
         let tenure = self.shared.ledger().tenures();
-        self.shared.lost(tenure, until)
+        self.shared.lost(tenure, until, Duration::ZERO)
+    }
+
+    /// Waits until the Lease is held, and does `work` for as long as it is: `None` once the keeper has ended.
+    ///
+    /// See [`Guard::run_while_held`](crate::Guard::run_while_held) for the margin, and for how the work is told to stop. The
+    /// Lease is kept afterwards, so that the work can be done again: not before renewals succeed, if it was told to stop because
+    /// they did not. Whoever gives up instead [stops](Self::stop) the keeper, from another thread if need be: this waits for as
+    /// long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// The Lease was lost before the work was done, or the work was told to stop. What it came to is handed back.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use lease_blocking::{Client, proto::Config};
+    ///
+    /// let client = Client::try_default()?;
+    /// let keeper = client.keep(Config::builder(client.namespace(), "leader", "me").build()?)?;
+    /// let margin = Duration::from_secs(1);
+    /// let lead = |tenure: &lease_blocking::Tenure| {
+    ///     // Once a minute, until it has to stop.
+    ///     while tenure.wait_lost(Duration::from_secs(60)).is_none() {
+    ///         println!("leading, token {:?}", tenure.token());
+    ///     }
+    /// };
+    /// while let Some(Err(lost)) = keeper.run_while_held(margin, lead) {
+    ///     println!("stopped leading: {}", lost.loss());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_while_held<T>(
+        &self,
+        margin: Duration,
+        work: impl FnOnce(&Tenure) -> T,
+    ) -> Option<Result<T, LostWork<T>>> {
+        let (grant, number) = self.shared.held(margin)?;
+        Some(self.tenure(number, margin, grant).run(work))
     }
 
     /// Returns an error if the Lease is not held, and cannot be acquired either: for a health check.
@@ -215,8 +256,13 @@ impl Keeper {
     ///
     /// Returns how it ended: `None` if there was nothing to release.
     pub fn release(mut self) -> Option<Released> {
-        self.finish();
+        self.finish(self.longest_release());
         self.shared.released()
+    }
+
+    /// What the work of a tenure is told of it.
+    pub(crate) fn tenure(&self, number: u64, margin: Duration, grant: Grant) -> Tenure {
+        Tenure::new(Arc::clone(&self.shared), number, margin, grant)
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -227,13 +273,13 @@ impl Keeper {
         &self.mailbox
     }
 
-    fn finish(&mut self) {
+    /// Gives the Lease up for good, and waits for that, but not longer than `patience`; then it goes on in the background.
+    pub(crate) fn finish(&mut self, patience: Duration) {
         let Some(thread) = self.thread.take() else {
             return;
         };
         self.stop();
-        // The claim itself ends a release that gets no answer after the renew deadline.
-        let until = self.clock.now() + self.renew_deadline + GRACE;
+        let until = self.clock.now() + patience;
         let ended = self
             .shared
             .wait(Some(until), |ledger| ledger.has_ended().then_some(()));
@@ -241,11 +287,16 @@ impl Keeper {
             let _caught = thread.join();
         }
     }
+
+    /// The claim itself ends a release that gets no answer after the renew deadline.
+    fn longest_release(&self) -> Duration {
+        self.renew_deadline + GRACE
+    }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.finish();
+        self.finish(self.longest_release());
     }
 }
 

@@ -7,7 +7,8 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use lease_proto::server::{Answer, ApiServer, Fault, Faults, Reply, WatchId, WatchOutput};
@@ -17,7 +18,8 @@ use crate::{Chunks, Client, Clock, Transport, TransportError};
 /// An API server for Leases in memory, to test programs against without a cluster.
 ///
 /// It answers as a real one does, at once, and any namespace exists. All its clients, and its clones, share it. What is to
-/// go wrong is told with [`push`](Self::push); where no answer comes, the connection breaks at once.
+/// go wrong is told with [`push`](Self::push); where no answer comes, the connection breaks at once, unless the fault
+/// [hangs](Fault::hang).
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,6 +38,30 @@ use crate::{Chunks, Client, Clock, Transport, TransportError};
 ///     faults.server_mut().handle(&delete.unwrap(), std::time::SystemTime::now());
 /// });
 /// assert_eq!(guard.wait_lost(Duration::from_secs(60)), Some(Loss::Deleted));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Time passes as it does elsewhere, so tests choose short durations:
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use lease_blocking::{Memory, proto::{Config, Loss, server::Fault}};
+///
+/// let server = Memory::new();
+/// let config = Config::builder("default", "leader", "me")
+///     .whole_second_observers(false)
+///     .lease_duration(Duration::from_millis(1_500))
+///     .build()?;
+/// let renew_deadline = config.renew_deadline();
+/// let guard = server.client().acquire(config)?;
+/// // One answer takes a while.
+/// server.push(Fault::altered().delay_answer(Duration::from_millis(100)));
+/// assert_eq!(guard.wait_lost(Duration::from_secs(1)), None);
+///
+/// // The server is cut off.
+/// server.push(Fault::hang().times(u32::MAX));
+/// assert_eq!(guard.wait_lost(2 * renew_deadline), Some(Loss::Expired));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -97,15 +123,73 @@ impl Memory {
         self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn carry(&self, request: &http::Request<Vec<u8>>) -> Result<Answer, TransportError> {
+    /// Carries one request, and waits as long as its fault says, but not longer than `timeout`.
+    fn carry(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<Answer, TransportError> {
+        let until = Clock::new().now().checked_add(timeout);
+        let late = || TransportError::Timeout {
+            server: "the API server".to_owned(),
+            after: timeout,
+        };
+        let fault = self.lock().befall(&request);
+        let (before, after, hangs) = fault.as_ref().map_or_else(Default::default, |fault| {
+            (fault.request_delay(), fault.answer_delay(), fault.hangs())
+        });
+        if before > timeout {
+            let server = self.clone();
+            // It arrives, whether or not anybody waits for it any more.
+            let arrives = move || {
+                thread::sleep(before);
+                let wall = Clock::new().wall();
+                server.with(|faults| {
+                    let reply = faults.carry_out(fault, &request, wall);
+                    if let Reply::Answer(Answer::Watch(_, id)) = reply {
+                        faults.server_mut().close_watch(id);
+                    }
+                });
+            };
+            let thread = thread::Builder::new().name("lease-memory".to_owned());
+            let spawned = thread.spawn(arrives);
+            spawned.map_err(|error| TransportError::Other(error.into()))?;
+            sleep_until(until);
+            return Err(late());
+        }
+        thread::sleep(before);
         let wall = Clock::new().wall();
-        match self.with(|faults| faults.handle(request, wall)) {
-            Reply::Answer(answer) => Ok(answer),
+        let reply = self.with(|faults| faults.carry_out(fault, &request, wall));
+        let left = left(until);
+        thread::sleep(left.min(after));
+        match reply {
+            Reply::Answer(answer) if after <= left => Ok(answer),
+            Reply::Answer(answer) => {
+                if let Answer::Watch(_, id) = answer {
+                    self.lock().server_mut().close_watch(id);
+                }
+                Err(late())
+            }
+            Reply::NoAnswer if hangs => {
+                sleep_until(until);
+                Err(late())
+            }
             Reply::NoAnswer => Err(TransportError::Other(
                 "the connection broke, as it was told to".into(),
             )),
         }
     }
+}
+
+/// How much is left of a request's time.
+fn left(until: Option<Instant>) -> Duration {
+    until.map_or(Duration::MAX, |until| {
+        until.saturating_duration_since(Clock::new().now())
+    })
+}
+
+fn sleep_until(until: Option<Instant>) {
+    thread::sleep(left(until));
 }
 
 /// What a watch says, as it says it.
@@ -158,9 +242,9 @@ impl Transport for Memory {
     fn send(
         &self,
         request: http::Request<Vec<u8>>,
-        _timeout: Duration,
+        timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        match self.carry(&request)? {
+        match self.carry(request, timeout)? {
             Answer::Whole(response) => Ok(response),
             Answer::Watch(_, id) => {
                 self.lock().server_mut().close_watch(id);
@@ -172,9 +256,9 @@ impl Transport for Memory {
     fn stream(
         &self,
         request: http::Request<Vec<u8>>,
-        _timeout: Duration,
+        timeout: Duration,
     ) -> Result<http::Response<Chunks>, TransportError> {
-        let (response, watch) = match self.carry(&request)? {
+        let (response, watch) = match self.carry(request, timeout)? {
             Answer::Whole(response) => {
                 return Ok(response.map(|body| Chunks::new(io::Cursor::new(body), || {})));
             }

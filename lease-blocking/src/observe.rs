@@ -1,28 +1,15 @@
 //! What `tracing` and `metrics` are told, where those features are on. Without them nothing is done here at all.
 //!
-//! | level | what |
-//! |---|---|
-//! | ERROR | it cannot be acquired as things are |
-//! | WARN | at risk, lost against its will, a colliding identity, a store that went back in time; a server that is not verified |
-//! | INFO | acquired, released, recovered, whom it waits for, given up |
-//! | DEBUG | renewals, looks, attempts that came to nothing, streams of changes that broke |
-//! | TRACE | each answer, and how long it took |
-//!
-//! All of these but what is told of a client stand in the span `lease` of their claim, with the fields `namespace`, `name` and
-//! `identity`; so does what other libraries tell of its requests.
-//!
-//! | metric | what |
-//! |---|---|
-//! | `leader_election_master_status` | gauge, label `name` as in client-go: 1 while the Lease is held, else 0 |
-//! | `lease_acquired_total`, `lease_lost_total`, `lease_renewed_total` | counters, labels `namespace` and `name`; `lease_lost_total` does not count releases |
-//! | `lease_trouble_total` | counter: attempts to acquire that came to nothing, and renewals that put the Lease at risk |
-//! | `lease_answer_seconds` | histogram, label `status` besides: how long answers took; `none` where none came |
+//! The crate's own page says which event has which level, and lists the metrics.
 
 use std::time::Duration;
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use lease_proto::Loss;
-use lease_proto::{Claim, Event, access::ServerUrl};
+use lease_proto::{
+    Claim, Event,
+    access::{CredentialsError, ServerUrl},
+};
 
 use crate::TransportError;
 
@@ -35,6 +22,14 @@ pub(crate) fn unverified(server: &ServerUrl) {
     );
     #[cfg(not(feature = "tracing"))]
     let _nobody_asks = server;
+}
+
+/// Credentials that will soon be over are not renewed.
+pub(crate) fn not_renewed(error: &CredentialsError) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(%error, "the credentials are not renewed ahead of time, which is tried again");
+    #[cfg(not(feature = "tracing"))]
+    let _nobody_asks = error;
 }
 
 /// Tells of one claim.
@@ -179,7 +174,7 @@ fn count(claim: &Claim, event: &Event) {
     let add = |counter: &'static str| metrics::counter!(counter, &labels).increment(1);
     let lead = |leads: bool| {
         let leads = f64::from(u8::from(leads));
-        metrics::gauge!("leader_election_master_status", "name" => name.to_owned()).set(leads);
+        metrics::gauge!("leader_election_master_status", &labels).set(leads);
     };
     match event {
         Event::Acquired(_) => {

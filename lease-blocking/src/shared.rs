@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{AcquireError, Deadline, Event, Grant, Ledger, Loss, Released, Unhealthy};
+use lease_proto::{
+    AcquireError, Config, Deadline, Event, Grant, Ledger, Loss, Released, Unhealthy,
+};
 
 use crate::{Claim, Clock};
 
@@ -23,13 +25,19 @@ pub(crate) struct Shared {
     asked: AtomicU64,
     looked: AtomicU64,
     changed: Condvar,
+    /// Less than that is left of a grant only where a renewal is late.
+    overdue: Duration,
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let clock = Clock::new();
+        let after_renewal = config
+            .grant_length()
+            .saturating_sub(config.renew_interval());
         Self {
             clock,
+            overdue: after_renewal / 2,
             deadline: Deadline::new(clock.now()),
             ledger: Mutex::default(),
             asked: AtomicU64::new(0),
@@ -65,29 +73,6 @@ impl Shared {
     /// Whether the Lease is held, or can still be acquired.
     pub(crate) fn health(&self, patience: Duration) -> Result<(), Unhealthy> {
         self.ledger().health(self.clock.now(), patience)
-    }
-
-    /// Waits until a tenure's grant has ended, and says why; `None` if it lasts at `until`.
-    ///
-    /// Returns in time even if the thread that renews is stuck.
-    pub(crate) fn lost(&self, tenure: u64, until: Option<Instant>) -> Option<Loss> {
-        loop {
-            let (now, left) = (self.clock.now(), self.remaining());
-            let loss = self.ledger().loss_of(tenure);
-            if loss.is_some() || left.is_zero() {
-                return Some(loss.unwrap_or(Loss::Expired));
-            }
-            if until.is_some_and(|until| until <= now) {
-                return None;
-            }
-            let grant_end = now + left;
-            let end = until.map_or(grant_end, |until| until.min(grant_end));
-            self.wait(Some(end), |ledger| {
-                // It may be found out to end earlier.
-                let is_shorter = ledger.grant().is_none_or(|it| it.valid_until < grant_end);
-                (is_shorter || ledger.loss_of(tenure).is_some()).then_some(())
-            });
-        }
     }
 
     /// How the last release ended, or that nobody knows while the thread that sees to it is late.
@@ -132,6 +117,77 @@ impl Shared {
         self.deadline.set(None);
         self.ledger().end();
         self.changed.notify_all();
+    }
+
+    /// Whether renewals fail, so that less than `margin` is left of the grant.
+    ///
+    /// Between two renewals less is left than after one, so as long as none is known to fail a wide margin is cut to what is
+    /// left when one is late.
+    fn is_past(&self, margin: Duration, ledger: &Ledger) -> bool {
+        let margin = if ledger.is_at_risk() {
+            margin
+        } else {
+            margin.min(self.overdue)
+        };
+        self.remaining() <= margin
+    }
+
+    /// Waits until the Lease is held, and not past the margin; returns the grant and the number of the tenure, `None` once
+    /// nobody keeps the claim.
+    pub(crate) fn held(&self, margin: Duration) -> Option<(Grant, u64)> {
+        let held = self.wait(None, |ledger| {
+            let grant = self.is_held().then(|| ledger.grant()).flatten();
+            match grant.filter(|_| !self.is_past(margin, ledger)) {
+                Some(grant) => Some(Some((grant, ledger.tenures()))),
+                None => ledger.has_ended().then_some(None),
+            }
+        });
+        held.flatten()
+    }
+
+    /// Waits until less than `margin` is left of a tenure's grant because renewals fail, and says why it ended; `None` if it
+    /// lasts at `until`.
+    ///
+    /// Returns in time even if the thread that renews is stuck.
+    pub(crate) fn lost(
+        &self,
+        tenure: u64,
+        until: Option<Instant>,
+        margin: Duration,
+    ) -> Option<Loss> {
+        loop {
+            let (now, left) = (self.clock.now(), self.remaining());
+            if let Some(loss) = self.loss_past(tenure, margin) {
+                return Some(loss);
+            }
+            if until.is_some_and(|until| until <= now) {
+                return None;
+            }
+            let grant_end = now + left;
+            let end = grant_end - margin.min(self.overdue).min(left);
+            let end = until.map_or(end, |until| until.min(end));
+            self.wait(Some(end), |ledger| {
+                // It may be found out to end earlier.
+                let is_shorter = ledger.grant().is_none_or(|it| it.valid_until < grant_end);
+                let is_over = ledger.loss_of(tenure).is_some() || self.is_past(margin, ledger);
+                (is_shorter || is_over).then_some(())
+            });
+        }
+    }
+
+    /// Why a tenure is over, or as good as over.
+    pub(crate) fn loss_past(&self, tenure: u64, margin: Duration) -> Option<Loss> {
+        let ledger = self.ledger();
+        if let Some(loss) = ledger.loss_of(tenure) {
+            return Some(loss);
+        }
+        let has_ended = self.remaining().is_zero();
+        let why = if has_ended {
+            Loss::Expired
+        } else {
+            Loss::AtRisk
+        };
+        (has_ended || self.is_past(margin, &ledger)).then_some(why)
     }
 
     /// Waits until `found` says something, or until then.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use lease_proto::access::{Access, CredentialsError, rustls as settings};
+use lease_proto::access::rustls::{self as settings, ChangingCertificate};
+use lease_proto::access::{Access, CredentialsError};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::unversioned::transport::{
@@ -12,7 +13,7 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
-use crate::http_transport::Phase;
+use crate::connector::Phase;
 
 /// Wraps a connection in TLS where the scheme is https.
 #[derive(Clone)]
@@ -22,14 +23,17 @@ pub(crate) struct TlsConnector {
 }
 
 impl TlsConnector {
-    pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
+    pub(crate) fn new(
+        access: &Access,
+        certificate: Option<&ChangingCertificate>,
+    ) -> Result<Self, CredentialsError> {
         let platform = || rustls_native_certs::load_native_certs().certs;
+        let mut config = settings::client_config(access, &|path| std::fs::read(path), &platform)?;
+        if let Some(certificate) = certificate {
+            certificate.install(&mut config);
+        }
         Ok(Self {
-            config: Arc::new(settings::client_config(
-                access,
-                &|path| std::fs::read(path),
-                &platform,
-            )?),
+            config: Arc::new(config),
             server_name: settings::server_name(access)?,
         })
     }

@@ -5,19 +5,22 @@ use std::{
     io::{self, Read},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError, mpsc},
-    thread,
 };
 
 use http::StatusCode;
 use lease_proto::{MAX_BODY, Request, RequestId};
 
-use crate::{Client, Clock, TransportError, observe::Observer, transport::Chunks};
+use crate::{
+    Client, Clock, TransportError, abort::Abort, observe::Observer, threads::Threads,
+    transport::Chunks,
+};
 
 /// A stream that is asked for, or open. Dropping it ends the thread that reads it.
 pub(crate) struct Watch {
     pub(crate) id: RequestId,
     told: mpsc::Receiver<Told>,
     end: Arc<Mutex<End>>,
+    abort: Abort,
 }
 
 /// What a stream has to say.
@@ -48,8 +51,9 @@ impl Watch {
         client: Client,
         clock: Clock,
         observer: Observer,
+        threads: &Threads,
         wake: impl Fn(RequestId) -> bool + Send + 'static,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, TransportError> {
         let id = request.id;
         let (outbox, told) = mpsc::sync_channel(PIECES);
         let end = Arc::new(Mutex::default());
@@ -57,18 +61,24 @@ impl Watch {
             end: Arc::clone(&end),
             tell: Box::new(move |told| outbox.send(told).is_ok() && wake(id)),
         };
-        thread::Builder::new()
-            .name("lease-watch".to_owned())
-            .spawn(move || {
-                let read = || observer.within(|| reader.read(request, &client, clock));
-                let error = match catch_unwind(AssertUnwindSafe(read)) {
-                    Ok(Ok(())) => None,
-                    Ok(Err(error)) => Some(error),
-                    Err(_) => Some(TransportError::Other("the transport panicked".into())),
-                };
-                (reader.tell)(Told::End(error));
-            })?;
-        Ok(Self { id, told, end })
+        let abort = Abort::default();
+        let given_up = abort.clone();
+        threads.spawn("lease-watch", move || {
+            let read = || observer.within(|| reader.read(request, &client, clock));
+            let read = || given_up.within(read);
+            let error = match catch_unwind(AssertUnwindSafe(read)) {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error),
+                Err(_) => Some(TransportError::Other("the transport panicked".into())),
+            };
+            (reader.tell)(Told::End(error));
+        })?;
+        Ok(Self {
+            id,
+            told,
+            end,
+            abort,
+        })
     }
 
     /// Returns what it says next, if it has said anything.
@@ -83,6 +93,8 @@ impl Drop for Watch {
         if let End::Close(close) = end {
             close();
         }
+        // There may be no answer yet, and nothing to close.
+        self.abort.abort();
     }
 }
 

@@ -12,8 +12,9 @@ use http::{
 use serde_json::json;
 
 use crate::{
-    config::{Config, FIELD_MANAGER, WriteMethod},
+    config::{Config, WriteMethod},
     refusal::{Refusal, Verb},
+    unclear::Unclear,
     wire::{Lease, LeaseSpec, Namespace, Status},
 };
 
@@ -146,16 +147,17 @@ pub(crate) fn watch_all(
     render(Method::GET, &path, None, Vec::new())
 }
 
-/// Renders a write that has the record say `spec`: a compare-and-swap on the uid and version with which it was `seen`, or a new
-/// record.
+/// Renders a write by `manager` that has the record say `spec`: a compare-and-swap on the uid and version with which it was
+/// `seen`, or a new record.
 pub(crate) fn write(
     config: &Config,
     seen: Option<&Lease>,
     spec: &LeaseSpec,
+    manager: &str,
     timeout: Duration,
 ) -> (Call, http::Request<Vec<u8>>) {
     const JSON: &str = "application/json";
-    let manager = Some(FIELD_MANAGER);
+    let manager = Some(manager);
     let new;
     let lease = match seen {
         Some(lease) => lease,
@@ -254,6 +256,11 @@ pub(crate) fn classify(config: &Config, call: Call, response: &Response<Vec<u8>>
         _ if status.is_client_error() => Answer::Refused(refusal(config, call, response, said())),
         _ => Answer::Unclear,
     }
+}
+
+/// Says why an answer is not clear.
+pub(crate) fn unclear(response: &Response<Vec<u8>>) -> Unclear {
+    Unclear::new(response, MAX_BODY)
 }
 
 /// Reads `Retry-After` from an answer that is not clear in itself, such as a 503.

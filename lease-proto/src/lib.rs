@@ -29,8 +29,9 @@
 //! without an answer is looked up, and never assumed. Once the grant has ended, no answer brings it back.
 //!
 //! What a claimant may take. A record that names nobody, or one that stayed the same for the time it names, counted on
-//! this claimant's own clock. The wall clock decides nothing. Every write names the version that was judged, so of
-//! several that judge alike one succeeds.
+//! this claimant's own clock; or one that this library wrote, long enough ago by the wall clock *and* by the API server's, so
+//! that no single wrong clock frees a live lease ([`ConfigBuilder::server_time`]). Every write names the version that was
+//! judged, so of several that judge alike one succeeds.
 //!
 //! How a claimant waits. It has the API server tell it of changes: one request whose answer goes on for minutes, and no other
 //! until there is something to do. A release is heard of at once, renewals put off the instant at which the Lease is taken,
@@ -105,6 +106,7 @@ mod refusal;
 #[cfg(feature = "server")]
 pub mod server;
 mod set;
+mod unclear;
 pub mod wire;
 
 pub use call::{MAX_BODY, Request, RequestId};
@@ -117,4 +119,5 @@ pub use ledger::{Deadline, Ledger};
 pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};
 pub use set::{ClaimId, ClaimSet, SetLimits, SetOutput, Tag};
+pub use unclear::Unclear;
 pub use wire::{Identity, LeaseName, NameError, Namespace};

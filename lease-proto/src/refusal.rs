@@ -217,7 +217,8 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-fn one_line(text: &str) -> String {
+/// Cuts what a server says, and takes out what could write over a terminal or a log.
+pub(crate) fn one_line(text: &str) -> String {
     let mut line: String = text
         .split(|c: char| c.is_control())
         .filter(|part| !part.trim().is_empty())

@@ -77,7 +77,7 @@ type Outcome = Result<http::Response<Vec<u8>>, TransportError>;
 impl Client {
     /// Makes a claim at rest.
     pub fn claim(&self, config: Config) -> Claim {
-        let clock = Clock::new();
+        let clock = self.clock();
         // The hasher of the standard library is keyed from the system's randomness, for each instance anew.
         let seed = RandomState::new().hash_one(0);
         let proto = proto::Claim::new(config, seed, clock.now());
@@ -180,6 +180,10 @@ impl Claim {
     /// Returns why the last request that got no answer got none.
     pub fn last_error(&self) -> Option<&Arc<TransportError>> {
         self.last_error.as_ref()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Asks for a look at the record, which [`looked`](Self::looked) numbers when it is told of.

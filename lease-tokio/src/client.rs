@@ -11,11 +11,12 @@ use lease_proto::access::{
     SERVICE_ACCOUNT_ROOT, Secret, ServerUrl, TransportError,
 };
 
-use crate::credentials::{AskToken, Credentials};
+use crate::clock::Clock;
+use crate::credentials::{AskCredentials, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
 use crate::observe;
-use crate::plugin;
+use crate::plugin_cache;
 use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
@@ -27,6 +28,7 @@ pub struct Client {
     /// Where requests go, unless the transport knows by itself.
     remote: Option<Arc<Remote>>,
     namespace: Arc<str>,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ struct Remote {
 impl Client {
     /// Starts from the address of a server: `https://host:port`, with a base path where there is one.
     pub fn builder(url: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(url.into())
+        ClientBuilder::new(Secret::from(url.into()))
     }
 
     /// Takes what the pod is told: the server from the environment, token, CA and namespace from the service account.
@@ -104,17 +106,18 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
-        Self::assemble(access, plugin::of(access)?)
+        Self::assemble(access, plugin_cache::of(access)?)
     }
 
     /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
-    fn assemble(access: &Access, plugin: Option<Box<dyn AskToken>>) -> Result<Self, Error> {
+    fn assemble(access: &Access, plugin: Option<Box<dyn AskCredentials>>) -> Result<Self, Error> {
         let skips_verification = access.tls.insecure_skip_verify && access.server.is_https();
         if skips_verification {
             observe::unverified(&access.server);
         }
+        let certificate = plugin.as_ref().map(|plugin| plugin.certificate());
         Ok(Self {
-            transport: Arc::new(HttpTransport::new(access)?),
+            transport: Arc::new(HttpTransport::new(access, certificate)?),
             remote: Some(Arc::new(Remote {
                 server: access.server.clone(),
                 credentials: Credentials::new(access, plugin)?,
@@ -125,6 +128,7 @@ impl Client {
                 .as_deref()
                 .unwrap_or(DEFAULT_NAMESPACE)
                 .into(),
+            clock: Clock::new(),
         })
     }
 
@@ -134,7 +138,15 @@ impl Client {
             transport,
             remote: None,
             namespace: namespace.into().into(),
+            clock: Clock::new(),
         }
+    }
+
+    /// Has its claims live by another clock.
+    #[cfg(feature = "memory")]
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// The same client with another namespace where none is named.
@@ -147,6 +159,12 @@ impl Client {
     /// The namespace where none is named: the one that was set, the pod's, the kubeconfig context's, else `default`.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The clock that its claims live by, and that [`Grant::valid_until`](lease_proto::Grant::valid_until) is told on:
+    /// [`Clock::new`], but for those of a `Memory`, which follow the time of the runtime that they are asked in.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// The address that requests go to; `None` over a transport that was given.
@@ -169,7 +187,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// The future may be dropped at any moment; whether the server has seen the request is then unknown. The next request
-    /// makes a new connection. A credential plugin that runs is killed.
+    /// makes a new connection. A credential plugin that runs goes on, and the next request has what it answers.
     ///
     /// # Errors
     ///
@@ -180,39 +198,35 @@ impl Client {
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let exchange = self.exchange(request, timeout, reload_credentials);
-        let answered = tokio::time::timeout(timeout, exchange).await;
+        let mut request = request;
+        let left = self
+            .complete(&mut request, timeout, reload_credentials)
+            .await?;
+        let answered = tokio::time::timeout(left, self.transport.send(request, left)).await;
         answered.unwrap_or_else(|_| Err(self.silence(timeout)))
     }
 
-    async fn exchange(
-        &self,
-        request: http::Request<Vec<u8>>,
-        timeout: Duration,
-        reload_credentials: bool,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let request = self.complete(request, timeout, reload_credentials).await?;
-        self.transport.send(request, timeout).await
-    }
-
-    /// Adds the server's address and the credentials.
+    /// Adds the server's address and the credentials, and returns what is left of the time.
     async fn complete(
         &self,
-        mut request: http::Request<Vec<u8>>,
+        request: &mut http::Request<Vec<u8>>,
         timeout: Duration,
         reload_credentials: bool,
-    ) -> Result<http::Request<Vec<u8>>, TransportError> {
-        if let Some(remote) = &self.remote {
-            let authorization = remote
-                .credentials
-                .authorization(reload_credentials, timeout)
-                .await?;
-            remote.address(&mut request)?;
-            if let Some(authorization) = authorization {
-                request.headers_mut().insert(AUTHORIZATION, authorization);
-            }
+    ) -> Result<Duration, TransportError> {
+        let Some(remote) = &self.remote else {
+            return Ok(timeout);
+        };
+        let clock = Clock::new();
+        let started = clock.now();
+        let authorization = remote
+            .credentials
+            .authorization(reload_credentials, timeout)
+            .await?;
+        remote.address(request)?;
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization);
         }
-        Ok(request)
+        Ok(timeout.saturating_sub(clock.now().saturating_duration_since(started)))
     }
 
     /// Sends a request whose answer comes in pieces, such as a watch, and waits for its beginning. Otherwise as
@@ -231,11 +245,11 @@ impl Client {
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
-        let opening = async {
-            let request = self.complete(request, timeout, reload_credentials).await?;
-            self.transport.stream(request, timeout).await
-        };
-        let opened = tokio::time::timeout(timeout, opening).await;
+        let mut request = request;
+        let left = self
+            .complete(&mut request, timeout, reload_credentials)
+            .await?;
+        let opened = tokio::time::timeout(left, self.transport.stream(request, left)).await;
         opened.unwrap_or_else(|_| Err(self.silence(timeout)))
     }
 
@@ -303,11 +317,12 @@ pub fn is_in_cluster() -> bool {
     access::in_cluster(&environment).is_ok()
 }
 
-/// What is known of a server, on the way to a [`Client`].
+/// What is known of a server, on the way to a [`Client`]. `Debug` shows no secret, and not the URL either.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
-    url: String,
+    /// Checked only when a client is made of it: until then there may be a password in it.
+    url: Secret,
     allow_plain_http: bool,
     ca: Option<Material>,
     insecure_skip_verify: bool,
@@ -328,7 +343,7 @@ enum ProxyChoice {
 }
 
 impl ClientBuilder {
-    fn new(url: String) -> Self {
+    fn new(url: Secret) -> Self {
         Self {
             url,
             allow_plain_http: false,
@@ -407,7 +422,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The HTTP proxy that connections go through: `http://host:port`, with `name:password@` where it wants that.
+    /// The proxy that connections go through: `http://host:port`, with `name:password@` where it wants that; with the feature
+    /// `socks` also `socks5://host:port`.
     ///
     /// Defaults to what `HTTPS_PROXY` and `NO_PROXY` say, as for kubectl; never one for a server on this machine.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
@@ -427,10 +443,11 @@ impl ClientBuilder {
     ///
     /// The URL cannot be used, a file is unreadable, or what is in it cannot be used.
     pub fn build(self) -> Result<Client, Error> {
+        let url = String::from_utf8_lossy(self.url.expose());
         let server = if self.allow_plain_http {
-            ServerUrl::parse_plain_http(&self.url)?
+            ServerUrl::parse_plain_http(&url)?
         } else {
-            ServerUrl::parse(&self.url)?
+            ServerUrl::parse(&url)?
         };
         let mut access = Access::new(server);
         access.tls.ca = self.ca;

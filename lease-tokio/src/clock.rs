@@ -4,14 +4,30 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Reads the two clocks that the protocol asks for.
 ///
-/// All of a process share one origin, so instants of one clock compare with those of another.
+/// All of a process share one origin, so instants of one clock compare with those of another. The clients of a `Memory` have
+/// clocks of their own kind, which follow tokio's: see [`Client::clock`](crate::Client::clock).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Clock(());
+pub struct Clock(Source);
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    /// The time of the runtime that it is read in, which a test may have paused.
+    #[cfg(feature = "memory")]
+    Tokio,
+}
 
 impl Clock {
     /// Makes one; there is nothing to choose.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes one that stands still and leaps with the timers of tokio.
+    #[cfg(feature = "memory")]
+    pub(crate) fn of_tokio() -> Self {
+        Self(Source::Tokio)
     }
 
     /// The time since some moment, which counts the time that the machine was suspended.
@@ -20,13 +36,37 @@ impl Clock {
     /// during suspend. After a suspend it is ahead of `Instant::now()`: wait for `until - clock.now()`, not until an
     /// instant.
     pub fn now(&self) -> Instant {
-        boot::now()
+        match self.0 {
+            Source::System => boot::now(),
+            #[cfg(feature = "memory")]
+            Source::Tokio => tokio::time::Instant::now().into_std(),
+        }
     }
 
     /// The time of day, which somebody may set at any moment.
     pub fn wall(&self) -> SystemTime {
-        SystemTime::now()
+        match self.0 {
+            Source::System => SystemTime::now(),
+            #[cfg(feature = "memory")]
+            Source::Tokio => paced::wall(self.now()),
+        }
     }
+}
+
+/// A time of day that goes as tokio's time does.
+#[cfg(feature = "memory")]
+mod paced {
+    use std::sync::OnceLock;
+    use std::time::{Instant, SystemTime};
+
+    pub(super) fn wall(now: Instant) -> SystemTime {
+        let (instant, wall) = *ORIGIN.get_or_init(|| (Instant::now(), SystemTime::now()));
+        let later = wall.checked_add(now.saturating_duration_since(instant));
+        let moved = later.and_then(|it| it.checked_sub(instant.saturating_duration_since(now)));
+        moved.unwrap_or(wall)
+    }
+
+    static ORIGIN: OnceLock<(Instant, SystemTime)> = OnceLock::new();
 }
 
 /// What the clock that counts suspend says now, as an instant: as far from the origin's instant as it is from the

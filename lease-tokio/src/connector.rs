@@ -8,9 +8,14 @@ use std::task::{Context, Poll};
 use http::Uri;
 use http::uri::Scheme;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+#[cfg(feature = "socks")]
+use hyper_util::client::legacy::connect::proxy::SocksV5;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
-use lease_proto::access::{Access, CredentialsError, Proxy, ProxyError, rustls as settings};
+use lease_proto::access::rustls::ChangingCertificate;
+use lease_proto::access::{
+    Access, CredentialsError, Proxy, ProxyError, ProxyKind, rustls as settings,
+};
 use tokio::net::{TcpStream, lookup_host};
 use tower_service::Service;
 
@@ -20,20 +25,48 @@ use crate::transport::BoxFuture;
 pub(crate) type Connector = HttpsConnector<LabelledTcp>;
 
 /// Puts the connector for one server together.
-pub(crate) fn connector(access: &Access) -> Result<Connector, CredentialsError> {
+pub(crate) fn connector(
+    access: &Access,
+    certificate: Option<&ChangingCertificate>,
+) -> Result<Connector, CredentialsError> {
     let platform = || rustls_native_certs::load_native_certs().certs;
-    let config = settings::client_config(access, &|path| std::fs::read(path), &platform)?;
+    let mut config = settings::client_config(access, &|path| std::fs::read(path), &platform)?;
+    if let Some(certificate) = certificate {
+        certificate.install(&mut config);
+    }
     Ok(HttpsConnectorBuilder::new()
         .with_tls_config(config)
         .https_or_http()
         .with_server_name_resolver(FixedServerNameResolver::new(settings::server_name(access)?))
         .enable_all_versions()
         .wrap_connector(LabelledTcp {
-            tunnel: access.proxy.as_ref().map(tunnel).transpose()?,
+            way: access.proxy.as_ref().map_or(Ok(Way::Direct), way)?,
         }))
 }
 
 /// What connects through a proxy.
+fn way(proxy: &Proxy) -> Result<Way, CredentialsError> {
+    match proxy.kind() {
+        ProxyKind::Http => tunnel(proxy).map(Way::Tunnel),
+        #[cfg(feature = "socks")]
+        ProxyKind::Socks5 => socks(proxy).map(Way::Socks),
+        #[cfg(not(feature = "socks"))]
+        ProxyKind::Socks5 => Err(ProxyError::NeedsFeature { feature: "socks" }.into()),
+    }
+}
+
+#[cfg(feature = "socks")]
+fn socks(proxy: &Proxy) -> Result<SocksV5<Tcp>, CredentialsError> {
+    let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
+    let uri = proxy.to_string().parse().map_err(|_| unusable())?;
+    let socks = SocksV5::new(uri, Tcp);
+    let Some(basic) = proxy.basic() else {
+        return Ok(socks);
+    };
+    let password = std::str::from_utf8(basic.password.expose()).map_err(|_| unusable())?;
+    Ok(socks.with_auth(basic.username.clone(), password.to_owned()))
+}
+
 fn tunnel(proxy: &Proxy) -> Result<Tunnel<Tcp>, CredentialsError> {
     let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
     let uri = proxy.to_string().parse().map_err(|_| unusable())?;
@@ -74,7 +107,27 @@ impl Error for Labelled {
 /// Connects straight to the server, or through a proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct LabelledTcp {
-    tunnel: Option<Tunnel<Tcp>>,
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    Direct,
+    Tunnel(Tunnel<Tcp>),
+    #[cfg(feature = "socks")]
+    Socks(SocksV5<Tcp>),
+}
+
+/// hyper-util's own would show the password for SOCKS.
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Direct => "Direct",
+            Self::Tunnel(_) => "Tunnel",
+            #[cfg(feature = "socks")]
+            Self::Socks(_) => "Socks",
+        })
+    }
 }
 
 impl Service<Uri> for LabelledTcp {
@@ -83,18 +136,28 @@ impl Service<Uri> for LabelledTcp {
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        match &mut self.tunnel {
-            Some(tunnel) => tunnel.poll_ready(context).map_err(label_proxy),
-            None => Tcp.poll_ready(context),
+        match &mut self.way {
+            Way::Direct => Tcp.poll_ready(context),
+            Way::Tunnel(tunnel) => tunnel.poll_ready(context).map_err(label_proxy),
+            #[cfg(feature = "socks")]
+            Way::Socks(socks) => socks.poll_ready(context).map_err(label_proxy),
         }
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Some(tunnel) = &mut self.tunnel else {
-            return Tcp.call(uri);
-        };
-        let connecting = tunnel.call(uri);
-        Box::pin(async move { connecting.await.map_err(label_proxy) })
+        match &mut self.way {
+            Way::Direct => Tcp.call(uri),
+            Way::Tunnel(tunnel) => {
+                let connecting = tunnel.call(uri);
+                Box::pin(async move { connecting.await.map_err(label_proxy) })
+            }
+            #[cfg(feature = "socks")]
+            Way::Socks(socks) => {
+                // Of a URI without a port it would make one with 443, whatever the scheme.
+                let connecting = socks.call(with_port(uri));
+                Box::pin(async move { connecting.await.map_err(label_proxy) })
+            }
+        }
     }
 }
 
@@ -114,18 +177,27 @@ impl Service<Uri> for Tcp {
     fn call(&mut self, uri: Uri) -> Self::Future {
         Box::pin(async move {
             let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-            let usual_port = if uri.scheme() == Some(&Scheme::HTTPS) {
-                443
-            } else {
-                80
-            };
-            let port = uri.port_u16().unwrap_or(usual_port);
+            let port = port(&uri);
             let addresses = lookup_host((host, port)).await.map_err(label_dns)?;
             let stream = tcp::connect(addresses).await.map_err(label_tcp)?;
             stream.set_nodelay(true).map_err(label_tcp)?;
             Ok(TokioIo::new(stream))
         })
     }
+}
+
+fn port(uri: &Uri) -> u16 {
+    let is_https = uri.scheme() == Some(&Scheme::HTTPS);
+    let usual_port = if is_https { 443 } else { 80 };
+    uri.port_u16().unwrap_or(usual_port)
+}
+
+#[cfg(feature = "socks")]
+fn with_port(uri: Uri) -> Uri {
+    let authority = format!("{}:{}", uri.host().unwrap_or_default(), port(&uri));
+    let mut parts = uri.clone().into_parts();
+    parts.authority = authority.parse().ok();
+    Uri::from_parts(parts).unwrap_or(uri)
 }
 
 fn label_tcp(error: io::Error) -> Labelled {
@@ -146,5 +218,21 @@ fn label_dns(error: io::Error) -> Labelled {
     Labelled {
         phase: Phase::Dns,
         source: error.into(),
+    }
+}
+
+#[cfg(all(test, not(feature = "socks")))]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_needs_a_feature_names_it() {
+        let error = way(&Proxy::parse("socks5://u:canary@proxy").unwrap()).unwrap_err();
+        let said = format!("{error} {error:?}");
+        assert!(
+            said.contains("\"socks\"") && !said.contains("canary"),
+            "{said}"
+        );
     }
 }

@@ -7,9 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
+use lease_proto::access::rustls::ChangingCertificate;
 use lease_proto::access::{Access, CredentialsError, Material, Origin, Secret, bearer};
 use tokio::fs;
-use tokio::sync::Semaphore;
+use tokio::time;
 
 use crate::clock::Clock;
 use crate::transport::BoxFuture;
@@ -18,17 +19,15 @@ use crate::transport::BoxFuture;
 pub(crate) struct Credentials {
     source: Source,
     clock: Clock,
-    /// What was read or got last.
+    /// What was read last.
     cached: Mutex<Option<Cached>>,
-    /// One permit: a plugin runs once, however many ask.
-    asking: Semaphore,
 }
 
 enum Source {
     /// Nothing to send, or always the same.
     Fixed(Option<HeaderValue>),
     File(PathBuf),
-    Plugin(Box<dyn AskToken>),
+    Plugin(Box<dyn AskCredentials>),
 }
 
 #[derive(Clone)]
@@ -37,16 +36,21 @@ struct Cached {
     read_at: Instant,
     /// What the file looked like when it was read.
     stamp: Option<Stamp>,
-    /// When a plugin's token is over.
-    expires_at: Option<SystemTime>,
+    /// Whether the server does not know it.
+    is_refused: bool,
 }
 
-/// Gives a token each time that it is asked, and the time when that is over.
-pub(crate) trait AskToken: fmt::Debug + Send + Sync {
-    fn ask(
+/// Gives what others than files hold: the `Authorization` header, and a client certificate.
+pub(crate) trait AskCredentials: fmt::Debug + Send + Sync {
+    /// The header to send, if any, after no longer than `timeout`. `reload`: the server refused the last credentials.
+    fn authorization(
         &self,
+        reload: bool,
         timeout: Duration,
-    ) -> BoxFuture<'_, Result<(Secret, Option<SystemTime>), CredentialsError>>;
+    ) -> BoxFuture<'_, Result<Option<HeaderValue>, CredentialsError>>;
+
+    /// What connections present.
+    fn certificate(&self) -> ChangingCertificate;
 }
 
 impl Credentials {
@@ -55,7 +59,7 @@ impl Credentials {
     /// The plugin is used where there is nothing else.
     pub(crate) fn new(
         access: &Access,
-        plugin: Option<Box<dyn AskToken>>,
+        plugin: Option<Box<dyn AskCredentials>>,
     ) -> Result<Self, CredentialsError> {
         let auth = &access.auth;
         let source = match (&auth.token, &auth.basic, plugin) {
@@ -82,11 +86,10 @@ impl Credentials {
             source,
             clock,
             cached: Mutex::new(first),
-            asking: Semaphore::new(1),
         })
     }
 
-    /// The header to send, if any. `reload`: the server refused the last one, so whatever is cached is not good enough.
+    /// The header to send, if any, after less than `timeout`. `reload`: the server refused the last one, so whatever is cached is not good enough.
     pub(crate) async fn authorization(
         &self,
         reload: bool,
@@ -94,8 +97,18 @@ impl Credentials {
     ) -> Result<Option<HeaderValue>, CredentialsError> {
         match &self.source {
             Source::Fixed(header) => Ok(header.clone()),
-            Source::File(path) => self.read_file(path, reload).await.map(Some),
-            Source::Plugin(plugin) => self.ask_plugin(&**plugin, reload, timeout).await.map(Some),
+            Source::File(path) => {
+                let reading = time::timeout(patience(timeout), self.read_file(path, reload));
+                let read = reading.await.unwrap_or_else(|_| {
+                    Err(CredentialsError::Unreadable {
+                        what: "token",
+                        path: path.clone(),
+                        source: io::ErrorKind::TimedOut.into(),
+                    })
+                });
+                read.map(Some)
+            }
+            Source::Plugin(plugin) => plugin.authorization(reload, timeout).await,
         }
     }
 
@@ -111,42 +124,19 @@ impl Credentials {
         {
             return Ok(cached.header.clone());
         }
-        match (parse(path, fs::read(path).await, stamp, now), cached) {
-            (Ok(fresh), _) => Ok(self.cached().insert(fresh).header.clone()),
+        let error = match parse(path, fs::read(path).await, stamp, now) {
+            Ok(fresh) => return Ok(self.cached().insert(fresh).header.clone()),
+            Err(error) => error,
+        };
+        match self.cached().as_mut() {
             // While a token is rotated its file may be away for a moment, and the old one is good until refused.
-            (Err(_), Some(old)) if !reload => Ok(old.header),
-            (Err(error), _) => Err(error),
+            Some(old) if !reload && !old.is_refused => Ok(old.header.clone()),
+            Some(old) => {
+                old.is_refused = true;
+                Err(error.after_refusal())
+            }
+            None => Err(error),
         }
-    }
-
-    async fn ask_plugin(
-        &self,
-        plugin: &dyn AskToken,
-        reload: bool,
-        timeout: Duration,
-    ) -> Result<HeaderValue, CredentialsError> {
-        let asked_at = self.clock.now();
-        let good = |cached: &Cached| {
-            let wall = self.clock.wall() + EXPIRY_MARGIN;
-            let lasts = cached.expires_at.is_none_or(|expires_at| wall < expires_at);
-            lasts && (!reload || cached.read_at > asked_at)
-        };
-        if let Some(cached) = self.cached().as_ref().filter(|cached| good(cached)) {
-            return Ok(cached.header.clone());
-        }
-        // The semaphore is never closed; were it, more plugins than one would run at a time.
-        let _permit = self.asking.acquire().await.ok();
-        if let Some(cached) = self.cached().as_ref().filter(|cached| good(cached)) {
-            return Ok(cached.header.clone());
-        }
-        let (token, expires_at) = plugin.ask(timeout).await?;
-        let fresh = Cached {
-            header: header(&token, Origin::Inline)?,
-            read_at: self.clock.now(),
-            stamp: None,
-            expires_at,
-        };
-        Ok(self.cached().insert(fresh).header.clone())
     }
 
     fn cached(&self) -> MutexGuard<'_, Option<Cached>> {
@@ -182,12 +172,18 @@ fn parse(
         header: header(&content.trimmed(), Origin::File(path.to_owned()))?,
         read_at: now,
         stamp,
-        expires_at: None,
+        is_refused: false,
     })
 }
 
 fn header(token: &Secret, origin: Origin) -> Result<HeaderValue, CredentialsError> {
     bearer(token).map_err(|source| CredentialsError::InvalidToken { origin, source })
+}
+
+/// How long to wait for credentials: a little less than the request may take, so that who is late is named and not the
+/// server.
+pub(crate) fn patience(timeout: Duration) -> Duration {
+    timeout.saturating_sub((timeout / 8).min(Duration::from_millis(250)))
 }
 
 /// When the file was written, and how long it is.
@@ -200,5 +196,3 @@ async fn stamp(path: &Path) -> Option<Stamp> {
 
 /// A file system may show a change without another time or length.
 const REREAD_AFTER: Duration = Duration::from_secs(60);
-/// A token must outlive the request that carries it.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(10);

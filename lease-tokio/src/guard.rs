@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
-use crate::{AcquireError, Claim, Client, Clock, Keeper, Lost, VerifyError, keeper::Plan};
+use crate::{AcquireError, Claim, Client, Keeper, Lost, VerifyError, keeper::Plan};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -89,7 +89,7 @@ impl Client {
         config: Config,
         timeout: Duration,
     ) -> Result<Guard, AcquireError> {
-        let until = Clock::new().now().checked_add(timeout);
+        let until = self.clock().now().checked_add(timeout);
         let patience = until.map_or(Patience::Forever, Patience::Until);
         self.claim(config).hold(patience).await
     }
@@ -147,9 +147,9 @@ impl Guard {
         }
     }
 
-    /// Returns when the grant ends, on the clock of [`Clock::now`]; the past if it has ended.
+    /// Returns when the grant ends, on the clock of [`Client::clock`]; the past if it has ended.
     pub fn valid_until(&self) -> Instant {
-        Clock::new().now() + self.remaining()
+        self.keeper.clock().now() + self.remaining()
     }
 
     /// Returns how much is left of the grant; zero if it has ended.
@@ -191,7 +191,7 @@ impl Guard {
     ///
     /// Nothing is lost.
     pub async fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
-        let until = Clock::new().now().checked_add(timeout);
+        let until = self.keeper.clock().now().checked_add(timeout);
         self.keeper
             .shared()
             .lost(TENURE, until, Duration::ZERO)
@@ -207,7 +207,7 @@ impl Guard {
     /// else may begin.
     ///
     /// Work that does not await cannot be stopped, and neither can tasks that it has spawned: such work looks at its
-    /// [clock](Clock) and at [`Grant::valid_until`], which tells nothing of later renewals, or belongs to a
+    /// [clock](Client::clock) and at [`Grant::valid_until`], which tells nothing of later renewals, or belongs to a
     /// [`Keeper`], which can be asked.
     ///
     /// A release after work that was done is awaited for a second at most, so that a program may end after this; then, and
@@ -281,7 +281,7 @@ impl Guard {
     /// The look goes on in the background.
     pub async fn verify(&self) -> Result<(), VerifyError> {
         let shared = self.keeper.shared();
-        let until = Clock::new().now() + self.remaining();
+        let until = self.keeper.clock().now() + self.remaining();
         let look = shared.ask();
         self.keeper.verify(look);
         let answer = shared.wait(Some(until), |ledger| {

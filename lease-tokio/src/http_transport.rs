@@ -12,7 +12,8 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lease_proto::MAX_BODY;
 use lease_proto::access::{
-    Access, CredentialsError, TlsProblem, TransportError, rustls as settings,
+    Access, CredentialsError, TlsProblem, TransportError,
+    rustls::{self as settings, ChangingCertificate},
 };
 
 use crate::connector::{Connector, Labelled, Phase, connector};
@@ -21,6 +22,8 @@ use crate::transport::{BoxFuture, Chunks, Transport};
 /// Speaks HTTP to one server, over connections that are kept and used again.
 pub(crate) struct HttpTransport {
     connector: Connector,
+    /// What connections present, where that changes.
+    certificate: Option<ChangingCertificate>,
     pool: Mutex<Pool>,
     server: String,
     is_proxied: bool,
@@ -30,20 +33,28 @@ pub(crate) struct HttpTransport {
 struct Pool {
     client: Client,
     generation: u64,
+    /// The version of the certificate that they present.
+    certificate: u64,
 }
 
 type Client = legacy::Client<Connector, Full<Bytes>>;
 
 impl HttpTransport {
-    /// Connects to nothing yet.
-    pub(crate) fn new(access: &Access) -> Result<Self, CredentialsError> {
-        let connector = connector(access)?;
+    /// Connects to nothing yet. A `certificate` that changes is presented where the access has none of its own.
+    pub(crate) fn new(
+        access: &Access,
+        certificate: Option<ChangingCertificate>,
+    ) -> Result<Self, CredentialsError> {
+        let certificate = certificate.filter(|_| access.auth.client_certificate.is_none());
+        let connector = connector(access, certificate.as_ref())?;
         Ok(Self {
             pool: Mutex::new(Pool {
                 client: client(&connector),
                 generation: 0,
+                certificate: 0,
             }),
             connector,
+            certificate,
             server: access.server.to_string(),
             is_proxied: access.proxy.is_some(),
         })
@@ -71,7 +82,16 @@ impl HttpTransport {
     }
 
     fn client(&self) -> (Client, Abandoned<'_>) {
-        let pool = self.pool();
+        let mut pool = self.pool();
+        let version = self
+            .certificate
+            .as_ref()
+            .map_or(0, ChangingCertificate::version);
+        if version != pool.certificate {
+            // Requests that are under way keep their connections, and with them the certificate of then.
+            self.renew(&mut pool);
+            pool.certificate = version;
+        }
         let abandoned = Abandoned {
             transport: self,
             generation: pool.generation,
@@ -144,6 +164,12 @@ impl HttpTransport {
                 source: error.into(),
             },
         }
+    }
+
+    /// Has later requests make new connections.
+    fn renew(&self, pool: &mut Pool) {
+        pool.client = client(&self.connector);
+        pool.generation += 1;
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -222,8 +248,7 @@ impl Drop for Abandoned<'_> {
         let mut pool = self.transport.pool();
         // Of many that are given up at once only the first has anything to replace.
         if pool.generation == self.generation {
-            pool.client = client(&self.transport.connector);
-            pool.generation += 1;
+            self.transport.renew(&mut pool);
         }
     }
 }

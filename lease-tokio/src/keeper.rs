@@ -119,7 +119,7 @@ impl Plan {
 impl Keeper {
     /// Keeps `claim` going.
     pub(crate) fn start(claim: Claim, plan: Plan) -> Self {
-        let shared = Arc::new(Shared::new(claim.config()));
+        let shared = Arc::new(Shared::new(claim.config(), claim.clock()));
         let (commands, inbox) = mpsc::unbounded_channel();
         if let Some(grant) = claim.grant() {
             shared.note(&Event::Acquired(grant), &claim);
@@ -129,7 +129,7 @@ impl Keeper {
             commands,
             identity: claim.identity().clone(),
             renew_deadline: claim.config().renew_deadline(),
-            clock: Clock::new(),
+            clock: claim.clock(),
         };
         tokio::spawn(async move {
             // Whatever happens to this task, nobody may believe in a Lease that is not kept any more.
@@ -307,6 +307,10 @@ impl Keeper {
             .wait(Some(until), |ledger| ledger.has_ended().then_some(()))
             .await;
         self.shared.released()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -14,7 +14,8 @@ use crate::{BoxFuture, Chunks, Client, Clock, Transport, TransportError};
 /// An API server for Leases in memory, to test programs against without a cluster.
 ///
 /// It answers as a real one does, at once, and any namespace exists. All its clients, and its clones, share it. What is to
-/// go wrong is told with [`push`](Self::push); where no answer comes, the connection breaks at once.
+/// go wrong is told with [`push`](Self::push); where no answer comes, the connection breaks at once, unless the fault
+/// [hangs](Fault::hang).
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,6 +38,37 @@ use crate::{BoxFuture, Chunks, Client, Clock, Transport, TransportError};
 /// assert_eq!(guard.wait_lost(Duration::from_secs(60)).await, Some(Loss::Deleted));
 /// # Ok(())
 /// # }
+/// ```
+///
+/// Its clients [live by the time of tokio](Client::clock). Where a test has paused that, hours pass in milliseconds, whenever
+/// all tasks wait. (Sleep rather than [advance](https://docs.rs/tokio/latest/tokio/time/fn.advance.html): that leaps, as if the
+/// machine had been suspended, and what is held is lost.)
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lease_tokio::{Memory, proto::{Config, Loss, server::Fault}};
+///
+/// // In a test: #[tokio::test(start_paused = true)]
+/// #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let server = Memory::new();
+///     let config = Config::builder("default", "leader", "me").build()?;
+///     let renew_deadline = config.renew_deadline();
+///     let guard = server.client().acquire(config).await?;
+///     // One answer takes long, and another never comes.
+///     server.push(Fault::altered().delay_answer(Duration::from_secs(2)));
+///     server.push(Fault::hang().after(10));
+///     tokio::time::sleep(Duration::from_secs(3_600)).await;
+///     assert!(guard.is_held());
+///
+///     // The server is cut off.
+///     server.push(Fault::hang().times(u32::MAX));
+///     let cut = tokio::time::Instant::now();
+///     assert_eq!(guard.lost().await, Loss::Expired);
+///     assert!(cut.elapsed() <= renew_deadline);
+///     Ok(())
+/// }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Memory(Arc<Shared>);
@@ -70,9 +102,9 @@ impl Memory {
         }))
     }
 
-    /// Makes a client; its namespace is `default`.
+    /// Makes a client; its namespace is `default`. It is to be asked, and so are its claims, from within the runtime.
     pub fn client(&self) -> Client {
-        Client::with_transport(Arc::new(self.clone()), "default")
+        Client::with_transport(Arc::new(self.clone()), "default").with_clock(Clock::of_tokio())
     }
 
     /// Has something go wrong: see [`Fault`].
@@ -99,14 +131,62 @@ impl Memory {
         action(&mut faults.unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn carry(&self, request: &http::Request<Vec<u8>>) -> Result<Answer, TransportError> {
-        let wall = Clock::new().wall();
-        match self.with(|faults| faults.handle(request, wall)) {
-            Reply::Answer(answer) => Ok(answer),
-            Reply::NoAnswer => Err(TransportError::Other(
+    /// Carries one request, and waits as long as its fault says.
+    async fn carry(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Pieces>, TransportError> {
+        let fault = self.quietly(|faults| faults.befall(&request));
+        let (before, after, hangs) = fault.as_ref().map_or_else(Default::default, |fault| {
+            (fault.request_delay(), fault.answer_delay(), fault.hangs())
+        });
+        let answer = if before.is_zero() {
+            self.carry_out(fault, &request)
+        } else {
+            let server = self.clone();
+            // It arrives, whether or not anybody waits for it any more.
+            let arrival = tokio::spawn(async move {
+                tokio::time::sleep(before).await;
+                server.carry_out(fault, &request)
+            });
+            let outcome = arrival.await;
+            outcome.map_err(|error| TransportError::Other(error.into()))?
+        };
+        if !after.is_zero() {
+            tokio::time::sleep(after).await;
+        }
+        match answer {
+            Some(answer) => Ok(answer),
+            // Whoever has had enough drops the future.
+            None if hangs => std::future::pending().await,
+            None => Err(TransportError::Other(
                 "the connection broke, as it was told to".into(),
             )),
         }
+    }
+
+    fn carry_out(
+        &self,
+        fault: Option<Fault>,
+        request: &http::Request<Vec<u8>>,
+    ) -> Option<http::Response<Pieces>> {
+        let wall = Clock::of_tokio().wall();
+        let (head, whole, watch) = match self.with(|faults| faults.carry_out(fault, request, wall))
+        {
+            Reply::Answer(Answer::Whole(response)) => {
+                let (head, body) = response.into_parts();
+                (head, Some(body), None)
+            }
+            Reply::Answer(Answer::Watch(response, id)) => (response.into_parts().0, None, Some(id)),
+            Reply::NoAnswer => return None,
+        };
+        let server = self.clone();
+        let pieces = Pieces {
+            whole,
+            watch,
+            server,
+        };
+        Some(http::Response::from_parts(head, pieces))
     }
 }
 
@@ -127,7 +207,7 @@ impl Pieces {
             let mut changed = pin!(shared.changed.notified());
             // From here on nothing is missed.
             changed.as_mut().enable();
-            let wall = Clock::new().wall();
+            let wall = Clock::of_tokio().wall();
             let output = |faults: &mut Faults| faults.server_mut().poll_watch(id, wall);
             match self.server.quietly(output) {
                 WatchOutput::Chunk(chunk) => return Some(chunk),
@@ -164,17 +244,12 @@ impl Transport for Memory {
         _timeout: Duration,
     ) -> BoxFuture<'_, Result<http::Response<Vec<u8>>, TransportError>> {
         Box::pin(async move {
-            let outcome = self.carry(&request);
-            let outcome = outcome.and_then(|answer| match answer {
-                Answer::Whole(response) => Ok(response),
-                Answer::Watch(_, id) => {
-                    self.quietly(|faults| faults.server_mut().close_watch(id));
-                    Err(TransportError::NoStreams)
-                }
-            });
+            let outcome = self.carry(request).await;
             // Answers of a real server never come at once, and a future can be dropped before they do.
             tokio::task::yield_now().await;
-            outcome
+            let (head, mut pieces) = outcome?.into_parts();
+            let whole = pieces.whole.take().ok_or(TransportError::NoStreams)?;
+            Ok(http::Response::from_parts(head, whole))
         })
     }
 
@@ -184,22 +259,9 @@ impl Transport for Memory {
         _timeout: Duration,
     ) -> BoxFuture<'_, Result<http::Response<Box<dyn Chunks>>, TransportError>> {
         Box::pin(async move {
-            let answer = self.carry(&request)?;
-            let (head, whole, watch) = match answer {
-                Answer::Whole(response) => {
-                    let (head, body) = response.into_parts();
-                    (head, Some(body), None)
-                }
-                Answer::Watch(response, id) => (response.into_parts().0, None, Some(id)),
-            };
-            let server = self.clone();
-            let pieces: Box<dyn Chunks> = Box::new(Pieces {
-                whole,
-                watch,
-                server,
-            });
+            let answer = self.carry(request).await?;
             tokio::task::yield_now().await;
-            Ok(http::Response::from_parts(head, pieces))
+            Ok(answer.map(|pieces| Box::new(pieces) as Box<dyn Chunks>))
         })
     }
 }

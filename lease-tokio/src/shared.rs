@@ -32,8 +32,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: &Config) -> Self {
-        let clock = Clock::new();
+    pub(crate) fn new(config: &Config, clock: Clock) -> Self {
         let after_renewal = config
             .grant_length()
             .saturating_sub(config.renew_interval());

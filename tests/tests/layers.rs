@@ -13,13 +13,14 @@ const PROTO: Table = &[
     ("wire", &[]),
     ("config", &["wire"]),
     ("refusal", &["wire"]),
-    ("call", &["wire", "config", "refusal"]),
+    ("unclear", &["wire", "refusal"]),
+    ("call", &["wire", "config", "refusal", "unclear"]),
     ("change", &["wire", "config"]),
     ("claim/retry", &[]),
     ("claim/crowd", &["claim/retry"]),
     ("claim/events", &["claim/event"]),
     ("claim/stream", &["wire", "call", "claim/retry"]),
-    ("claim/event", &["call", "refusal"]),
+    ("claim/event", &["call", "refusal", "unclear"]),
     ("claim/observed", &["wire", "config", "claim/event"]),
     ("claim/writes", &["wire"]),
     (
@@ -80,8 +81,8 @@ const PROTO: Table = &[
     (
         "lib",
         &[
-            "wire", "config", "refusal", "call", "claim", "set", "plain", "outcome", "ledger",
-            "access", "server",
+            "wire", "config", "refusal", "unclear", "call", "claim", "set", "plain", "outcome",
+            "ledger", "access", "server",
         ],
     ),
 ];

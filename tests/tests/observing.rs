@@ -206,7 +206,8 @@ fn a_life_is_told_without_its_secrets() {
     let fails = Arc::new(AtomicBool::new(false));
     let server = serve(Arc::clone(&fails));
     let is_leading = || {
-        let labels = [("name", "observed")];
+        // As client-go has it, and with what tells Leases of one name apart.
+        let labels = [("name", "observed"), ("namespace", "default")];
         let name = "leader_election_master_status";
         let snapshot = snapshots.snapshot().into_vec();
         value(&snapshot, MetricKind::Gauge, name, &labels) > 0.5
@@ -239,7 +240,11 @@ fn a_life_is_told_without_its_secrets() {
     ] {
         assert!(count(counter) > 0.5, "{counter}");
     }
-    let labels = [("name", "observed"), ("status", "200")];
+    let labels = [
+        ("namespace", "default"),
+        ("name", "observed"),
+        ("status", "200"),
+    ];
     let answers = value(
         &snapshot,
         MetricKind::Histogram,

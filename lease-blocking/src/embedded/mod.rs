@@ -1,8 +1,12 @@
 //! No cluster: an API server for Leases inside the process, over a directory that the processes of a machine share.
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod changes;
 mod directory;
 mod lock;
 mod store;
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod stream;
 
 use std::{
     io,
@@ -46,13 +50,19 @@ impl Client {
     /// ```
     pub fn embedded(directory: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
         let directory = directory.as_ref().to_owned();
-        let store = Store::open(&directory, Clock::new().now() + PATIENCE)?;
+        let store = Arc::new(Store::open(&directory, Clock::new().now() + PATIENCE)?);
         let (jobs, queue) = mpsc::channel();
+        let worker = Arc::clone(&store);
         thread::Builder::new()
             .name("lease-store".to_owned())
-            .spawn(move || work(&store, &queue))
+            .spawn(move || work(&worker, &queue))
             .map_err(|error| EmbeddedError::io("start a thread for", &directory, error))?;
-        let embedded = Embedded { directory, jobs };
+        let embedded = Embedded {
+            directory,
+            jobs,
+            #[cfg(any(target_os = "android", target_os = "linux"))]
+            store,
+        };
         Ok(Self::with_transport(Arc::new(embedded), "default"))
     }
 }
@@ -64,6 +74,9 @@ impl Client {
 struct Embedded {
     directory: PathBuf,
     jobs: Sender<Job>,
+    /// For streams, which have threads of their own.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    store: Arc<Store>,
 }
 
 /// A request, until when it may be begun, and where its answer is waited for.
@@ -103,6 +116,15 @@ impl Transport for Embedded {
                 io::Error::other("the API server over the directory has panicked").into(),
             )),
         }
+    }
+
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    fn stream(
+        &self,
+        request: http::Request<Vec<u8>>,
+        _: Duration,
+    ) -> Result<http::Response<crate::Chunks>, TransportError> {
+        stream::open(Arc::clone(&self.store), &request)
     }
 }
 

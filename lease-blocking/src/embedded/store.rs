@@ -12,6 +12,9 @@ use lease_proto::server::{
     directory::{self as layout, EmbeddedError, LEASES, LOCK, Opening},
 };
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use lease_proto::server::directory::{Follower, Following};
+
 use super::{
     directory::Directory,
     lock::{Locked, Queue},
@@ -58,6 +61,41 @@ impl Store {
             directory.replace(&changed, lock.file())?;
         }
         Ok(answer)
+    }
+
+    /// Returns where it is.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Answers a request for a stream, over the state as it is now.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    pub(super) fn follow(
+        &self,
+        request: &http::Request<Vec<u8>>,
+    ) -> Result<Following, EmbeddedError> {
+        let state = self.state()?;
+        Follower::begin(&state, request, Clock::new().wall())
+            .map_err(|error| EmbeddedError::unreadable(self.path.join(LEASES), error))
+    }
+
+    /// Tells a stream of the state as it is now.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    pub(super) fn catch_up(&self, follower: &mut Follower) -> Result<(), EmbeddedError> {
+        let state = self.state()?;
+        let caught_up = follower.catch_up(&state);
+        caught_up.map_err(|error| EmbeddedError::unreadable(self.path.join(LEASES), error))
+    }
+
+    /// Reads the state without the lock: at every moment there is one as a whole. Nothing may be decided by it, since whoever
+    /// has put it there may not be done.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    fn state(&self) -> Result<Vec<u8>, EmbeddedError> {
+        let state = Directory::open(&self.path)?.state()?;
+        state.ok_or_else(|| EmbeddedError::Missing {
+            file: self.path.join(LEASES),
+        })
     }
 
     fn begin(&self, until: Instant) -> Result<(), EmbeddedError> {

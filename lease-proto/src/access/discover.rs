@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{InCluster, InClusterError, in_cluster};
 
@@ -12,6 +13,7 @@ pub struct KubeconfigOptions {
     pub(super) path: Option<PathBuf>,
     pub(super) context: Option<String>,
     pub(super) allow_exec: bool,
+    pub(super) exec_timeout: Option<Duration>,
     pub(super) allow_plain_http: bool,
 }
 
@@ -36,6 +38,12 @@ impl KubeconfigOptions {
     /// Runs the program that a user entry names under `exec`: whoever can write the file can then run programs. Defaults to no.
     pub fn allow_exec(mut self, allow: bool) -> Self {
         self.allow_exec = allow;
+        self
+    }
+
+    /// Gives that program so long before it is stopped. Defaults to 60 s: [`EXEC_TIMEOUT`](super::EXEC_TIMEOUT).
+    pub fn exec_timeout(mut self, timeout: Duration) -> Self {
+        self.exec_timeout = Some(timeout);
         self
     }
 

@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use super::{Access, ClientCertificate, Material, Secret, base64};
+use super::{Access, ClientCertificate, CredentialsError, ExecProblem, Material, Secret, base64};
+
+/// How long a credential plugin may take: enough for a cloud's token with a slow network, and less than a person would wait.
+pub const EXEC_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A program that is asked for credentials, as a kubeconfig names it.
 ///
@@ -26,6 +29,8 @@ pub struct Exec {
     pub install_hint: Option<String>,
     /// Whether it is told about the cluster.
     pub provide_cluster_info: bool,
+    /// How long it may take; after that it is stopped, with all that it has started. Defaults to [`EXEC_TIMEOUT`].
+    pub timeout: Duration,
 }
 
 impl Exec {
@@ -38,6 +43,27 @@ impl Exec {
             api_version: api_version.into(),
             install_hint: None,
             provide_cluster_info: false,
+            timeout: EXEC_TIMEOUT,
+        }
+    }
+
+    /// Returns why there are no credentials, with the name of the program.
+    pub fn failed(&self, problem: ExecProblem) -> CredentialsError {
+        let first = self
+            .args
+            .first()
+            .and_then(|arg| str::from_utf8(arg.expose()).ok());
+        // An argument may be a secret; none looks like this.
+        let is_word = |word: &&str| {
+            let mut letters = word.bytes();
+            (1..=20).contains(&word.len())
+                && !word.starts_with('-')
+                && letters.all(|letter| letter.is_ascii_lowercase() || letter == b'-')
+        };
+        CredentialsError::Exec {
+            command: self.command.clone(),
+            subcommand: first.filter(is_word).map(str::to_owned),
+            problem,
         }
     }
 
@@ -137,6 +163,26 @@ impl ExecCredential {
         })
     }
 }
+
+impl ExecCredential {
+    /// Returns until when requests can be sent with them: they must outlive those.
+    pub fn good_until(&self) -> Option<SystemTime> {
+        let expires_at = self.expires_at?;
+        Some(expires_at.checked_sub(REQUEST).unwrap_or(expires_at))
+    }
+
+    /// Returns when to ask for the next, so that they are there while these are good, if these came at `wall`.
+    ///
+    /// A fifth of their time is left then, but not more than two minutes.
+    pub fn renew_at(&self, wall: SystemTime) -> Option<SystemTime> {
+        let time = self.expires_at?.duration_since(wall).unwrap_or_default();
+        self.good_until()?.checked_sub((time / 5).min(AHEAD))
+    }
+}
+
+const AHEAD: Duration = Duration::from_secs(120);
+/// Longer than requests for Leases take.
+const REQUEST: Duration = Duration::from_secs(10);
 
 /// jiff's own conversion needs a part of it that nothing else here does.
 fn system_time(time: jiff::Timestamp) -> SystemTime {
@@ -286,6 +332,43 @@ mod tests {
         ] {
             let error = parse(status).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_next_are_asked_for_before_these_are_over() {
+        let credential = |seconds: u64| {
+            let mut credential = parse(r#"{"token":"t"}"#).unwrap();
+            credential.expires_at = Some(UNIX_EPOCH + Duration::from_secs(seconds));
+            credential
+        };
+        let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(credential(3_600).good_until(), at(3_590));
+        assert_eq!(credential(3_600).renew_at(UNIX_EPOCH), at(3_470));
+        assert_eq!(credential(60).renew_at(UNIX_EPOCH), at(38));
+        let late = UNIX_EPOCH + Duration::from_secs(90);
+        assert_eq!(credential(60).renew_at(late), at(50));
+        assert_eq!(parse(r#"{"token":"t"}"#).unwrap().renew_at(late), None);
+    }
+
+    #[test]
+    fn a_failure_names_the_program_and_no_argument_that_may_be_a_secret() {
+        for (arg, shown) in [
+            ("eks", "the credential plugin aws eks wrote"),
+            ("get-token", "the credential plugin aws get-token wrote"),
+            ("canary1", "the credential plugin aws wrote"),
+            ("Canary", "the credential plugin aws wrote"),
+            ("--canary", "the credential plugin aws wrote"),
+            (
+                "canarycanarycanarycanary",
+                "the credential plugin aws wrote",
+            ),
+            ("", "the credential plugin aws wrote"),
+        ] {
+            let mut exec = Exec::new("aws", V1);
+            exec.args = vec![Secret::from(arg), Secret::from("second")];
+            let error = exec.failed(ExecProblem::TooMuchOutput { limit: 1 });
+            assert!(error.to_string().starts_with(shown), "{error}");
         }
     }
 

@@ -8,6 +8,8 @@
 
 mod authorization;
 mod base64;
+#[cfg(feature = "rustls")]
+mod changing_certificate;
 mod credentials_error;
 #[cfg(feature = "kubeconfig")]
 mod discover;
@@ -26,14 +28,14 @@ pub use authorization::{Basic, InvalidToken, bearer};
 pub use credentials_error::{CredentialsError, ExecProblem};
 #[cfg(feature = "kubeconfig")]
 pub use discover::{KubeconfigOptions, NothingConfigured, Way, discover};
-pub use exec::{Exec, ExecCredential, ExecCredentialError};
+pub use exec::{EXEC_TIMEOUT, Exec, ExecCredential, ExecCredentialError};
 pub use failure::{Origin, TlsProblem, TransportError};
 pub use in_cluster::{
     InCluster, InClusterError, SERVICE_ACCOUNT_ROOT, in_cluster, in_cluster_under,
 };
 #[cfg(feature = "kubeconfig")]
 pub use kubeconfig::{Kubeconfig, KubeconfigEntry, KubeconfigError};
-pub use proxy::{Proxy, ProxyError};
+pub use proxy::{Proxy, ProxyError, ProxyKind};
 pub use secret::Secret;
 pub use server_url::{ServerUrl, ServerUrlError};
 
@@ -90,7 +92,8 @@ pub struct Auth {
     pub basic: Option<Basic>,
     /// A certificate with its key.
     pub client_certificate: Option<ClientCertificate>,
-    /// A program that is asked for a token or a certificate. A token goes before it.
+    /// A program that is asked for a token, a certificate or both. A token goes before it, and so does a certificate before
+    /// its certificate.
     pub exec: Option<Exec>,
 }
 

@@ -6,20 +6,40 @@ use http::{HeaderValue, Uri};
 
 use super::{Basic, InvalidToken, Secret, ServerUrl};
 
-/// An HTTP proxy that tunnels connections (`CONNECT`), so that it sees neither requests nor credentials of the API server.
+/// A proxy that hands connections on as they are, so that it sees neither requests nor credentials of the API server.
 ///
 /// `Debug` shows no password.
 #[derive(Clone, Debug)]
 pub struct Proxy {
+    kind: ProxyKind,
     /// Without the brackets of IPv6.
     host: String,
     port: u16,
     basic: Option<Basic>,
 }
 
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a driver must handle every kind")]
+pub enum ProxyKind {
+    /// HTTP, with the method `CONNECT`.
+    Http,
+    /// SOCKS 5. It is given the server's name, and finds its address itself.
+    Socks5,
+}
+
+impl ProxyKind {
+    fn usual_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Socks5 => 1080,
+        }
+    }
+}
+
 impl Proxy {
-    /// Parses `http://host`, with a port (default 80), and a name and a password where the proxy wants them. Without a
-    /// scheme it is `http`.
+    /// Parses `http://host` or `socks5://host`, with a port (default 80 or 1080), and a name and a password where the proxy
+    /// wants them. Without a scheme it is `http`; `socks5h` is the same as `socks5`, as for kubectl.
     ///
     /// # Errors
     ///
@@ -27,11 +47,15 @@ impl Proxy {
     pub fn parse(text: &str) -> Result<Self, ProxyError> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-        if !scheme.eq_ignore_ascii_case("http") {
-            return Err(ProxyError::UnknownScheme {
-                scheme: scheme.to_owned(),
-            });
-        }
+        let kind = match scheme.to_ascii_lowercase().as_str() {
+            "http" => ProxyKind::Http,
+            "socks5" | "socks5h" => ProxyKind::Socks5,
+            _ => {
+                return Err(ProxyError::UnknownScheme {
+                    scheme: scheme.to_owned(),
+                });
+            }
+        };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (user, authority) = match rest.rsplit_once('@') {
             Some((user, authority)) => (Some(user), authority),
@@ -46,7 +70,7 @@ impl Proxy {
             Some(0) => return Err(ProxyError::Invalid),
             Some(port) => port,
             None if has_port => return Err(ProxyError::Invalid),
-            None => 80,
+            None => kind.usual_port(),
         };
         if host.is_empty() || uri.path() != "/" || uri.query().is_some() {
             return Err(ProxyError::Invalid);
@@ -62,6 +86,7 @@ impl Proxy {
             })
         });
         Ok(Self {
+            kind,
             host: host.to_ascii_lowercase(),
             port,
             basic: basic.transpose()?,
@@ -102,6 +127,11 @@ impl Proxy {
         Self::parse(&value).map(Some).map_err(named)
     }
 
+    /// What it speaks.
+    pub fn kind(&self) -> ProxyKind {
+        self.kind
+    }
+
     /// The host: a name or an address, without the brackets of IPv6, in lower case.
     pub fn host(&self) -> &str {
         &self.host
@@ -131,10 +161,14 @@ impl Proxy {
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, .. } = self;
+        let scheme = match self.kind {
+            ProxyKind::Http => "http",
+            ProxyKind::Socks5 => "socks5",
+        };
         if host.contains(':') {
-            write!(f, "http://[{host}]:{port}")
+            write!(f, "{scheme}://[{host}]:{port}")
         } else {
-            write!(f, "http://{host}:{port}")
+            write!(f, "{scheme}://{host}:{port}")
         }
     }
 }
@@ -145,6 +179,11 @@ impl fmt::Display for Proxy {
 pub enum ProxyError {
     /// It does not parse.
     Invalid,
+    /// The program was built without what such a proxy needs.
+    NeedsFeature {
+        /// The cargo feature of `lease-tokio` and `lease-blocking`.
+        feature: &'static str,
+    },
     /// It is no proxy of a kind that is supported.
     UnknownScheme {
         /// What stands before the address.
@@ -165,9 +204,18 @@ impl fmt::Display for ProxyError {
             Self::Invalid => f.write_str(
                 "the address of the proxy does not parse; it is http://host:port, with name:password@ before the host where the proxy wants that",
             ),
+            Self::NeedsFeature { feature } => write!(
+                f,
+                "this program cannot use a proxy with socks5://; build it with the feature {feature:?} of lease-tokio or \
+                 lease-blocking, or give a proxy with http://"
+            ),
+            Self::UnknownScheme { scheme } if scheme.eq_ignore_ascii_case("https") => f.write_str(
+                "a proxy that is itself reached by TLS (https://) is not supported; give one with http:// or socks5://, which \
+                 hand the server's TLS on as it is",
+            ),
             Self::UnknownScheme { scheme } => write!(
                 f,
-                "proxies with {scheme:?} are not supported; give one with http://, which tunnels TLS as it is"
+                "proxies with {scheme:?} are not supported; give one with http:// or socks5://"
             ),
             Self::Variable { name, error } => write!(f, "{name}: {error}"),
         }
@@ -268,6 +316,8 @@ mod tests {
             ("proxy:3128", "http://proxy:3128"),
             ("HTTP://[fd00::1]:8080", "http://[fd00::1]:8080"),
             ("http://u:p@10.0.0.1:1", "http://10.0.0.1:1"),
+            ("socks5://Proxy", "socks5://proxy:1080"),
+            ("SOCKS5H://u:p@[fd00::1]:9", "socks5://[fd00::1]:9"),
         ] {
             assert_eq!(Proxy::parse(text).unwrap().to_string(), expected, "{text}");
         }
@@ -300,12 +350,28 @@ mod tests {
             "http://u:canary@proxy/path",
             "http://u:canary@proxy?x",
             "http://u:canary%zz@proxy",
-            "socks5://u:canary@proxy",
+            "socks4://u:canary@proxy",
+            "socks5://u:canary@proxy/path",
             "https://u:canary@proxy",
             "http://pro xy",
         ] {
             let error = Proxy::parse(text).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_is_said_with_what_is() {
+        for (text, expected) in [
+            (
+                "https://p",
+                "a proxy that is itself reached by TLS (https://) is not supported",
+            ),
+            ("socks4://p", "proxies with \"socks4\" are not supported"),
+        ] {
+            let error = Proxy::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+            assert!(error.contains("http:// or socks5://"), "{error}");
         }
     }
 

@@ -19,7 +19,8 @@ use ::rustls::{
     RootCertStore, SignatureScheme, WantsVerifier,
 };
 
-use super::{Access, CredentialsError, Material, Origin, Secret, TlsProblem};
+pub use super::changing_certificate::ChangingCertificate;
+use super::{Access, ClientCertificate, CredentialsError, Material, Origin, Secret, TlsProblem};
 
 /// Puts together the TLS settings: ring, TLS 1.2 and 1.3, the authority that was given or the platform's, the client's certificate.
 ///
@@ -43,20 +44,10 @@ pub fn client_config(
     let Some(client) = &access.auth.client_certificate else {
         return Ok(builder.with_no_client_auth());
     };
-    let chain = certificates("client certificate", &client.certificate, read)?;
-    let key = PrivateKeyDer::from_pem_slice(content("client key", &client.key, read)?.expose())
-        .map_err(|_| CredentialsError::NotPem {
-            what: "client key",
-            origin: Origin::from(&client.key),
-            label: "PRIVATE KEY",
-        })?;
+    let (chain, key) = pair(client, read)?;
     builder
         .with_client_auth_cert(chain, key)
-        .map_err(|error| CredentialsError::KeyMismatch {
-            certificate: Origin::from(&client.certificate),
-            key: Origin::from(&client.key),
-            source: error.into(),
-        })
+        .map_err(|error| CredentialsError::mismatch(client, error))
 }
 
 /// The name that the server's certificate must bear. Over plain http there is none, and what comes back stands in no
@@ -96,6 +87,21 @@ pub fn problem(error: &(dyn Error + 'static)) -> Option<TlsProblem> {
         };
     }
     None
+}
+
+/// Reads a client certificate and its key.
+pub(super) fn pair(
+    client: &ClientCertificate,
+    read: &dyn Fn(&std::path::Path) -> io::Result<Vec<u8>>,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), CredentialsError> {
+    let chain = certificates("client certificate", &client.certificate, read)?;
+    let key = PrivateKeyDer::from_pem_slice(content("client key", &client.key, read)?.expose())
+        .map_err(|_| CredentialsError::NotPem {
+            what: "client key",
+            origin: Origin::from(&client.key),
+            label: "PRIVATE KEY",
+        })?;
+    Ok((chain, key))
 }
 
 fn verification(

@@ -68,7 +68,8 @@ impl Claim {
             CampaignStep::Write => {
                 let number = campaign.number;
                 if !self.may_take() {
-                    campaign_of(&mut self.phase).step = CampaignStep::Read;
+                    // The wall clock was set back since it was judged, or it has to be judged anew.
+                    self.act_on_verdict();
                     return Want::Again;
                 }
                 let (spec, write) = self.taking(number, wall);
@@ -88,10 +89,7 @@ impl Claim {
             self.writes.withdraw(write);
         }
         match (answer, flight.write) {
-            (Answer::Record { lease, .. }, None) => {
-                self.note_earlier(&lease);
-                self.read_in_campaign(lease);
-            }
+            (Answer::Record { lease, .. }, None) => self.read_in_campaign(lease),
             (Answer::Absent, None) => {
                 self.watching.catch_up();
                 self.absent_in_campaign();
@@ -161,12 +159,12 @@ impl Claim {
             if is_grant {
                 self.hold(write);
             } else {
-                self.step_to_write();
+                self.take_back();
             }
         } else if is_named && self.config.reclaim_own_identity {
             let regressed = self.observed.note_own(lease);
             self.tell_regression(regressed);
-            self.step_to_write();
+            self.take_back();
         } else if resume {
             let holder = lease.spec.holder().map(str::to_owned);
             self.observed.note(lease, &self.config, self.now);
@@ -202,7 +200,7 @@ impl Claim {
     }
 
     pub(super) fn act_on_verdict(&mut self) {
-        match self.observed.verdict(self.now) {
+        match self.verdict() {
             Verdict::Free if self.watching.is_open() => self.contend(),
             Verdict::Free => self.step_to_write(),
             Verdict::Controlled(strategy) => self.fail(Failure::Controlled { strategy }),
@@ -233,7 +231,7 @@ impl Claim {
 
     /// Waits until the holder's time is over, or until it is time to look at the record.
     pub(super) fn keep_waiting(&mut self) {
-        let Verdict::Held(Waiting { until, .. }) = self.observed.verdict(self.now) else {
+        let Verdict::Held(Waiting { until, .. }) = self.verdict() else {
             return;
         };
         let (step, at) = if self.watching.is_open() {
@@ -283,6 +281,15 @@ impl Claim {
         }
     }
 
+    /// Takes what is this claim's own already, unless a controller runs it by now.
+    fn take_back(&mut self) {
+        if matches!(self.verdict(), Verdict::Controlled(_)) {
+            self.act_on_verdict();
+        } else {
+            self.step_to_write();
+        }
+    }
+
     fn step_to_write(&mut self) {
         let campaign = campaign_of(&mut self.phase);
         (campaign.step, campaign.at) = (CampaignStep::Write, self.now);
@@ -300,7 +307,7 @@ impl Claim {
                 || (self.config.reclaim_own_identity
                     && lease.spec.holder() == Some(self.identity.as_str()))
         });
-        is_own || self.observed.verdict(self.now) == Verdict::Free
+        is_own || self.verdict() == Verdict::Free
     }
 
     /// Makes the record that says that we hold the Lease.

@@ -2,11 +2,10 @@
 
 use std::{fmt, num::NonZeroU128, time::Instant};
 
-use http::StatusCode;
-
 use crate::{
     call::{Request, RequestId},
     refusal::Refusal,
+    unclear::Unclear,
 };
 
 /// What the driver must do next.
@@ -223,7 +222,7 @@ pub enum Trouble {
         seconds: i64,
     },
     /// The answer does not tell whether the request was carried out.
-    Unclear(StatusCode),
+    Unclear(Unclear),
 }
 
 impl fmt::Display for Trouble {
@@ -236,7 +235,7 @@ impl fmt::Display for Trouble {
                 f,
                 "somebody set leaseDurationSeconds of the record to {seconds}, less than this claimant wrote"
             ),
-            Self::Unclear(status) => write!(f, "the API server gave no usable answer ({status})"),
+            Self::Unclear(unclear) => unclear.fmt(f),
         }
     }
 }

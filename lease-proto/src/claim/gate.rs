@@ -60,6 +60,11 @@ impl Claim {
     /// cancellations come out, whether or not anything may be sent.
     pub(crate) fn poll_gated(&mut self, now: Instant, wall: SystemTime, gate: Gate) -> Gated {
         self.poll_timers(now);
+        let wall = MicroTime::from(wall);
+        if self.config.server_time {
+            self.clocks.read_wall(self.now, wall);
+        }
+        let stamp = self.clocks.latest(self.now);
         loop {
             self.catch_up();
             if let Some(event) = self.events.pop_front() {
@@ -76,8 +81,10 @@ impl Claim {
                 let ends = [self.end_of_phase(), self.next_of_stream()];
                 return Gated::Shut(ends.into_iter().flatten().min());
             }
-            return Gated::Output(match self.want(MicroTime::from(wall)) {
-                Want::Send(ask, deadline) => Output::Request(self.send(ask, deadline)),
+            return Gated::Output(match self.want(stamp.unwrap_or(wall)) {
+                Want::Send(ask, deadline) => {
+                    Output::Request(self.send(ask, deadline, stamp.is_some()))
+                }
                 Want::Wait(until) => Output::Wait(until),
                 Want::Again => continue,
                 Want::Nothing => Output::Done,

@@ -1,6 +1,7 @@
 //! One claimant's side of one Lease: what goes in, what comes out, and the loop between them.
 
 mod campaign;
+mod clocks;
 mod crowd;
 mod event;
 mod events;
@@ -26,9 +27,10 @@ pub use self::event::{
 };
 pub use self::state::Patience;
 use self::{
+    clocks::Clocks,
     crowd::Crowd,
     events::Events,
-    observed::Observed,
+    observed::{Observed, Verdict},
     retry::Backoff,
     state::{Campaign, CampaignStep, InFlight, Phase, Release},
     writes::{Sent, Writes},
@@ -40,7 +42,7 @@ pub(crate) use self::{
 };
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
-    config::Config,
+    config::{Config, FIELD_MANAGER, UNTIMED_FIELD_MANAGER},
     wire::{Identity, Lease, LeaseSpec, MicroTime, RawTime},
 };
 
@@ -72,6 +74,7 @@ pub struct Claim {
     /// Goes on from one state to the next: a server in trouble is not to be asked anew as if it were not.
     backoff: Backoff,
     observed: Observed,
+    clocks: Clocks,
     writes: Writes,
     watching: Watching,
     crowd: Crowd,
@@ -129,6 +132,7 @@ impl Claim {
             reload_credentials: false,
             backoff: Backoff::default(),
             observed: Observed::default(),
+            clocks: Clocks::default(),
             writes: Writes::default(),
             watching: Watching::default(),
             crowd: Crowd::default(),
@@ -142,7 +146,9 @@ impl Claim {
     /// Advances to `now` and says what to do next.
     ///
     /// Timers that are due come first, so that `Lost` precedes everything that follows from it. `wall` is written into
-    /// records for other clients to see, and decides nothing.
+    /// records for other clients to see, and decides nothing by itself (see [`ConfigBuilder::server_time`]).
+    ///
+    /// [`ConfigBuilder::server_time`]: crate::ConfigBuilder::server_time
     pub fn poll_output(&mut self, now: Instant, wall: SystemTime) -> Output {
         match self.poll_gated(now, wall, Gate::OPEN) {
             Gated::Output(output) => output,
@@ -162,7 +168,14 @@ impl Claim {
         };
         self.round_trip = self.now.saturating_duration_since(flight.sent);
         let answer = call::classify(&self.config, flight.call, response);
-        let trouble = Trouble::Unclear(response.status());
+        if self.config.server_time && answer != Answer::Unclear {
+            self.clocks.hear(response, flight.sent, self.now);
+        }
+        let trouble = Trouble::Unclear(if answer == Answer::Unclear {
+            call::unclear(response)
+        } else {
+            response.status().into()
+        });
         let pause = call::pause_asked_for(response);
         match &answer {
             Answer::Busy(asked) => self.spare_the_server(*asked),
@@ -337,13 +350,19 @@ impl Claim {
         }
     }
 
-    fn send(&mut self, ask: Ask, deadline: Instant) -> Request {
+    /// Renders a request; what it writes may be judged by the clocks if it is `timed`.
+    fn send(&mut self, ask: Ask, deadline: Instant, timed: bool) -> Request {
         let timeout = deadline.saturating_duration_since(self.now);
         let (call, http, write) = match ask {
             Ask::Read => (Call::Read, call::read(&self.config, timeout), None),
             Ask::Write(spec, write) => {
+                let manager = if timed {
+                    FIELD_MANAGER
+                } else {
+                    UNTIMED_FIELD_MANAGER
+                };
                 let seen = self.observed.lease();
-                let (call, http) = call::write(&self.config, seen, &spec, timeout);
+                let (call, http) = call::write(&self.config, seen, &spec, manager, timeout);
                 (call, http, write)
             }
             Ask::Delete => {
@@ -381,6 +400,12 @@ impl Claim {
         RequestId(self.next_request - 1)
     }
 
+    /// Judges the record by all that is known now.
+    fn verdict(&self) -> Verdict {
+        self.observed
+            .verdict(self.now, self.clocks.earliest(self.now))
+    }
+
     /// Brings the outcome of a request to the state that it concerns.
     ///
     /// `trouble` says what an unclear answer was, and `pause` what it asked for.
@@ -391,6 +416,9 @@ impl Claim {
         trouble: Trouble,
         pause: Option<Duration>,
     ) {
+        if let (Answer::Record { lease, .. }, None) = (&answer, &flight.write) {
+            self.note_earlier(lease);
+        }
         match self.phase {
             Phase::Idle => {}
             Phase::Campaign(_) => self.settle_campaign(flight, answer, trouble, pause),

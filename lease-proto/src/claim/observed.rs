@@ -4,9 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::event::Waiting;
 use crate::{
-    config::{CLOCK_DRIFT_PPM, Config},
-    wire::{Lease, RawTime},
+    config::{CLOCK_DRIFT_PPM, Config, FIELD_MANAGER},
+    wire::{Lease, MicroTime, RawTime},
 };
+
+/// What is added to a duration that is measured by two clocks: whole seconds, and what an exchange takes.
+const MARGIN: Duration = Duration::from_secs(2);
+/// What is added beside that for clocks that are a little wrong both, or a fifth of the duration where that is more.
+const LEAST_MARGIN: Duration = Duration::from_secs(2);
 
 /// The record as last seen.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
@@ -34,6 +39,8 @@ struct Foreign {
     since: Instant,
     /// The longest duration that a record of this holder with these times has named.
     duration: Duration,
+    /// When it is over by the clock, where its writer followed the rules that this takes.
+    limit: Option<MicroTime>,
 }
 
 /// What may be done about a record.
@@ -56,11 +63,13 @@ impl Observed {
         match lease.spec.holder() {
             Some(holder) => {
                 let duration = named_duration(&lease, config);
+                let limit = limit(&lease, duration, config);
                 match &mut self.foreign {
                     // Annotations and labels change the version and not these, and a holder that is dead must not
                     // live on because somebody annotates its record.
                     Some(seen) if !regressed && seen.is(&lease, holder) => {
                         seen.duration = seen.duration.max(duration);
+                        seen.limit = seen.limit.zip(limit).map(|(seen, now)| seen.max(now));
                     }
                     seen => {
                         *seen = Some(Box::new(Foreign {
@@ -71,6 +80,7 @@ impl Observed {
                             transitions: lease.spec.lease_transitions,
                             since: now,
                             duration,
+                            limit,
                         }));
                     }
                 }
@@ -117,8 +127,10 @@ impl Observed {
         self.lease()?.spec.holder()
     }
 
-    /// Judges the record, as it is known now.
-    pub(crate) fn verdict(&self, now: Instant) -> Verdict {
+    /// Judges the record, as it is known now, where it is `time` by the earlier of both clocks.
+    pub(crate) fn verdict(&self, now: Instant, time: Option<MicroTime>) -> Verdict {
+        // A store that went back shows what was long ago, and its holder renews what it shows.
+        let time = time.filter(|_| !self.regressed);
         if let Some(lease) = self.lease() {
             if let Some(strategy) = lease.spec.strategy.as_ref().filter(|text| !text.is_empty()) {
                 return Verdict::Controlled(strategy.clone());
@@ -128,9 +140,9 @@ impl Observed {
             }
         }
         match &self.foreign {
-            Some(foreign) if now < foreign.until() => Verdict::Held(Waiting {
+            Some(foreign) if now < foreign.until(now, time) => Verdict::Held(Waiting {
                 holder: self.lease.is_some().then(|| foreign.holder.clone()),
-                until: foreign.until(),
+                until: foreign.until(now, time),
             }),
             _ => Verdict::Free,
         }
@@ -184,11 +196,30 @@ impl Foreign {
             && self.transitions == lease.spec.lease_transitions
     }
 
-    /// When it has certainly expired: its duration is its writer's, counted on a clock that may be slower than ours.
-    fn until(&self) -> Instant {
+    /// When it has certainly expired, by what was observed or by the clocks, whichever comes first.
+    fn until(&self, now: Instant, time: Option<MicroTime>) -> Instant {
+        // Its duration is its writer's, counted on a clock that may be slower than ours.
         let drift = self.duration.saturating_mul(CLOCK_DRIFT_PPM) / 1_000_000;
-        self.since + self.duration.saturating_add(drift)
+        let observed = self.since + self.duration.saturating_add(drift);
+        let Some((limit, time)) = self.limit.zip(time) else {
+            return observed;
+        };
+        // What is known of the other clocks grows more slowly than ours goes.
+        let left = limit.saturating_since(time);
+        let left = left.saturating_add(left.saturating_mul(4 * CLOCK_DRIFT_PPM) / 1_000_000);
+        now.checked_add(left)
+            .map_or(observed, |judged| observed.min(judged))
     }
+}
+
+/// When the time of whoever wrote `lease` is over by the clock, if it wrote the time by the rules (see `clocks`).
+fn limit(lease: &Lease, duration: Duration, config: &Config) -> Option<MicroTime> {
+    if !config.server_time || !lease.metadata.manages_renewals(FIELD_MANAGER) {
+        return None;
+    }
+    let renewed = lease.spec.renew_time.as_ref()?.time()?;
+    let margin = MARGIN + LEAST_MARGIN.max(duration / 5);
+    Some(renewed.saturating_add(duration).saturating_add(margin))
 }
 
 /// The duration that the record names, or ours where it names none.

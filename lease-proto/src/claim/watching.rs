@@ -115,14 +115,14 @@ impl Claim {
         }
         if response.status() == StatusCode::GONE {
             self.watching.forget();
-            self.end_stream(Trouble::Unclear(StatusCode::GONE));
+            self.end_stream(Trouble::Unclear(StatusCode::GONE.into()));
             return;
         }
         let answer = call::classify(&self.config, Call::Watch, response);
         let pause = call::pause_asked_for(response);
         match answer {
             Answer::Unauthorized(_) if !self.watching.reloaded => {
-                self.end_stream(Trouble::Unclear(response.status()));
+                self.end_stream(Trouble::Unclear(response.status().into()));
                 (self.watching.reloaded, self.reload_credentials) = (true, true);
             }
             Answer::Unauthorized(refusal) | Answer::Refused(refusal) => {
@@ -140,7 +140,7 @@ impl Claim {
             | Answer::Conflict
             | Answer::Unclear => {
                 self.spare_the_server(pause);
-                self.end_stream(Trouble::Unclear(response.status()));
+                self.end_stream(Trouble::Unclear(call::unclear(response)));
             }
         }
     }
@@ -250,12 +250,12 @@ impl Claim {
                 return;
             }
             Change::Forgotten => {
-                self.drop_stream(Trouble::Unclear(StatusCode::GONE));
+                self.drop_stream(Trouble::Unclear(StatusCode::GONE.into()));
                 self.watching.forget();
                 return;
             }
             Change::Unclear => {
-                self.drop_stream(Trouble::Unclear(StatusCode::OK));
+                self.drop_stream(Trouble::Unclear(StatusCode::OK.into()));
                 return;
             }
         };
@@ -331,30 +331,42 @@ impl Claim {
     }
 
     fn hear_in_tenure(&mut self, news: News) {
-        let Phase::Held(tenure) = &mut self.phase else {
+        let Phase::Held(tenure) = &self.phase else {
             return;
         };
-        let is_same = news.lease.metadata.uid.as_ref() == Some(&tenure.uid);
         if news.deleted {
             self.observed.note_absent();
             self.lose(Loss::Deleted);
             return;
         }
-        if !is_same || self.own_write(&news.lease).is_none() {
+        // While requests fail, the next one waits for its pause, which the server may have asked for.
+        let pause = tenure.told_trouble.then_some(tenure.at);
+        let is_same = news.lease.metadata.uid.as_ref() == Some(&tenure.uid);
+        if is_same && self.own_write(&news.lease).is_some() {
+            self.hear_of_own(news.lease);
+        } else {
             self.read_in_tenure(news.lease);
+        }
+        if let Phase::Held(tenure) = &mut self.phase {
+            tenure.at = tenure.at.max(pause.unwrap_or(tenure.at));
+        }
+    }
+
+    /// Takes note that the record is ours still, with an annotation perhaps.
+    ///
+    /// What a stream tells lengthens no grant, and may shorten one.
+    fn hear_of_own(&mut self, lease: Box<Lease>) {
+        if !self.clamp(&lease) {
             return;
         }
-        // Ours still, with an annotation perhaps. What a stream tells lengthens no grant, and may shorten one.
-        if self.clamp(&news.lease) {
-            let is_short = !self.names_enough(&news.lease);
-            self.observed.note_own(news.lease);
-            if !self.yields()
-                && is_short
-                && let Phase::Held(tenure) = &mut self.phase
-                && tenure.step == TenureStep::Renew
-            {
-                tenure.at = self.now;
-            }
+        let is_short = !self.names_enough(&lease);
+        self.observed.note_own(lease);
+        if !self.yields()
+            && is_short
+            && let Phase::Held(tenure) = &mut self.phase
+            && tenure.step == TenureStep::Renew
+        {
+            tenure.at = self.now;
         }
     }
 }

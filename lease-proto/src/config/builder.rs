@@ -30,6 +30,7 @@ pub struct ConfigBuilder {
     on_release: OnRelease,
     watch: bool,
     watch_while_held: bool,
+    server_time: bool,
 }
 
 impl ConfigBuilder {
@@ -53,6 +54,7 @@ impl ConfigBuilder {
             on_release: OnRelease::Clear,
             watch: true,
             watch_while_held: false,
+            server_time: true,
         }
     }
 
@@ -176,6 +178,18 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets whether a record that another claimant of this library wrote may be judged by its age. Defaults to true.
+    ///
+    /// What it says is compared with both the machine's wall clock and the API server's, as far as its answers' `Date`
+    /// tells, so that no single wrong clock makes a live Lease look free. A Lease whose holder died is then free as soon as
+    /// its duration and a margin of at least 4 s have passed since its last renewal, also for a claimant that has only just
+    /// begun; without it, every claimant watches the record for its whole duration first. With false the records of this
+    /// claimant are not judged so by others either.
+    pub fn server_time(mut self, value: bool) -> Self {
+        self.server_time = value;
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -221,6 +235,7 @@ impl ConfigBuilder {
             on_release: self.on_release,
             watch: self.watch,
             watch_while_held: self.watch_while_held,
+            server_time: self.server_time,
         };
         let config = Config {
             name: LeaseName::new(self.name)?,

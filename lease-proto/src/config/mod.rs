@@ -18,8 +18,11 @@ pub(crate) const SHORTEST_WITH_FOREIGN_OBSERVERS: Duration = Duration::from_secs
 /// The shortest grant that can be renewed where no two renewals are made in the same second.
 pub(crate) const SHORTEST_GRANT: Duration = Duration::from_millis(1_500);
 
-/// The name under which every write is made, so that its fields keep one owner whichever process writes.
+/// The name under which writes are made whose `renewTime` is the later of both clocks, so that others may judge it by both.
 pub(crate) const FIELD_MANAGER: &str = "lease-proto";
+
+/// The name under which all other writes are made, which nobody may judge by clocks.
+pub(crate) const UNTIMED_FIELD_MANAGER: &str = "lease-proto-untimed";
 
 /// What one claimant wants: which Lease, under which name, with which timings.
 ///
@@ -55,6 +58,7 @@ pub struct Terms {
     pub(crate) on_release: OnRelease,
     pub(crate) watch: bool,
     pub(crate) watch_while_held: bool,
+    pub(crate) server_time: bool,
 }
 
 #[doc(hidden)]

@@ -1,11 +1,12 @@
 //! A server that misbehaves on demand: scripted faults in front of an [`ApiServer`].
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 
 use super::{
-    Answer, ApiServer, JSON, TEXT,
+    Answer, ApiServer, Fault, TEXT,
+    fault::Kind,
     go_time::Stamp,
     no_sniff,
     rbac::Attempt,
@@ -43,42 +44,6 @@ pub enum Reply {
     NoAnswer,
 }
 
-/// One fault: what happens, to which requests, how often.
-///
-/// Unless said otherwise it befalls the next request, whatever that is, once, and the request has no
-/// effect on the server.
-#[derive(Clone)]
-pub struct Fault {
-    kind: Kind,
-    is_applied: bool,
-    method: Option<Method>,
-    predicate: Option<Predicate>,
-    spared: u32,
-    times: u32,
-    headers: Vec<(HeaderName, Option<HeaderValue>)>,
-}
-
-/// Chooses requests.
-type Predicate = Arc<dyn Fn(&Request<Vec<u8>>) -> bool + Send + Sync>;
-
-#[derive(Clone, Debug)]
-enum Kind {
-    /// The right answer, with other headers.
-    Altered,
-    AlreadyExists,
-    Conflict,
-    Expired,
-    Forbidden,
-    InternalError,
-    NoAnswer,
-    NotFound,
-    Other(Box<Response<Vec<u8>>>),
-    Timeout,
-    TooManyRequests,
-    Unauthorized,
-    Unavailable,
-}
-
 impl Faults {
     /// Lets every request through until there are faults.
     #[must_use]
@@ -112,19 +77,37 @@ impl Faults {
         &mut self.server
     }
 
-    /// Answers a request, as the script has it.
+    /// Answers a request, as the script has it, at once.
     pub fn handle(&mut self, request: &Request<Vec<u8>>, wall: SystemTime) -> Reply {
-        let Some(index) = self.script.iter_mut().position(|it| it.befalls(request)) else {
-            return Reply::Answer(self.server.handle(request, wall));
-        };
-        let Some(fault) = self.script.get_mut(index) else {
-            return Reply::NoAnswer;
-        };
+        let fault = self.befall(request);
+        self.carry_out(fault, request, wall)
+    }
+
+    /// Takes the fault that befalls a request off the script, if one does, for a host that can wait.
+    ///
+    /// It waits for the fault's [`request_delay`](Fault::request_delay), [carries the request out](Self::carry_out), and waits
+    /// for its [`answer_delay`](Fault::answer_delay); where there is no answer, the connection breaks then, unless the fault
+    /// [hangs](Fault::hangs).
+    pub fn befall(&mut self, request: &Request<Vec<u8>>) -> Option<Fault> {
+        let index = self.script.iter_mut().position(|it| it.befalls(request))?;
+        let fault = self.script.get_mut(index)?;
         fault.times -= 1;
-        let fault = if fault.times == 0 {
-            self.script.remove(index)
+        if fault.times == 0 {
+            Some(self.script.remove(index))
         } else {
-            fault.clone()
+            Some(fault.clone())
+        }
+    }
+
+    /// Answers a request that this befalls.
+    pub fn carry_out(
+        &mut self,
+        fault: Option<Fault>,
+        request: &Request<Vec<u8>>,
+        wall: SystemTime,
+    ) -> Reply {
+        let Some(fault) = fault else {
+            return Reply::Answer(self.server.handle(request, wall));
         };
         if let Kind::Altered = fault.kind {
             let mut answer = self.server.handle(request, wall);
@@ -161,7 +144,7 @@ impl Faults {
             Target::Path => (None, "".into()),
         };
         let failure = match kind {
-            Kind::Altered | Kind::NoAnswer => return None,
+            Kind::Altered | Kind::Hang | Kind::NoAnswer => return None,
             Kind::Other(response) => return Some(Response::clone(response)),
             Kind::TooManyRequests => {
                 let body = b"Too many requests, please try again later.\n".to_vec();
@@ -215,196 +198,5 @@ impl Faults {
         );
         self.server
             .respond(504, TEXT, body.as_bytes().to_vec(), now)
-    }
-}
-
-impl Fault {
-    /// 409, `AlreadyExists`.
-    #[must_use]
-    pub fn already_exists() -> Self {
-        Self::new(Kind::AlreadyExists)
-    }
-
-    /// 409, `Conflict`: the object has been modified.
-    #[must_use]
-    pub fn conflict() -> Self {
-        Self::new(Kind::Conflict)
-    }
-
-    /// 410, `Expired`.
-    #[must_use]
-    pub fn expired() -> Self {
-        Self::new(Kind::Expired)
-    }
-
-    /// 403.
-    #[must_use]
-    pub fn forbidden() -> Self {
-        Self::new(Kind::Forbidden)
-    }
-
-    /// 200 with this body, which need not be what it says it is.
-    #[must_use]
-    pub fn garbage(body: impl Into<Vec<u8>>) -> Self {
-        let mut response = Response::new(body.into());
-        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-        Self::answer(response)
-    }
-
-    /// 500, `InternalError`.
-    #[must_use]
-    pub fn internal_error() -> Self {
-        Self::new(Kind::InternalError)
-    }
-
-    /// No answer, although the request was carried out.
-    #[must_use]
-    pub fn lose_answer() -> Self {
-        Self::new(Kind::NoAnswer).applied()
-    }
-
-    /// No answer: the request never arrived.
-    #[must_use]
-    pub fn lose_request() -> Self {
-        Self::new(Kind::NoAnswer)
-    }
-
-    /// 404 for the object.
-    #[must_use]
-    pub fn not_found() -> Self {
-        Self::new(Kind::NotFound)
-    }
-
-    /// 504 as of a stalled etcd: as `text/plain`, unless the request has a `timeout` of its own.
-    #[must_use]
-    pub fn timeout() -> Self {
-        Self::new(Kind::Timeout)
-    }
-
-    /// 429 as of an overloaded server: `text/plain`, with a `Retry-After` of one second.
-    #[must_use]
-    pub fn too_many_requests() -> Self {
-        Self::new(Kind::TooManyRequests)
-    }
-
-    /// 401.
-    #[must_use]
-    pub fn unauthorized() -> Self {
-        Self::new(Kind::Unauthorized)
-    }
-
-    /// 503, `ServiceUnavailable`.
-    #[must_use]
-    pub fn unavailable() -> Self {
-        Self::new(Kind::Unavailable)
-    }
-
-    /// This answer.
-    #[must_use]
-    pub fn answer(response: Response<Vec<u8>>) -> Self {
-        Self::new(Kind::Other(Box::new(response)))
-    }
-
-    /// The right answer, but for what [`header`](Self::header) and [`without_header`](Self::without_header) change.
-    #[must_use]
-    pub fn altered() -> Self {
-        Self::new(Kind::Altered)
-    }
-
-    /// Carries the request out before it is answered wrongly.
-    #[must_use]
-    pub fn applied(mut self) -> Self {
-        self.is_applied = true;
-        self
-    }
-
-    /// Only requests with this method.
-    #[must_use]
-    pub fn on(mut self, method: Method) -> Self {
-        self.method = Some(method);
-        self
-    }
-
-    /// Only requests that fulfil a condition.
-    #[must_use]
-    pub fn when(
-        mut self,
-        predicate: impl Fn(&Request<Vec<u8>>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.predicate = Some(Arc::new(predicate));
-        self
-    }
-
-    /// Spares this many of the requests that fit. Defaults to 0.
-    #[must_use]
-    pub fn after(mut self, requests: u32) -> Self {
-        self.spared = requests;
-        self
-    }
-
-    /// Befalls this many requests, at least one. Defaults to 1.
-    #[must_use]
-    pub fn times(mut self, requests: u32) -> Self {
-        self.times = requests.max(1);
-        self
-    }
-
-    /// Sets a header of the answer.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, Some(value)));
-        self
-    }
-
-    /// Leaves a header out of the answer.
-    #[must_use]
-    pub fn without_header(mut self, name: HeaderName) -> Self {
-        self.headers.push((name, None));
-        self
-    }
-
-    fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            is_applied: false,
-            method: None,
-            predicate: None,
-            spared: 0,
-            times: 1,
-            headers: Vec::new(),
-        }
-    }
-
-    /// Whether a request is hit; counts those that are spared.
-    fn befalls(&mut self, request: &Request<Vec<u8>>) -> bool {
-        let fits = self.method.as_ref().is_none_or(|it| it == request.method())
-            && self.predicate.as_ref().is_none_or(|it| it(request));
-        if fits && self.spared > 0 {
-            self.spared -= 1;
-            return false;
-        }
-        fits
-    }
-
-    fn alter<T>(&self, response: &mut Response<T>) {
-        for (name, value) in &self.headers {
-            match value {
-                Some(value) => response.headers_mut().insert(name, value.clone()),
-                None => response.headers_mut().remove(name),
-            };
-        }
-    }
-}
-
-impl fmt::Debug for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fault")
-            .field("kind", &self.kind)
-            .field("is_applied", &self.is_applied)
-            .field("method", &self.method)
-            .field("spared", &self.spared)
-            .field("times", &self.times)
-            .field("headers", &self.headers)
-            .finish_non_exhaustive()
     }
 }

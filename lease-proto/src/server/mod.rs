@@ -35,6 +35,7 @@ mod changes;
 mod decode;
 pub mod directory;
 mod discovery;
+mod fault;
 mod faults;
 mod go_time;
 mod managed_fields;
@@ -79,7 +80,8 @@ use self::{
 };
 pub use self::{
     builder::{ApiServerBuilder, Version},
-    faults::{Fault, Faults, Reply},
+    fault::Fault,
+    faults::{Faults, Reply},
     rbac::Rule,
     route::Verb,
     snapshot::SnapshotError,

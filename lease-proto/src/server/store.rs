@@ -171,6 +171,44 @@ impl Store {
         self.compacted = self.compacted.max(version);
     }
 
+    /// Tells what a filter lets through as if it had just been written, to whoever watches from an earlier version. Nothing
+    /// is told of what is not there.
+    pub(super) fn retell(&mut self, filter: &Filter) {
+        let mut objects: Vec<_> = self.list(filter).into_iter().cloned().collect();
+        if objects.is_empty() {
+            return;
+        }
+        objects.sort_by_key(|object| object.version);
+        self.compacted = 0;
+        for object in objects {
+            self.record(object, false);
+        }
+    }
+
+    /// Becomes what a later store is, and remembers what is different there. What happened up to `told` is forgotten.
+    pub(super) fn catch_up(&mut self, later: &Self, told: u64) {
+        self.compact(told);
+        let is_known = |object: &Stored| {
+            let metadata = &object.lease.metadata;
+            let known = self.get(&metadata.namespace, &metadata.name);
+            known.is_some_and(|known| known.version == object.version)
+        };
+        let written = later.all().filter(|object| !is_known(object)).cloned();
+        let is_there = |object: &Stored| {
+            let metadata = &object.lease.metadata;
+            later.get(&metadata.namespace, &metadata.name).is_some()
+        };
+        let gone = self.all().filter(|object| !is_there(object));
+        let gone = gone.map(|object| Stored::new(object.lease.clone(), later.version));
+        let mut changes: Vec<_> = written.map(|object| (object, false)).collect();
+        changes.extend(gone.map(|object| (object, true)));
+        changes.sort_by_key(|(object, _)| object.version);
+        for (object, is_deletion) in changes {
+            self.record(object, is_deletion);
+        }
+        self.raise(later.version);
+    }
+
     /// What has happened after a version, oldest first; nothing if that is no longer known.
     pub(super) fn since(&self, version: u64) -> Option<impl Iterator<Item = &Event>> {
         if version < self.compacted {

@@ -145,6 +145,24 @@ impl ApiServer {
         WatchOutput::Wait { until: Some(until) }
     }
 
+    /// Has a watch that began at an earlier version told of what has become of its objects since.
+    pub(super) fn retell(&mut self, id: WatchId) {
+        if let Some(watch) = self.watches.get(&id) {
+            self.store.retell(&watch.filter);
+        }
+    }
+
+    /// Becomes what a later server is, for who watches; returns false where that one is no later one.
+    pub(super) fn catch_up(&mut self, later: &Self) -> bool {
+        let is_later = later.store.version() >= self.store.version();
+        if is_later {
+            let told = self.watches.values().map(|watch| watch.position).min();
+            let told = told.unwrap_or_else(|| self.store.version());
+            self.store.catch_up(&later.store, told);
+        }
+        is_later
+    }
+
     /// Ends a watch, as when the client hangs up.
     pub fn close_watch(&mut self, id: WatchId) {
         self.watches.remove(&id);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor},
+    de::{IgnoredAny, MapAccess, Visitor},
     ser::SerializeMap,
 };
 
@@ -51,6 +51,16 @@ impl ObjectMeta {
         self.set_string("annotations", key.into(), value.into());
     }
 
+    /// Returns whether `manager` was the last to write a `renewTime` that differs from the one before.
+    pub(crate) fn manages_renewals(&self, manager: &str) -> bool {
+        let fields: Option<Vec<Managed>> = self.managed_fields.as_ref().and_then(Json::read);
+        let mut owners = fields
+            .iter()
+            .flatten()
+            .filter(|entry| entry.fields.spec.renew_time.is_some());
+        owners.any(|entry| entry.manager == manager)
+    }
+
     fn strings(&self, member: &str) -> BTreeMap<String, String> {
         let members: Option<Members> = self.other.get(member).and_then(Json::read);
         members
@@ -69,6 +79,27 @@ impl ObjectMeta {
         members.insert(key, rendered(&value));
         self.other.insert(member, rendered(&members));
     }
+}
+
+/// Which fields one manager owns, as far as it matters here.
+#[derive(Deserialize)]
+struct Managed {
+    #[serde(default)]
+    manager: String,
+    #[serde(default, rename = "fieldsV1")]
+    fields: ManagedFields,
+}
+
+#[derive(Default, Deserialize)]
+struct ManagedFields {
+    #[serde(default, rename = "f:spec")]
+    spec: ManagedSpec,
+}
+
+#[derive(Default, Deserialize)]
+struct ManagedSpec {
+    #[serde(default, rename = "f:renewTime")]
+    renew_time: Option<IgnoredAny>,
 }
 
 fn rendered(value: &impl Serialize) -> Json {

@@ -1,8 +1,12 @@
 //! No cluster: an API server for Leases inside the process, over a directory that the processes of a machine share.
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod changes;
 mod directory;
 mod lock;
 mod store;
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod stream;
 
 use std::{
     io,
@@ -96,6 +100,16 @@ impl Transport for Embedded {
                 Err(error) => Err(TransportError::Other(error.into())),
             }
         })
+    }
+
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    fn stream(
+        &self,
+        request: http::Request<Vec<u8>>,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<http::Response<Box<dyn crate::Chunks>>, TransportError>> {
+        let (store, turn) = (Arc::clone(&self.store), Arc::clone(&self.turn));
+        Box::pin(stream::open(store, turn, request))
     }
 }
 

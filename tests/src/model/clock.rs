@@ -35,13 +35,16 @@ impl Clock {
         self.start + TICK * tick
     }
 
+    /// The wall clock, which everybody shares, the server too.
+    ///
+    /// It goes by whole seconds, as slow as clocks may be, so that what `Date` tells is the same at each tick.
     pub(super) fn wall(tick: u32) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH) + TICK * tick
+        SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH + u64::from(tick))
     }
 
     /// In microseconds since [`EPOCH`].
     pub(super) fn micros(tick: u32) -> i64 {
-        i64::try_from((TICK * tick).as_micros()).unwrap_or(i64::MAX)
+        i64::from(tick) * 1_000_000
     }
 
     /// The first tick that is not before an instant.

@@ -11,8 +11,8 @@
 //! - Versions keep their order and nothing else, as do the numbers of campaigns.
 //! - Uids are told apart, and their names do not count.
 //! - Numbers of requests do not count: whether an answer is still awaited is told in its place. Nor do times that have no
-//!   fraction, which only servers write, for people to read; nor the last instant that a claim has heard of, since clocks do
-//!   not go back here.
+//!   fraction, which only servers write, for people to read; nor the last instant that a claim has heard of and what its
+//!   wall clock showed then, since clocks do not go back here and agree.
 
 use std::{
     collections::BTreeSet,
@@ -188,7 +188,11 @@ impl Scan<'_> {
             let nanos = rest.get(length..)?.strip_prefix(BETWEEN)?;
             let (more, nanos) = self::number(nanos)?;
             let length = length + BETWEEN.len() + more;
-            if before.ends_with(b" now: Instant { tv_sec: ") {
+            let heard = [
+                &b" now: Instant { tv_sec: "[..],
+                b" wall: Some((Instant { tv_sec: ",
+            ];
+            if heard.iter().any(|heard| before.ends_with(heard)) {
                 return Some(length);
             }
             let tick = self.clock.tick_of_printed(number, nanos);
@@ -203,7 +207,10 @@ impl Scan<'_> {
             self.campaigns.push(number);
             return Some(length);
         }
+        let last = &before[before.len().saturating_sub(90)..];
+        let is_read = last.windows(12).any(|it| it == b"wall: Some((");
         let part = match number {
+            FIRST_TIME.. if is_read && before.ends_with(b"MicroTime(") => return Some(length),
             FIRST_TIME.. => Part::Wall(i64::try_from(number).ok()? - epoch_micros()),
             FIRST_VERSION.. => Part::Version(number),
             // No run lasts a thousand ticks, so that each tick has a second of its own.

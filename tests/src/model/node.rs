@@ -208,6 +208,7 @@ fn config(index: usize, life: u8) -> Config {
     };
     Config::builder("default", "leader", Node::name(index, life))
         .watch(false)
+        .server_time(false)
         .unique_identity(false)
         .lease_duration(4 * second)
         .renew_deadline(4 * second)

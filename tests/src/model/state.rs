@@ -24,6 +24,8 @@ pub(super) struct Message {
     pub(super) request: Request<Vec<u8>>,
     /// The answer, once there is one.
     pub(super) response: Option<Response<Vec<u8>>>,
+    /// When the server answered, which `Date` tells.
+    pub(super) answered: Option<u32>,
     pub(super) sent: u32,
     /// It may come at any time from now on, or never.
     pub(super) late: bool,
@@ -31,16 +33,21 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Takes apart anew what tells it apart. Paths and headers follow from the method.
+    /// Takes apart anew what tells it apart. Most of paths and headers follows from the method.
     pub(super) fn seal(&mut self, clock: &Clock) {
         let Self { node, life, .. } = self;
         let (late, method, sent) = (self.late, self.request.method(), clock.now(self.sent));
         let body = String::from_utf8_lossy(self.request.body());
         let answer = self.response.as_ref();
         let answer = answer.map(|it| (it.status(), String::from_utf8_lossy(it.body())));
+        let answered = self.answered.map(|tick| clock.now(tick));
+        let query = self.request.uri().query().unwrap_or_default();
+        let manager = query.split('&').find(|it| it.starts_with("fieldManager"));
         self.text = Text::new(
             clock,
-            format_args!("{node} {life} {late} {method} {sent:?} {body} {answer:?}"),
+            format_args!(
+                "{node} {life} {late} {method} {manager:?} {sent:?} {body} {answer:?} {answered:?}"
+            ),
         );
     }
 
@@ -57,7 +64,7 @@ pub struct State {
     pub(super) server: Arc<ApiServer>,
     /// What the server has, taken apart.
     pub(super) record: Arc<Record>,
-    /// When the record last said something new.
+    /// When what the record says was asked for: its holder counts from then, and so may others who know the clocks.
     pub(super) changed: u32,
     /// In the order of their senders and their numbers.
     pub(super) messages: Vec<Arc<Message>>,

@@ -73,6 +73,7 @@ impl System {
                         id: request.id,
                         request: request.http,
                         response: None,
+                        answered: None,
                         sent: tick,
                         late: false,
                         text: Default::default(),
@@ -163,17 +164,17 @@ impl System {
         }
         if changed {
             let age = state.tick - state.changed;
-            let before = self.store(state, server);
+            let before = self.store(state, server, message.sent);
             judge::write(state, message, &before, age, &self.facts);
         }
         Some(response)
     }
 
-    /// Puts another state of the server in place; returns what the record was.
-    fn store(&self, state: &mut State, server: ApiServer) -> Arc<Record> {
+    /// Puts another state of the server in place, by what was asked at a tick; returns what the record was.
+    fn store(&self, state: &mut State, server: ApiServer, asked: u32) -> Arc<Record> {
         let record = Arc::new(Record::of(&server, &self.clock));
         if !record.says_the_same(&state.record) {
-            state.changed = state.tick;
+            state.changed = asked;
         }
         state.server = Arc::new(server);
         std::mem::replace(&mut state.record, record)
@@ -209,7 +210,7 @@ impl System {
             return;
         };
         if state.nodes[message.node].paused {
-            message.response = Some(response);
+            (message.response, message.answered) = (Some(response), Some(state.tick));
             message.seal(&self.clock);
             state.send(message);
         } else {
@@ -292,7 +293,7 @@ impl System {
         };
         let mut server = ApiServer::clone(&state.server);
         let _answer = server.handle(&request, Clock::wall(state.tick));
-        let before = self.store(state, server);
+        let before = self.store(state, server, state.tick);
         if !robs || before.holder.is_none() {
             return;
         }

@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use http::{HeaderMap, Method, Request};
+use lease_proto::wire::RawTime;
 use serde_json::Value;
 
 use super::{
-    Violation,
+    Micros, Violation,
     claimant::CANARY,
+    clock::EPOCH,
     record::{Author, Record},
 };
 
@@ -118,6 +120,33 @@ pub(crate) fn check_change(
         return Err(Violation::new("I6", standing.node, what));
     }
     Ok(())
+}
+
+/// Checks that what others may judge by clocks is not dated before it was handed out, at `departed` in true time.
+pub(crate) fn check_date(
+    standing: &Standing<'_>,
+    request: &Request<Vec<u8>>,
+    after: &Record,
+    departed: Micros,
+) -> Result<(), Violation> {
+    let query = request.uri().query().unwrap_or_default();
+    let is_timed = query.split('&').any(|it| it == "fieldManager=lease-proto");
+    let renewed = after.renewed.as_ref().filter(|_| after.holder.is_some());
+    let Some(renewed) = renewed
+        .and_then(|text| RawTime::new(text).time())
+        .filter(|_| is_timed)
+    else {
+        return Ok(());
+    };
+    let true_time = i64::try_from(EPOCH + departed).unwrap_or(i64::MAX);
+    if true_time <= renewed.as_micros() {
+        return Ok(());
+    }
+    let what = format!(
+        "dated a write {} µs before it was made, and says that it knew both clocks",
+        true_time - renewed.as_micros()
+    );
+    Err(Violation::new("I7", standing.node, what))
 }
 
 /// Checks that a claimant might write over `before`, judged from what it had received when it sent the write.

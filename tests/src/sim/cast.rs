@@ -76,6 +76,7 @@ pub(crate) struct Terms {
     observers: bool,
     watch: bool,
     watch_while_held: bool,
+    pub(super) server_time: bool,
 }
 
 impl Terms {
@@ -92,6 +93,7 @@ impl Terms {
             observers: true,
             watch: true,
             watch_while_held: false,
+            server_time: true,
         }
     }
 
@@ -124,6 +126,7 @@ impl Terms {
             observers: has_rivals || random.chance(70),
             watch: random.chance(75),
             watch_while_held: random.chance(30),
+            server_time: true,
         }
     }
 
@@ -155,7 +158,8 @@ impl Terms {
             .write_method(self.method)
             .on_release(self.release)
             .watch(self.watch)
-            .watch_while_held(self.watch_while_held);
+            .watch_while_held(self.watch_while_held)
+            .server_time(self.server_time);
         if let Some(permille) = self.deadline {
             let deadline = lease / 1_000 * u32::try_from(permille).unwrap_or(500);
             config = config

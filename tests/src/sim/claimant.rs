@@ -56,6 +56,8 @@ impl Claimant {
     }
 
     pub(crate) fn poll(&mut self, now: Instant, wall: SystemTime) -> Say {
+        let plant = self.plant.as_ref();
+        let wall = plant.map_or(wall, |plant| plant.reads(wall));
         loop {
             if let Some(say) = self.queue.pop_front() {
                 return say;

@@ -8,7 +8,7 @@ use std::{
 use super::Micros;
 
 /// 2026-11-20, in microseconds since the Unix epoch.
-const EPOCH: Micros = 1_795_132_800_000_000;
+pub(crate) const EPOCH: Micros = 1_795_132_800_000_000;
 /// The same for all worlds of a process, so that two runs of a seed print the same instants.
 static START: OnceLock<Instant> = OnceLock::new();
 

@@ -13,7 +13,7 @@ use super::{
 const AFTERMATH: Micros = 240 * SECOND;
 
 /// How many versions are remembered: more than are ever under way at once.
-const VERSIONS: usize = 64;
+const VERSIONS: usize = 1_024;
 
 impl World {
     /// The store has a new version, written by `author`.
@@ -24,7 +24,11 @@ impl World {
     ) -> Result<(), Violation> {
         let before = self.record.take();
         let lease = self.servers.lease();
-        self.record = lease.map(|lease| Arc::new(Record::read(&lease, author, before.as_deref())));
+        let dated = message
+            .filter(|message| self.nodes[message.node].ours().is_some())
+            .map(|message| message.departed);
+        self.record =
+            lease.map(|lease| Arc::new(Record::read(&lease, author, dated, before.as_deref())));
         let after = self.record.clone();
         self.counts.commits += 1;
         let renewed = |record: &Option<Arc<Record>>| record.as_ref().map(|it| it.renewed.clone());
@@ -76,7 +80,7 @@ impl World {
         for node in &mut self.nodes {
             node.watched.restored = true;
             if !same {
-                node.watched.robbed = true;
+                node.watched.rob(self.now);
                 self.counts.robbed += 1;
             }
         }
@@ -101,10 +105,20 @@ impl World {
             ..node.standing(index, self.now)
         };
         let mine = Author::Node(index, life);
+        let (own, departed) = (message.own, message.departed);
         let may_take = before.is_none_or(|before| {
-            before.holder.is_none() || message.evidence.allows(before, message.sent)
+            before.holder.is_none()
+                || message.evidence.allows(before, message.sent)
+                || (self.suspect.is_one() && before.is_over(own, departed))
         });
-        let may_create = message.evidence.allows_creation(message.sent);
+        let may_create = message.evidence.allows_creation(message.sent, |record| {
+            self.suspect.is_one() && record.is_over(own, departed)
+        });
+        if let Some(after) = after
+            && node.watched.excused == 0
+        {
+            audit::check_date(&standing, &message.request, after, departed)?;
+        }
         if !self.is_doubled() {
             audit::check_right(&standing, before, after, may_take, may_create, message.sent)?;
             if let (Some(before), Some(after)) = (before, after) {
@@ -122,7 +136,11 @@ impl World {
             self.counts.taken_over += u64::from(is_taken);
             let node = &mut self.nodes[index];
             // What it wrote was shortened on its way in: others wait for less than it was promised.
-            node.watched.robbed = after.duration < Some(node.seconds());
+            if after.duration < Some(node.seconds()) {
+                node.watched.rob(self.now);
+            } else {
+                node.watched.restore(message.departed);
+            }
             if !was_mine && !node.watched.holding {
                 node.watched.since = Since::new(&after.uid);
             }
@@ -171,7 +189,7 @@ impl World {
             match meaning {
                 Meaning::Nothing => {}
                 Meaning::Robbed => {
-                    self.nodes[index].watched.robbed = true;
+                    self.nodes[index].watched.rob(self.now);
                     self.counts.robbed += u64::from(is_held);
                 }
                 Meaning::Overlap if is_bound => {

@@ -85,10 +85,10 @@ impl Evidence {
         all.any(|seen| seen.record.says_the_same(record) && seen.is_over(sent))
     }
 
-    /// Whether a request sent at `sent` may create the record.
-    pub(crate) fn allows_creation(&self, sent: Instant) -> bool {
+    /// Whether a request sent at `sent` may create the record, where some are known to be over besides.
+    pub(crate) fn allows_creation(&self, sent: Instant, is_over: impl Fn(&Record) -> bool) -> bool {
         let mut certain = self.foreign.iter().filter(|seen| seen.certain);
-        certain.all(|seen| seen.is_over(sent))
+        certain.all(|seen| seen.is_over(sent) || is_over(&seen.record))
     }
 }
 

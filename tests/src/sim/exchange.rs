@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use lease_proto::RequestId;
 
 use super::{
-    Kind, Violation, World,
+    Kind, Micros, Violation, World,
     answers::{self, Tampering, Truth},
     audit,
     cast::{Player, Tag},
@@ -32,6 +32,10 @@ pub(super) struct Message {
     /// The write's name.
     pub(super) number: Option<u64>,
     pub(super) sent: Instant,
+    /// The same in true time.
+    pub(super) departed: Micros,
+    /// For how many seconds its sender waits where a record names none.
+    pub(super) own: i64,
     /// What its sender had seen when it sent it.
     pub(super) evidence: Evidence,
 }
@@ -129,6 +133,8 @@ impl World {
             request,
             number,
             sent: node.now(self.now),
+            departed: self.now,
+            own: node.wait_of_its_own(),
             evidence: node.evidence.clone(),
         };
         let [first, second] = arrivals;

@@ -163,6 +163,12 @@ impl Faults {
         self
     }
 
+    /// The same without these kinds of them.
+    pub(crate) fn without(self, kinds: &[Kind]) -> Self {
+        let others = kinds.iter().fold(0, |bits, kind| bits | kind.bit());
+        self.only(!others)
+    }
+
     /// The longest that a message takes.
     pub(crate) fn delay(&self) -> Micros {
         if self.has(Kind::Delays) {

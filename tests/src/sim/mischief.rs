@@ -5,7 +5,7 @@ use lease_proto::wire::MicroTime;
 
 use super::{
     Kind, Micros, SECOND, Violation, World, cast::pick, clock::Rest, record::Author,
-    servers::LEASE, world::Happening,
+    servers::LEASE, suspect::Suspect, world::Happening,
 };
 
 /// What comes by chance, as against what is always there.
@@ -46,6 +46,11 @@ impl World {
         self.note(format_args!("{kind:?}"));
         let most = u64::try_from(self.nodes.len()).unwrap_or(1) - 1;
         let index = usize::try_from(self.random.between(0, most)).unwrap_or(0);
+        // Where one clock may be wrong, it is that one.
+        let index = match (kind, self.suspect) {
+            (Kind::WallSteps | Kind::WallStands, Suspect::Node(node)) => node,
+            _ => index,
+        };
         let length = self
             .random
             .between(SECOND / 10, 3 * self.longest.max(SECOND));

@@ -26,6 +26,7 @@ mod rivals;
 mod seeds;
 mod servers;
 mod streams;
+mod suspect;
 mod tail;
 mod violation;
 mod world;

@@ -7,7 +7,7 @@ use std::{
 
 use lease_proto::{Event, Grant, Loss};
 
-use super::{Violation, audit::Since};
+use super::{Micros, Violation, audit::Since};
 
 /// A write that a claimant handed out.
 #[derive(Clone, Debug)]
@@ -31,10 +31,13 @@ pub(crate) struct Watched {
     pub(crate) since: Since,
     /// Its record was taken away by somebody who does not play by the rules: until it notices, it may believe on.
     pub(crate) robbed: bool,
+    robbed_at: Micros,
     /// All its clocks stood still: what it believed then lasts too long. Over with the second grant from then on.
     pub(crate) excused: u8,
     /// The store went back in its life.
     pub(crate) restored: bool,
+    /// A stream told it of somebody else with its name, and it has not spoken of that yet.
+    pub(crate) told_of_namesake: bool,
     /// It was told untruths, so that its losses need no reason.
     pub(crate) lied_to: bool,
     /// It was told to release.
@@ -55,6 +58,18 @@ pub(crate) struct Terms {
 }
 
 impl Watched {
+    /// Its record was taken away.
+    pub(crate) fn rob(&mut self, now: Micros) {
+        (self.robbed, self.robbed_at) = (true, now);
+    }
+
+    /// Its record is there again, by a write that was handed out at `departed`.
+    ///
+    /// One from before it was taken away was under way for long, and holds others back no longer than from then.
+    pub(crate) fn restore(&mut self, departed: Micros) {
+        self.robbed &= departed < self.robbed_at;
+    }
+
     /// Takes note of a write that is handed out.
     pub(crate) fn hand_out(&mut self, number: u64, sent: Instant) {
         if self.written.len() >= 64 {
@@ -129,9 +144,11 @@ impl Watched {
             Event::Renewed(grant) => self.check_grant(grant, terms),
             Event::AtRisk { until, .. } => self.check_risk(*until, terms),
             Event::Lost(loss) => self.check_loss(loss, terms),
-            Event::IdentityCollision
-                if !self.lied_to && !self.restored && !self.since.impersonated =>
-            {
+            Event::IdentityCollision => {
+                let was_told = std::mem::take(&mut self.told_of_namesake);
+                if was_told || self.lied_to || self.restored || self.since.impersonated {
+                    return Ok(());
+                }
                 let what = "complains of somebody with its identity, of whom there is none";
                 Err(Violation::new("L4", node, what))
             }

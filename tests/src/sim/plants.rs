@@ -3,7 +3,7 @@
 mod inwards;
 mod outwards;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::Method;
 use lease_proto::{Claim, Grant, RequestId};
@@ -114,6 +114,12 @@ bugs! {
     NoCompareAndSwap = 36,
     /// has a clock that runs at half speed
     SlowClock = 37,
+    /// judges by the servers' clock, whatever its own shows
+    ServerClockAlone = 38,
+    /// judges by its wall clock, whatever the servers' shows
+    WallClockAlone = 39,
+    /// writes its wall clock, and says that it knew the servers'
+    UnfoundedDate = 40,
 }
 
 /// A bug between a claim and the world, with what it must remember.
@@ -179,6 +185,14 @@ impl Plant {
         self.believes_until.is_some_and(|until| now < until) || self.held_back.is_some()
     }
 
+    /// What the wall clock seems to show.
+    pub(crate) fn reads(&self, wall: SystemTime) -> SystemTime {
+        match self.bug {
+            Bug::ServerClockAlone => wall + AHEAD,
+            _ => wall,
+        }
+    }
+
     /// No answer will come to a request.
     pub(crate) fn fail(&mut self, id: RequestId) {
         if let Some(asked) = self.asked.take_if(|asked| asked.id == id)
@@ -199,6 +213,10 @@ impl Plant {
         now + claim.config().grant_length()
     }
 }
+
+/// Further than this no two clocks may be apart that are gone by; a clock that is far ahead of another leaves that alone to
+/// decide.
+const AHEAD: Duration = Duration::from_secs(20 * 3_600);
 
 /// A later time than `time`, by microseconds.
 fn moved(time: &Value, micros: u64) -> Value {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::{Micros, SECOND};
+
 /// Who wrote something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Author {
@@ -28,11 +30,19 @@ pub(crate) struct Record {
     pub(crate) rest: Map<String, Value>,
     /// Who wrote holder and times, whoever wrote the rest since.
     pub(crate) signed_by: Author,
+    /// When, in true time, one of ours handed out the write that made holder and times what they are.
+    pub(crate) dated: Option<Micros>,
 }
 
 impl Record {
-    /// Reads what the store has; `before` is the version that it replaces.
-    pub(crate) fn read(lease: &Value, author: Author, before: Option<&Self>) -> Self {
+    /// Reads what the store has, as `author` made it by a write that one of ours handed out at `dated`; `before` is the
+    /// version that it replaces.
+    pub(crate) fn read(
+        lease: &Value,
+        author: Author,
+        dated: Option<Micros>,
+        before: Option<&Self>,
+    ) -> Self {
         let (metadata, spec) = (&lease["metadata"], &lease["spec"]);
         let text = |value: &Value| {
             value
@@ -65,9 +75,10 @@ impl Record {
             strategy: text(&spec["strategy"]),
             rest,
             signed_by: author,
+            dated,
         };
         if let Some(before) = before.filter(|before| record.says_the_same(before)) {
-            record.signed_by = before.signed_by;
+            (record.signed_by, record.dated) = (before.signed_by, before.dated);
         }
         record
     }
@@ -77,6 +88,12 @@ impl Record {
         (&self.uid, &self.holder, self.transitions)
             == (&other.uid, &other.holder, other.transitions)
             && (&self.acquired, &self.renewed) == (&other.acquired, &other.renewed)
+    }
+
+    /// Whether its time was over at `now`, in true time; `own` is the duration where it names none.
+    pub(crate) fn is_over(&self, own: i64, now: Micros) -> bool {
+        self.dated
+            .is_some_and(|dated| dated + self.seconds(own) * SECOND <= now)
     }
 
     /// For how long observers wait; `own` where the record does not say.

@@ -6,6 +6,7 @@ use super::{
     Bug, Counts, Faults, Kind, Micros, SECOND, Violation, World,
     cast::{Node, Player, Terms},
     rivals::{ClientGo, Habits, Rival, WallClock},
+    suspect::Suspect,
     world::Happening,
 };
 use crate::random::Random;
@@ -78,8 +79,10 @@ impl Run {
         let mut random = Random::new(self.seed);
         // Drawn before the kinds are chosen from, so that leaving one out changes nothing else.
         let faults = Faults::draw(&mut random).only(self.kinds);
-        let terms = Terms::draw(&mut random, &faults);
+        let mut terms = Terms::draw(&mut random, &faults);
         let size = random.between(2, 4);
+        let (suspect, faults) = Suspect::draw(&mut random, faults, size);
+        terms.server_time = suspect.is_one();
         let fronts = if faults.has(Kind::Fronts) { 3 } else { 1 };
         let version = if random.chance(50) {
             Version::V1_20
@@ -88,6 +91,7 @@ impl Run {
         };
         let rivals = Random::new(random.draw());
         let mut world = World::empty(random, faults, terms, self.bug, fronts, version);
+        world.suspect = suspect;
         for _ in 0..size {
             world.add_ours();
         }

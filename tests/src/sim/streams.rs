@@ -117,6 +117,10 @@ impl World {
         }
         let id = delivery.id;
         let is_awaited = node.stream == Some(id);
+        if is_awaited && node.streams_since.is_some() && matches!(delivery.piece, Piece::Head(_)) {
+            // A proxy has asked twice; who asked it has one answer.
+            return Ok(());
+        }
         if is_awaited && let Piece::Chunk(chunk) = &delivery.piece {
             self.show(index, chunk);
         }
@@ -304,10 +308,21 @@ impl World {
             .and_then(|version| self.history.iter().find(|it| it.version == version))
             .cloned();
         let is_deletion = kind == "DELETED";
-        let read = || std::sync::Arc::new(Record::read(object, Author::ThirdParty, None));
+        let read = || {
+            let mut record = Record::read(object, Author::ThirdParty, None, None);
+            // Of versions from long ago it is remembered what they said, if they said what later ones do.
+            let mut history = self.history.iter();
+            if let Some(same) = history.find(|it| it.says_the_same(&record)) {
+                (record.signed_by, record.dated) = (same.signed_by, same.dated);
+            }
+            std::sync::Arc::new(record)
+        };
         let record = known.filter(|_| !is_deletion).unwrap_or_else(read);
         let doubled = self.is_doubled();
         let node = &mut self.nodes[index];
+        let is_named = record.holder.as_deref() == Some(node.standing(index, self.now).identity);
+        node.watched.told_of_namesake |=
+            is_named && record.signed_by != Author::Node(index, node.life);
         if record.version < node.seen || (record.version == node.seen && !is_deletion) {
             return;
         }

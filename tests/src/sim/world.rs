@@ -22,6 +22,7 @@ use super::{
     rivals::{Moment, Wish},
     servers::Servers,
     streams::{Delivery, Flow},
+    suspect::Suspect,
 };
 use crate::random::Random;
 
@@ -31,6 +32,7 @@ pub struct World {
     pub(super) random: Random,
     pub(super) faults: Faults,
     pub(super) terms: Terms,
+    pub(super) suspect: Suspect,
     pub(super) bug: Option<Bug>,
     pub(super) servers: Servers,
     pub(super) record: Option<Arc<Record>>,
@@ -96,6 +98,7 @@ impl World {
             random,
             faults,
             terms,
+            suspect: Suspect::Servers,
             bug,
             record: None,
             nodes: Vec::new(),
@@ -212,7 +215,7 @@ impl World {
             _ => -1_000,
         };
         let mut wall_error = 0;
-        if self.faults.has(Kind::WallSkew) {
+        if self.faults.has(Kind::WallSkew) && self.suspect.is_node(index) {
             let most = *super::cast::pick(
                 &mut self.random,
                 &[1_000, 3_600_000_000, 315_360_000_000_000],

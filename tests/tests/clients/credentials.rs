@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::Duration;
 
 use lease_proto::Config;
 use lease_proto::access::{
@@ -19,6 +20,7 @@ crate::scenarios! {
     a_name_and_a_password_are_sent,
     a_pod_is_let_in_by_its_service_account,
     a_refused_token_is_read_again_at_once,
+    a_refused_token_whose_file_is_away_is_reported_with_the_file,
     a_token_file_that_cannot_be_used_is_named,
     a_token_file_that_is_away_for_a_moment_is_no_failure,
     no_secret_is_shown,
@@ -95,6 +97,33 @@ fn a_refused_token_is_read_again_at_once<D: Driver>() {
     );
 }
 
+fn a_refused_token_whose_file_is_away_is_reported_with_the_file<D: Driver>() {
+    let (server, files) = (refusing("new"), tempfile::tempdir().unwrap());
+    let path = files.path().join("token");
+    for patience in [None, Some(Duration::from_secs(2))] {
+        fs::write(&path, "old").unwrap();
+        let client = with_token_file::<D>(&server, &path);
+        fs::remove_file(&path).unwrap();
+        let config = Config::builder("default", "leader", "me").build().unwrap();
+        let error = chain(&client.refused_lease(config, patience));
+        for expected in ["(401)", &path.display().to_string(), "No such file"] {
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+        // It is not sent again, as it is known to be of no use.
+        let sent = server.seen().len();
+        let error = client.fetch("/").unwrap_err();
+        let TransportError::Credentials(CredentialsError::RefusedAndUnreadable {
+            path: named, ..
+        }) = &error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!((named, server.seen().len()), (&path, sent));
+        fs::write(&path, "new").unwrap();
+        assert_eq!(client.fetch("/").unwrap().status(), 200);
+    }
+}
+
 fn a_token_file_that_is_away_for_a_moment_is_no_failure<D: Driver>() {
     let (server, files) = (Server::start(|_| ok()), tempfile::tempdir().unwrap());
     let path = files.path().join("token");
@@ -104,7 +133,8 @@ fn a_token_file_that_is_away_for_a_moment_is_no_failure<D: Driver>() {
     client.fetch("/").unwrap();
     assert_eq!(server.last().header("authorization"), Some("Bearer one"));
     let error = client.exchange(get("/"), PATIENCE, true).unwrap_err();
-    let TransportError::Credentials(CredentialsError::Unreadable { path: named, .. }) = &error
+    let TransportError::Credentials(CredentialsError::RefusedAndUnreadable { path: named, .. }) =
+        &error
     else {
         panic!("{error:?}")
     };
@@ -301,9 +331,38 @@ pub(crate) fn kubeconfig(cluster: &str, user: &str) -> String {
 }
 
 #[test]
+fn a_password_in_the_address_is_neither_shown_nor_repeated() {
+    for url in [
+        "https://user:canary@host",
+        "https://user:can/canary@host",
+        "user:canary@host",
+        "http://user:canary@10.0.0.1:8080/base?token=canary",
+        "https://host/?token=canary",
+        "https://host:canary",
+    ] {
+        let blocking = lease_blocking::Client::builder(url).allow_plain_http(true);
+        let tokio = lease_tokio::Client::builder(url).allow_plain_http(true);
+        let shown = [
+            format!("{blocking:?} {blocking:#?} {tokio:?} {tokio:#?}"),
+            refusal(&blocking.build().unwrap_err()),
+            refusal(&tokio.build().unwrap_err()),
+        ];
+        for shown in shown {
+            // What has no @ and no query before it is no password, and an error says what it is about.
+            let is_secret = shown.contains("ClientBuilder") || url.contains(['@', '?']);
+            assert!(!(is_secret && shown.contains("canary")), "{url}: {shown}");
+        }
+    }
+}
+
+fn refusal(error: &dyn std::error::Error) -> String {
+    format!("{error:?} {error:#?} {}", chain(error))
+}
+
+#[test]
 fn nothing_that_is_being_put_together_shows_a_secret() {
     let kubeconfig = kubeconfig(
-        r#"server: "https://h", proxy-url: "http://u:canary@p""#,
+        r#"server: "https://u:canary@h", proxy-url: "http://u:canary@p""#,
         r"token: canary, password: canary, client-key-data: Y2FuYXJ5",
     );
     let kubeconfig = Kubeconfig::parse(Path::new("config"), kubeconfig.as_bytes()).unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lease_proto::access::{Access, KubeconfigOptions, TransportError};
 use lease_proto::plain::{ApiError, Preconditions};
 use lease_proto::wire::Lease;
+use lease_proto::{AcquireError, Config};
 use tokio::runtime::{Builder, Runtime};
 
 /// A client of one of the drivers.
@@ -28,6 +29,8 @@ pub(crate) trait Driver: std::fmt::Debug + Clone + Sized {
     fn update(&self, lease: &Lease) -> Result<Lease, Failure>;
     fn delete(&self, name: &str, preconditions: &Preconditions) -> Result<bool, Failure>;
     fn list(&self) -> Result<Vec<Lease>, Failure>;
+    /// Tries to take a Lease, once or for so long, and says why that failed.
+    fn refused_lease(&self, config: Config, patience: Option<Duration>) -> AcquireError;
     /// What the server said, where it said something.
     fn api_error(failure: &Failure) -> Option<&ApiError>;
     /// What stands before the version in `User-Agent`.
@@ -95,6 +98,14 @@ impl Driver for Blocking {
         Ok(self.list()?)
     }
 
+    fn refused_lease(&self, config: Config, patience: Option<Duration>) -> AcquireError {
+        match patience {
+            None => self.try_acquire(config),
+            Some(patience) => self.acquire_timeout(config, patience),
+        }
+        .unwrap_err()
+    }
+
     fn api_error(failure: &Failure) -> Option<&ApiError> {
         let lease_blocking::Error::Api(error) = failure.downcast_ref()? else {
             return None;
@@ -153,6 +164,16 @@ impl Driver for Tokio {
 
     fn list(&self) -> Result<Vec<Lease>, Failure> {
         Ok(runtime().block_on(self.list())?)
+    }
+
+    fn refused_lease(&self, config: Config, patience: Option<Duration>) -> AcquireError {
+        let acquired = runtime().block_on(async {
+            match patience {
+                None => self.try_acquire(config).await,
+                Some(patience) => self.acquire_timeout(config, patience).await,
+            }
+        });
+        acquired.unwrap_err()
     }
 
     fn api_error(failure: &Failure) -> Option<&ApiError> {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lease_proto::access::{Access, Secret, ServerUrl, TransportError};
+use lease_proto::{Config, MAX_BODY};
 
 use crate::driver::{Driver, PATIENCE, chain, get};
 use crate::server::{Answer, Server, answer, nobody, ok};
 
 crate::scenarios! {
+    an_answer_that_is_no_lease_is_explained,
     a_body_goes_along_with_every_method_that_has_one,
     a_body_over_the_cap_is_an_error_of_its_own,
     a_dripping_body_is_given_up_in_time,
@@ -336,4 +338,36 @@ fn gives_up<D: Driver>(client: &D, path: &str) {
 
 fn access(url: &str) -> Access {
     Access::new(ServerUrl::parse_plain_http(url).unwrap())
+}
+
+fn an_answer_that_is_no_lease_is_explained<D: Driver>() {
+    let message =
+        |text: &str| format!(r#"{{"kind":"Status","status":"Failure","message":"{text}"}}"#);
+    let long = "canary ".repeat(MAX_BODY / 7 + 1);
+    for (status, body, expected) in [
+        (
+            "200 OK\r\nContent-Type: text/html",
+            "<html>canary</html>",
+            "200 OK with text/html that is not the lease: is there a login page or a proxy in between?",
+        ),
+        (
+            "500 Internal Server Error",
+            &message("etcdserver: leader changed"),
+            "the API server answered 500 Internal Server Error: etcdserver: leader changed",
+        ),
+        (
+            "502 Bad Gateway\r\nContent-Type: text/html",
+            "<html>canary</html>",
+            "the API server gave no usable answer (502 Bad Gateway)",
+        ),
+        ("200 OK", &long, "is larger than 2097152 bytes"),
+    ] {
+        let bytes = answer(status, body);
+        let server = Server::start(move |_| Answer::Keep(bytes.clone()));
+        let client = D::from_access(&access(&server.url())).unwrap();
+        let config = Config::builder("default", "leader", "me").build().unwrap();
+        let error = chain(&client.refused_lease(config, None));
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
 }

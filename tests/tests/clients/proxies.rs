@@ -1,7 +1,7 @@
 //! Servers that are reached through a proxy, by a name that only the proxy can find.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
@@ -18,10 +18,91 @@ use crate::{
 
 crate::scenarios! {
     a_kubeconfig_names_the_proxy,
+    a_proxy_may_speak_socks,
+    a_proxy_that_speaks_socks_and_refuses_is_said_to_be_the_trouble,
     a_proxy_sees_the_name_and_its_own_password_and_nothing_else,
     a_proxy_that_is_silent_is_given_up_in_time,
     a_proxy_that_is_not_there_is_said_to_be_the_trouble,
     a_proxy_that_refuses_is_said_to_be_the_trouble,
+}
+
+/// A SOCKS 5 proxy that wants this name and password, connects to this server, or to none, and notes what was asked for.
+fn socks(server: Option<SocketAddr>) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let log = Arc::clone(&log);
+            // An error is the client's going away.
+            thread::spawn(move || shake_hands(client, server, &log).ok());
+        }
+    });
+    (address, asked)
+}
+
+fn shake_hands(
+    mut client: TcpStream,
+    server: Option<SocketAddr>,
+    log: &Mutex<Vec<String>>,
+) -> io::Result<()> {
+    fn take(client: &mut TcpStream, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        client.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+    fn text(client: &mut TcpStream) -> io::Result<String> {
+        let length = take(client, 1)?[0];
+        Ok(String::from_utf8(take(client, length.into())?).unwrap())
+    }
+    let methods = take(&mut client, 2)?[1];
+    take(&mut client, methods.into())?;
+    client.write_all(&[5, 2])?;
+    take(&mut client, 1)?;
+    let (name, password) = (text(&mut client)?, text(&mut client)?);
+    client.write_all(&[1, 0])?;
+    // By name, since only the proxy can find it.
+    assert_eq!(take(&mut client, 4)?, [5, 1, 0, 3]);
+    let host = text(&mut client)?;
+    let port = take(&mut client, 2)?;
+    let port = u16::from_be_bytes([port[0], port[1]]);
+    log.lock()
+        .unwrap()
+        .push(format!("{name}:{password}@{host}:{port}"));
+    let Some(server) = server else {
+        return client.write_all(&[5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
+    };
+    let server = TcpStream::connect(server)?;
+    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
+    let (mut up, mut reader) = (server.try_clone()?, client.try_clone()?);
+    thread::spawn(move || io::copy(&mut reader, &mut up));
+    let mut server = server;
+    io::copy(&mut server, &mut client)?;
+    Ok(())
+}
+
+fn a_proxy_may_speak_socks<D: Driver>() {
+    let authority = Authority::new("good");
+    let server = serve(&authority);
+    let (proxy, asked) = socks(Some(server.address));
+    for scheme in ["socks5", "socks5h"] {
+        let access = access(&format!("{scheme}://me:can%61ry@{proxy}"), &authority);
+        let client = D::from_access(&access).unwrap();
+        assert_eq!(client.fetch("/apis").unwrap().status(), 200);
+        assert!(!format!("{client:?} {client:#?} {access:?}").contains("canary"));
+    }
+    let asked = asked.lock().unwrap();
+    assert_eq!(*asked, ["me:canary@k8s.invalid:6443"; 2]);
+    assert_eq!(server.last().line, "GET /apis HTTP/1.1");
+}
+
+fn a_proxy_that_speaks_socks_and_refuses_is_said_to_be_the_trouble<D: Driver>() {
+    let (proxy, asked) = socks(None);
+    is_trouble::<D>(&format!("socks5://me:canary@{proxy}"));
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    is_trouble::<D>(&format!("socks5://{}", nobody()));
+    is_trouble::<D>("socks5://proxy.invalid");
 }
 
 /// What a proxy does with a request to connect.

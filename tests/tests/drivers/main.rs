@@ -6,9 +6,11 @@ mod cancelling;
 mod driver;
 mod dropping;
 mod fabric;
+mod memory;
 #[path = "../clients/server.rs"]
 #[expect(dead_code, reason = "the tests of the clients use the rest")]
 mod server;
+mod threads;
 mod working;
 
 use std::{

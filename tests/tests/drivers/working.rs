@@ -328,23 +328,6 @@ fn a_waiter_is_healthy_again_once_the_server_is() {
 }
 
 #[test]
-fn a_thread_works_and_is_told_whether_it_held_the_lease_all_the_while() {
-    let fabric = Fabric::new();
-    let client = lease_blocking::Client::over(&fabric);
-    let guard = client.acquire(config("me", 3_000)).unwrap();
-    let (output, held) = guard.run_while_held(|guard| guard.check().is_ok());
-    assert!(output && held.is_ok());
-    assert_eq!(fabric.holder(), None);
-    let guard = client.acquire(config("me", 3_000)).unwrap();
-    let (loss, held) = guard.run_while_held(|guard| {
-        fabric.third_party(Method::DELETE, "");
-        guard.wait_lost(SOON)
-    });
-    assert_eq!(loss, Some(Loss::Deleted));
-    assert_eq!(held.unwrap_err().loss(), &Loss::Deleted);
-}
-
-#[test]
 fn a_blocking_keeper_can_be_waited_for() {
     let fabric = Fabric::new();
     let client = lease_blocking::Client::over(&fabric);

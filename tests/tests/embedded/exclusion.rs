@@ -1,13 +1,18 @@
 //! Those who share a directory exclude each other.
 
-use std::{collections::BTreeSet, process::Stdio, thread};
+use std::{
+    collections::BTreeSet,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
 
-use lease_proto::AcquireError;
+use lease_proto::{AcquireError, Config, Event};
 use lease_tests::store::{self, Store};
 
 use crate::{
     SOON, config,
-    driver::{Driver, Guard},
+    driver::{Driver, Guard, Keeper},
     place,
     system::writer,
 };
@@ -30,6 +35,31 @@ pub(crate) fn the_second_waits_and_takes_over_on_release<D: Driver + Store + Syn
         waiter.join().unwrap()
     });
     assert!(taken.is_held() && taken.token() > token);
+}
+
+pub(crate) fn a_waiter_is_told_of_a_release_at_once<D: Driver + Store>() {
+    let (_folder, directory) = place();
+    let (first, second) = (D::open(&directory).unwrap(), D::open(&directory).unwrap());
+    // Whoever looks from time to time looks after ten minutes.
+    let rarely = |identity: &str| {
+        let config = Config::builder("default", "a", identity).retry_period(10 * SOON);
+        config.lease_duration(60 * SOON).build().unwrap()
+    };
+    let guard = Driver::acquire(&first, rarely("first")).unwrap();
+    let waiter = second.keep(rarely("second"));
+    assert!(matches!(waiter.next_event(), Some(Event::Waiting(_))));
+    let begun = Instant::now();
+    guard.release();
+    while waiter.grant().is_none() {
+        assert!(begun.elapsed() < SOON, "nobody tells it of the release");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let begun = Instant::now();
+    waiter.stop();
+    while !waiter.has_ended() {
+        assert!(begun.elapsed() < SOON, "the stream keeps it");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 pub(crate) fn a_lease_outlives_the_client_that_took_it<D: Driver + Store>() {

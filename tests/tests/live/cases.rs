@@ -169,7 +169,7 @@ fn an_identity_without_the_role_is_told_what_it_lacks(
     }
     let said = claimant.end();
     check(
-        said.contains("verbs: [\"get\", \"update\"]") && said.contains("403"),
+        said.contains("verbs: [\"get\", \"watch\", \"update\"]") && said.contains("403"),
         &said,
     )
 }

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,10 +11,12 @@ use std::{
 };
 
 use lease_proto::{AcquireError, Config, ConfigBuilder, server::ApiServer};
+use lease_tests::chaos::proxy::{Mode, Proxy};
 
 use crate::{
     certificates::{Authority, Pair},
-    claimant::{Claimant, SOON, Tries},
+    claimant::{Claimant, SOON, Tries, runtime},
+    http2,
     server::{Answer, Seen, Server, answer, answer_with, nobody, rendered},
     transports::{Endpoint, Transport},
 };
@@ -32,12 +33,12 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault {
         name: "a_body_compressed_though_nobody_asked_for_it",
         answer: || Answer::Close(answer_with("200 OK\r\nContent-Encoding: gzip", GZIP)),
-        said: "no usable answer (200 OK)",
+        said: "200 OK with a body that is not the lease",
     },
     Fault {
         name: "a_page_of_a_load_balancer",
         answer: || Answer::Close(answer("200 OK\r\nContent-Type: text/html", PAGE)),
-        said: "no usable answer (200 OK)",
+        said: "200 OK with text/html that is not the lease",
     },
     Fault {
         name: "a_page_of_a_load_balancer_without_servers",
@@ -107,11 +108,63 @@ pub(crate) const ODDITIES: &[(&str, Odd)] = &[
     }),
 ];
 
+/// A version of HTTP, and what goes with it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wire {
+    /// Without TLS, but where that is what a fault is about.
+    Http1,
+    /// Over TLS.
+    Http2,
+}
+
+/// A server on one wire or the other.
+enum Serving {
+    Http1(Server),
+    Http2(http2::Server),
+}
+
+impl Wire {
+    fn start(self, behaviour: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Serving {
+        self.listen("127.0.0.1:0", &Authority::new("good"), Arc::new(behaviour))
+    }
+
+    fn listen(
+        self,
+        address: &str,
+        authority: &Authority,
+        behaviour: Arc<http2::Behaviour>,
+    ) -> Serving {
+        match self {
+            Self::Http1 => Serving::Http1(Server::listen(address, None, behaviour).unwrap()),
+            Self::Http2 => Serving::Http2(http2::Server::listen(address, authority, behaviour)),
+        }
+    }
+}
+
+impl Serving {
+    fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Http1(server) => plain(&server.url()),
+            Self::Http2(server) => Endpoint {
+                ca: Some(server.ca.clone()),
+                ..plain(&server.url())
+            },
+        }
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        match self {
+            Self::Http1(server) => server.seen(),
+            Self::Http2(server) => server.seen(),
+        }
+    }
+}
+
 /// Takes whether the connection would be kept, and the answer.
 type Odd = fn(bool, Vec<u8>) -> Answer;
 
 /// A name, what is played, and whether that needs TLS, or a name that is looked up.
-type Connection = (&'static str, fn(Transport), bool);
+type Connection = (&'static str, fn(Transport, Wire), bool);
 
 /// Those before there is a connection.
 pub(crate) const CONNECTIONS: &[Connection] = &[
@@ -143,7 +196,7 @@ pub(crate) const CONNECTIONS: &[Connection] = &[
 ];
 
 /// A claimant that meets a fault says so, acquires once it is over, and is not cost the Lease by one when it holds it.
-pub(crate) fn is_survived(transport: Transport, fault: &'static Fault) {
+pub(crate) fn is_survived(transport: Transport, wire: Wire, fault: &'static Fault) {
     let (fails, failures) = (
         Arc::new(AtomicBool::new(true)),
         Arc::new(AtomicUsize::new(0)),
@@ -151,7 +204,7 @@ pub(crate) fn is_survived(transport: Transport, fault: &'static Fault) {
     let server = {
         let (fails, failures) = (Arc::clone(&fails), Arc::clone(&failures));
         let api = Mutex::new(ApiServer::new());
-        Server::start(move |seen| {
+        wire.start(move |seen| {
             if !fails.load(Ordering::SeqCst) {
                 return well(&api, seen);
             }
@@ -159,7 +212,7 @@ pub(crate) fn is_survived(transport: Transport, fault: &'static Fault) {
             (fault.answer)()
         })
     };
-    let claimant = transport.claimant(&plain(&server.url()));
+    let claimant = transport.claimant(&server.endpoint());
     let error = fails_to_hold(&*claimant);
     assert!(chain(&error).contains(fault.said), "{}", chain(&error));
     fails.store(false, Ordering::SeqCst);
@@ -174,14 +227,14 @@ pub(crate) fn is_survived(transport: Transport, fault: &'static Fault) {
 }
 
 /// A claimant does not notice that the server is odd.
-pub(crate) fn costs_nothing(transport: Transport, odd: Odd) {
+pub(crate) fn costs_nothing(transport: Transport, wire: Wire, odd: Odd) {
     let api = Mutex::new(ApiServer::new());
-    let server = Server::start(move |seen| match well(&api, seen) {
+    let server = wire.start(move |seen| match well(&api, seen) {
         Answer::Keep(bytes) => odd(true, bytes),
         Answer::Close(bytes) => odd(false, bytes),
         Answer::Hang(_) | Answer::Drip(_) => unreachable!("it answers"),
     });
-    let claimant = transport.claimant(&plain(&server.url()));
+    let claimant = transport.claimant(&server.endpoint());
     let held = claimant.hold(config(), Tries::For(SOON)).unwrap();
     renews(&server);
     assert!(held.is_held());
@@ -189,18 +242,26 @@ pub(crate) fn costs_nothing(transport: Transport, odd: Odd) {
 }
 
 /// Nobody listens yet.
-fn a_refused_connection_is_tried_again(transport: Transport) {
-    let address = nobody();
-    let claimant = transport.claimant(&plain(&format!("http://{address}")));
+fn a_refused_connection_is_tried_again(transport: Transport, wire: Wire) {
+    let (address, authority) = (nobody(), Authority::new("good"));
+    let claimant = transport.claimant(&match wire {
+        Wire::Http1 => plain(&format!("http://{address}")),
+        Wire::Http2 => Endpoint {
+            ca: Some(authority.pem()),
+            ..plain(&format!("https://localhost:{}", address.port()))
+        },
+    });
     let error = fails_to_hold(&*claimant);
     assert!(chain(&error).contains("refused"), "{}", chain(&error));
     let waits = thread::spawn(move || claimant.hold(config(), Tries::For(SOON)).map(drop));
     thread::sleep(Duration::from_millis(500));
-    let _server = begin(address);
+    let api = Mutex::new(ApiServer::new());
+    let behaviour = Arc::new(move |seen: &Seen| well(&api, seen));
+    let _server = wire.listen(&address.to_string(), &authority, behaviour);
     waits.join().unwrap().unwrap();
 }
 
-fn a_name_that_is_not_found_is_said(transport: Transport) {
+fn a_name_that_is_not_found_is_said(transport: Transport, _: Wire) {
     // A label is at most 63 bytes, so the resolver refuses this one without asking anybody.
     let url = format!("http://{}.example:1", "a".repeat(64));
     let error = fails_to_hold(&*transport.claimant(&plain(&url)));
@@ -211,27 +272,54 @@ fn a_name_that_is_not_found_is_said(transport: Transport) {
     );
 }
 
-fn a_certificate_for_another_name_is_said(transport: Transport) {
+fn a_certificate_for_another_name_is_said(transport: Transport, wire: Wire) {
     let authority = Authority::new("good");
-    distrusts(transport, &authority.server(&["kubernetes"]), &authority);
+    let pair = authority.server(&["kubernetes"]);
+    distrusts(transport, wire, &pair, &authority);
 }
 
-fn an_expired_certificate_is_said(transport: Transport) {
+fn an_expired_certificate_is_said(transport: Transport, wire: Wire) {
     let authority = Authority::new("good");
-    distrusts(
-        transport,
-        &authority.expired_server(&["localhost"]),
-        &authority,
-    );
+    let pair = authority.expired_server(&["localhost"]);
+    distrusts(transport, wire, &pair, &authority);
 }
 
-fn a_certificate_by_another_authority_is_said(transport: Transport) {
+fn a_certificate_by_another_authority_is_said(transport: Transport, wire: Wire) {
     let pair = Authority::new("good").server(&["localhost"]);
-    distrusts(transport, &pair, &Authority::new("other"));
+    distrusts(transport, wire, &pair, &Authority::new("other"));
+}
+
+/// A connection that many requests share goes dead, and nothing says so: no FIN, no RST. New ones work.
+pub(crate) fn a_connection_that_goes_dead_is_noticed_in_time(transport: Transport, wire: Wire) {
+    let api = Mutex::new(ApiServer::new());
+    let server = wire.start(move |seen| well(&api, seen));
+    let Serving::Http2(upstream) = &server else {
+        panic!("over HTTP/1.1 every request that is given up costs its connection")
+    };
+    let proxy = Proxy::open(runtime().handle(), upstream.address).unwrap();
+    let endpoint = Endpoint {
+        url: format!("https://localhost:{}", proxy.address().port()),
+        ..server.endpoint()
+    };
+    // A request may take longer than the test, so whoever waits for the end of its time waits in vain.
+    let config = settings()
+        .lease_duration(20 * SOON)
+        .request_timeout(12 * SOON);
+    let config = config.build().unwrap();
+    let held = transport.claimant(&endpoint).hold(config, Tries::For(SOON));
+    let held = held.unwrap();
+    renews(&server);
+    proxy.set(Mode::Hang);
+    renews(&server);
+    assert!(held.is_held());
+    assert_eq!(held.lost(Duration::ZERO), None);
 }
 
 /// A claimant whose token is refused while the file with the next one is not there yet.
-pub(crate) fn a_token_file_that_vanishes_and_returns_costs_nothing(transport: Transport) {
+pub(crate) fn a_token_file_that_vanishes_and_returns_costs_nothing(
+    transport: Transport,
+    wire: Wire,
+) {
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("token");
     fs::write(&file, "one").unwrap();
@@ -239,7 +327,7 @@ pub(crate) fn a_token_file_that_vanishes_and_returns_costs_nothing(transport: Tr
     let server = {
         let (token, refusals) = (Arc::clone(&token), Arc::clone(&refusals));
         let api = Mutex::new(ApiServer::new());
-        Server::start(move |seen| {
+        wire.start(move |seen| {
             let expected = format!("Bearer {}", token.lock().unwrap());
             if seen.header("authorization") == Some(&expected) {
                 return well(&api, seen);
@@ -250,7 +338,7 @@ pub(crate) fn a_token_file_that_vanishes_and_returns_costs_nothing(transport: Tr
     };
     let claimant = transport.claimant(&Endpoint {
         token_file: Some(file.clone()),
-        ..plain(&server.url())
+        ..server.endpoint()
     });
     let held = claimant.hold(config(), Tries::Once).unwrap();
     fs::remove_file(&file).unwrap();
@@ -271,8 +359,13 @@ pub(crate) fn a_token_file_that_vanishes_and_returns_costs_nothing(transport: Tr
     assert_eq!(held.lost(Duration::ZERO), None);
 }
 
-fn distrusts(transport: Transport, pair: &Pair, authority: &Authority) {
-    let server = Server::start_tls(pair.server_config(None), |_| crate::server::ok());
+fn distrusts(transport: Transport, wire: Wire, pair: &Pair, authority: &Authority) {
+    let config = match wire {
+        Wire::Http1 => pair.server_config(None),
+        Wire::Http2 => http2::config(pair),
+    };
+    // It never gets as far as to speak one or the other.
+    let server = Server::start_tls(config, |_| crate::server::ok());
     let error = fails_to_hold(&*transport.claimant(&Endpoint {
         ca: Some(authority.pem()),
         ..plain(&server.tls_url())
@@ -293,12 +386,6 @@ fn well(api: &Mutex<ApiServer>, seen: &Seen) -> Answer {
     } else {
         Answer::Keep(bytes)
     }
-}
-
-fn begin(address: SocketAddr) -> Server {
-    let api = Mutex::new(ApiServer::new());
-    let behaviour = Arc::new(move |seen: &Seen| well(&api, seen));
-    Server::listen(&address.to_string(), None, behaviour).unwrap()
 }
 
 fn config() -> Config {
@@ -330,7 +417,7 @@ fn fails_to_hold(claimant: &dyn Claimant) -> AcquireError {
 }
 
 /// Waits for two renewals from now on; the first may have been on its way.
-fn renews(server: &Server) {
+fn renews(server: &Serving) {
     let writes = || {
         let seen = server.seen();
         seen.iter().filter(|it| it.line.starts_with("PUT")).count()

@@ -32,7 +32,7 @@ use crate::{certificates::Authority, claimant::runtime};
 
 /// Who answers.
 pub(crate) enum Backend {
-    Here(Here),
+    Here(Box<Here>),
     Elsewhere(lease_tokio::Client),
 }
 
@@ -44,10 +44,10 @@ pub(crate) struct Here {
 
 impl From<ApiServer> for Backend {
     fn from(server: ApiServer) -> Self {
-        Self::Here(Here {
+        Self::Here(Box::new(Here {
             server: Mutex::new(server),
             changed: Notify::new(),
-        })
+        }))
     }
 }
 

@@ -202,7 +202,7 @@ fn a_missing_role_is_named(case: &Case) {
     for part in [
         "kind: Role",
         "coordination.k8s.io",
-        "verbs: [\"get\", \"update\"]",
+        "verbs: [\"get\", \"watch\", \"update\"]",
         &case.world.namespace,
     ] {
         assert!(advice.contains(part), "{part} is missing in: {advice}");

@@ -6,7 +6,8 @@
 //!
 //! Beside it stand the faults, met by claims over each transport. Where each is tested, for both drivers unless it says
 //! otherwise; `clients` and `drivers` are the suites of these names, and what is in `faults.rs` runs for hyper, ureq,
-//! `kube::Client`, reqwest and the event loop (which knows neither names nor TLS):
+//! `kube::Client`, reqwest and the event loop (which knows neither names nor TLS), and once more over HTTP/2 for those that
+//! speak it, hyper and reqwest:
 //!
 //! | fault | one request | a claim |
 //! |---|---|---|
@@ -26,6 +27,7 @@
 //! | a server that closes after every answer | `clients::exchange::a_server_that_closes_after_every_answer_is_connected_to_again` | `a_server_that_closes_after_every_answer` |
 //! | a token file that vanishes and returns | `clients::credentials::a_token_file_that_is_away_for_a_moment_is_no_failure` | `a_token_file_that_vanishes_and_returns_costs_nothing` (both drivers) |
 //! | two processes with the same identity | | `two_of_the_same_identity_exclude_each_other` |
+//! | a dead HTTP/2 connection | `clients::http2::a_connection_that_went_silent_is_not_used_again_after_a_timeout` | `a_connection_that_goes_dead_is_noticed_in_time` (hyper) |
 //! | silence, half an answer, no HTTP | `clients::exchange`; `drivers::a_server_that_hangs_costs_the_lease_in_time` | `silence`, `an_answer_cut_short`, `another_protocol` |
 
 #![expect(clippy::print_stderr, reason = "what was not run is said loudly")]
@@ -46,6 +48,7 @@ mod event_loop;
 mod exchange;
 mod faults;
 mod front;
+mod http2;
 #[path = "../../../lease-tokio/examples/kube_client/transport.rs"]
 mod kube_transport;
 mod list;
@@ -63,7 +66,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use self::{
     cluster::Cluster,
-    faults::{FAULTS, ODDITIES},
+    faults::{FAULTS, ODDITIES, Wire},
     list::{ALL, Case},
     transports::Transport,
     worlds::World,
@@ -107,39 +110,52 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// Each fault for each transport.
+/// Each fault for each transport, over each version of HTTP that it speaks.
 fn faults() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for transport in Transport::ALL {
+    let http1 = Transport::ALL.map(|transport| (transport, Wire::Http1, transport.to_string()));
+    let http2 = Transport::ALL
+        .into_iter()
+        .filter(|transport| transport.speaks_http2());
+    let http2 = http2.map(|transport| (transport, Wire::Http2, format!("{transport}-http2")));
+    for (transport, wire, way) in http1.into_iter().chain(http2) {
         let mut trial = |name: &str, play: Box<dyn FnOnce() + Send>| {
             let play = move || {
                 play();
                 Ok(())
             };
-            trials.push(Trial::test(format!("faults::{transport}::{name}"), play));
+            trials.push(Trial::test(format!("faults::{way}::{name}"), play));
         };
         for fault in FAULTS {
             trial(
                 fault.name,
-                Box::new(move || faults::is_survived(transport, fault)),
+                Box::new(move || faults::is_survived(transport, wire, fault)),
             );
         }
         for (name, odd) in ODDITIES {
             trial(
                 name,
-                Box::new(move || faults::costs_nothing(transport, *odd)),
+                Box::new(move || faults::costs_nothing(transport, wire, *odd)),
             );
         }
         if transport.reads_token_files() {
             let play = faults::a_token_file_that_vanishes_and_returns_costs_nothing;
             trial(
                 "a_token_file_that_vanishes_and_returns_costs_nothing",
-                Box::new(move || play(transport)),
+                Box::new(move || play(transport, wire)),
+            );
+        }
+        // The transports of the examples have what pings their clients choose to send.
+        if transport == Transport::Hyper && wire == Wire::Http2 {
+            let play = faults::a_connection_that_goes_dead_is_noticed_in_time;
+            trial(
+                "a_connection_that_goes_dead_is_noticed_in_time",
+                Box::new(move || play(transport, wire)),
             );
         }
         for (name, play, needs_tls) in faults::CONNECTIONS {
             if transport.has_tls() || !needs_tls {
-                trial(name, Box::new(move || play(transport)));
+                trial(name, Box::new(move || play(transport, wire)));
             }
         }
     }

@@ -60,6 +60,11 @@ impl Transport {
         self != Self::EventLoop
     }
 
+    /// Whether it does where the server prefers that: `kube::Client` asks for HTTP/1.1 alone.
+    pub(crate) fn speaks_http2(self) -> bool {
+        matches!(self, Self::Hyper | Self::Reqwest)
+    }
+
     pub(crate) fn reads_token_files(self) -> bool {
         matches!(self, Self::Hyper | Self::Ureq)
     }

@@ -353,6 +353,7 @@ impl Filed<User> {
             let value = variable.value.clone().unwrap_or_else(|| Secret::from(""));
             found.env.push((variable.name.clone(), value));
         }
+        found.timeout = options.exec_timeout.unwrap_or(found.timeout);
         found.install_hint = exec.install_hint.clone();
         found.provide_cluster_info = exec.provide_cluster_info.unwrap_or(false);
         Ok(found)

@@ -246,7 +246,7 @@ fn each_mistake_is_named_with_what_would_be_right() {
         ),
         (
             "    certificate-authority:",
-            "    proxy-url: socks5://u:p@p\n    x:",
+            "    proxy-url: socks4://u:p@p\n    x:",
             r#"cluster "here": proxy-url cannot be used"#,
         ),
         (

@@ -10,7 +10,7 @@ fn a_grant_counts_from_when_the_write_was_handed_out() {
     assert!(
         t.asked()
             .path
-            .contains("fieldManager=lease-proto&timeout=2500ms"),
+            .contains("fieldManager=lease-proto-untimed&timeout=2500ms"),
         "{}",
         t.asked().path
     );

@@ -150,7 +150,9 @@ fn a_refusal_says_what_is_missing_and_is_said_once() {
         "{failure}"
     );
     assert!(
-        failure.advice().contains("verbs: [\"get\", \"update\"]"),
+        failure
+            .advice()
+            .contains("verbs: [\"get\", \"watch\", \"update\"]"),
         "{}",
         failure.advice()
     );
@@ -189,6 +191,26 @@ fn a_lease_that_a_controller_runs_is_not_contested() {
         Event::Failed(Failure::Controlled { .. })
     ));
     t.sleep().asks("GET");
+}
+
+#[test]
+fn a_lease_that_a_controller_has_taken_over_is_not_taken_back_by_whoever_held_it() {
+    for reclaims in [false, true] {
+        let mut t = Timeline::held(|c| c.reclaim_own_identity(reclaims));
+        let mut own = t.written(10);
+        own["spec"]["strategy"] = json!("OldestEmulationVersion");
+        if reclaims {
+            own["spec"]["renewTime"] = json!("2026-11-20T19:00:00.000000Z");
+        }
+        t.at(10_000).says(Event::Lost(Loss::Expired)).is_done();
+        t.claim.acquire(Patience::Forever, t.now());
+        t.asks("GET").answer(200, own);
+        let event = t.event();
+        assert!(
+            matches!(event, Event::Failed(Failure::Controlled { .. })),
+            "{event:?}"
+        );
+    }
 }
 
 #[test]
@@ -233,8 +255,8 @@ fn a_store_that_went_back_restarts_the_wait_and_gives_no_tokens() {
         .says(Event::StoreRegressed);
     let seen = t.millis;
     assert_ne!(
-        t.claim.observed.verdict(t.instant(seen + EXPIRY - 1)),
-        observed::Verdict::Free
+        t.claim.observed.verdict(t.instant(seen + EXPIRY - 1), None),
+        Verdict::Free
     );
     t.sleep()
         .asks("GET")

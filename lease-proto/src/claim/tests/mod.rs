@@ -1,11 +1,13 @@
 //! Timelines: what goes in when, and what comes out.
 
+mod clocks;
 mod doubting;
 mod holding;
 mod insisting;
 mod releasing;
 mod shortened;
 mod taking;
+mod told;
 mod watching;
 
 use serde_json::{Value, json};

@@ -22,7 +22,7 @@ fn a_lease_that_does_not_exist_is_made() {
     t.answer(404, status(404, "NotFound", "")).asks("POST");
     assert_eq!(
         t.asked().path,
-        "/apis/coordination.k8s.io/v1/namespaces/default/leases?fieldManager=lease-proto&timeout=5000ms"
+        "/apis/coordination.k8s.io/v1/namespaces/default/leases?fieldManager=lease-proto-untimed&timeout=5000ms"
     );
     assert_eq!(
         t.asked().body,
@@ -110,18 +110,20 @@ fn a_renewal_starts_the_wait_again_and_an_annotation_does_not() {
     annotated["metadata"]["annotations"] = json!({"a": "b"});
     t.sleep().asks("GET").answer(200, annotated);
     assert_eq!(
-        t.claim.observed.verdict(t.instant(EXPIRY)),
-        observed::Verdict::Free
+        t.claim.observed.verdict(t.instant(EXPIRY), None),
+        Verdict::Free
     );
     t.sleep().asks("GET").answer(200, foreign(9, "other", 1));
     let renewed = t.millis;
     assert_ne!(
-        t.claim.observed.verdict(t.instant(renewed + EXPIRY - 1)),
-        observed::Verdict::Free
+        t.claim
+            .observed
+            .verdict(t.instant(renewed + EXPIRY - 1), None),
+        Verdict::Free
     );
     assert_eq!(
-        t.claim.observed.verdict(t.instant(renewed + EXPIRY)),
-        observed::Verdict::Free
+        t.claim.observed.verdict(t.instant(renewed + EXPIRY), None),
+        Verdict::Free
     );
 }
 
@@ -134,8 +136,8 @@ fn a_duration_that_a_third_party_shortened_does_not_count_against_the_holder() {
     shortened["spec"]["leaseDurationSeconds"] = json!(1);
     t.sleep().asks("GET").answer(200, shortened);
     assert_ne!(
-        t.claim.observed.verdict(t.instant(EXPIRY - 1)),
-        observed::Verdict::Free
+        t.claim.observed.verdict(t.instant(EXPIRY - 1), None),
+        Verdict::Free
     );
 }
 
@@ -247,8 +249,8 @@ fn a_record_made_anew_is_waited_for_from_the_beginning_even_if_it_says_the_same(
     again["metadata"]["uid"] = json!("u2");
     t.sleep().asks("GET").answer(200, again);
     assert_ne!(
-        t.claim.observed.verdict(t.instant(EXPIRY)),
-        observed::Verdict::Free
+        t.claim.observed.verdict(t.instant(EXPIRY), None),
+        Verdict::Free
     );
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 impl Timeline {
     /// A claim that waits for `them`, who renewed as version 10 at 0 ms, and is told of what happens.
-    fn watching() -> Self {
+    pub(super) fn watching() -> Self {
         let mut t = Self::new(|config| config.watch(true));
         t.claim.acquire(Patience::Forever, t.start);
         t.asks("GET").answer(200, foreign(10, "them", 1));
@@ -13,13 +13,13 @@ impl Timeline {
         t
     }
 
-    fn is_told_to_wait(&mut self) {
+    pub(super) fn is_told_to_wait(&mut self) {
         let event = self.event();
         assert!(matches!(event, Event::Waiting(_)), "{event:?}");
     }
 
     /// Asks for a stream, by a path that ends so.
-    fn opens(&mut self, end: &str) -> &mut Self {
+    pub(super) fn opens(&mut self, end: &str) -> &mut Self {
         let output = self.poll();
         let Output::Request(request) = output else {
             panic!("expected a watch at {} ms, got {output:?}", self.millis);
@@ -35,15 +35,15 @@ impl Timeline {
         self
     }
 
-    fn stream(&self) -> RequestId {
+    pub(super) fn stream(&self) -> RequestId {
         self.stream.expect("a watch came out")
     }
 
-    fn begins(&mut self) -> &mut Self {
+    pub(super) fn begins(&mut self) -> &mut Self {
         self.refuses(200, "")
     }
 
-    fn refuses(&mut self, status: u16, body: &str) -> &mut Self {
+    pub(super) fn refuses(&mut self, status: u16, body: &str) -> &mut Self {
         let response = Response::builder().status(status);
         let response = response.body(body.as_bytes().to_vec()).unwrap();
         self.claim
@@ -51,22 +51,22 @@ impl Timeline {
         self
     }
 
-    fn tells(&mut self, kind: &str, object: Value) -> &mut Self {
+    pub(super) fn tells(&mut self, kind: &str, object: Value) -> &mut Self {
         let line = format!("{}\n", json!({"type": kind, "object": object}));
         self.chunk(line.as_bytes())
     }
 
-    fn chunk(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(super) fn chunk(&mut self, bytes: &[u8]) -> &mut Self {
         self.claim.handle_chunk(self.stream(), bytes, self.now());
         self
     }
 
-    fn ends(&mut self) -> &mut Self {
+    pub(super) fn ends(&mut self) -> &mut Self {
         self.claim.handle_end(self.stream(), self.now());
         self
     }
 
-    fn closes(&mut self) -> &mut Self {
+    pub(super) fn closes(&mut self) -> &mut Self {
         let output = self.poll();
         assert!(
             matches!(output, Output::Cancel(id) if id == self.stream()),
@@ -77,7 +77,7 @@ impl Timeline {
     }
 
     /// Waits until some instant between these.
-    fn sleeps_until(&mut self, least: u64, most: u64) -> &mut Self {
+    pub(super) fn sleeps_until(&mut self, least: u64, most: u64) -> &mut Self {
         let until = self.waits();
         assert!(
             (least..=most).contains(&until),
@@ -452,56 +452,4 @@ fn a_pause_that_the_server_asks_for_holds_for_the_stream_as_well() {
     t.opens("");
     t.claim.handle_response(t.stream(), &busy, t.now());
     t.sleeps_until(7_000, 7_000);
-}
-
-#[test]
-fn a_holder_that_is_told_loses_at_once_what_was_deleted_or_taken() {
-    for deleted in [false, true] {
-        let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
-        t.opens("&resourceVersion=10").begins();
-        t.at(1_000);
-        let loss = if deleted {
-            t.tells("DELETED", foreign(11, "me", 1));
-            Loss::Deleted
-        } else {
-            t.tells("MODIFIED", foreign(11, "them", 1));
-            Loss::TakenOver {
-                by: "them".to_owned(),
-            }
-        };
-        t.says(Event::Lost(loss)).closes().is_done();
-    }
-}
-
-#[test]
-fn a_holder_that_is_told_of_its_own_record_goes_on_and_learns_no_more_than_its_version() {
-    let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
-    t.opens("").begins();
-    let mut annotated = t.written(11);
-    annotated["metadata"]["annotations"] = json!({"a": "b"});
-    t.at(1_000).tells("MODIFIED", annotated);
-    t.waits_until(5_000);
-    t.at(5_000).asks("PUT");
-    assert_eq!(t.asked().body["metadata"]["resourceVersion"], "11");
-    assert_eq!(t.asked().body["metadata"]["annotations"]["a"], "b");
-    // Its own renewal, before the answer comes.
-    let written = t.written(12);
-    t.tells("MODIFIED", written);
-    t.at(5_010).echo(200, 12);
-    t.renewed_until(14_970 + 30);
-}
-
-#[test]
-fn a_holder_that_is_told_that_its_record_was_cleared_or_shortened_writes_itself_back() {
-    let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
-    t.opens("").begins();
-    let record = t.written(10);
-    t.at(1_000).tells("MODIFIED", foreign(11, "", 1));
-    t.asks("PUT").echo(200, 12);
-    t.renewed_until(11_000);
-    let mut short = t.written(13);
-    short["spec"]["leaseDurationSeconds"] = json!(5);
-    assert_ne!(record, short);
-    t.at(2_000).tells("MODIFIED", short);
-    t.shortened_to(5, 1_000 + 4_990).asks("PUT");
 }

@@ -9,7 +9,7 @@ use lease_proto::{
 };
 use serde_json::{Value, json};
 
-use super::{Asked, Bug, Plant, moved};
+use super::{AHEAD, Asked, Bug, Plant, moved};
 use crate::sim::claimant::Say;
 
 impl Plant {
@@ -23,6 +23,7 @@ impl Plant {
         wall: SystemTime,
     ) -> (Response<Vec<u8>>, Instant, Vec<Say>) {
         let mut response = response.clone();
+        self.redate(&mut response);
         let revives = self.bug == Bug::LateAnswerRevives && self.late == Some(id);
         if revives && response.status() == StatusCode::OK && !self.holding {
             self.late = None;
@@ -72,6 +73,31 @@ impl Plant {
             }
         }
         (response, heard, Vec::new())
+    }
+
+    /// Changes what an answer tells of the servers' clock.
+    fn redate(&self, response: &mut Response<Vec<u8>>) {
+        let date = response.headers_mut().entry(header::DATE);
+        let header::Entry::Occupied(mut date) = date else {
+            return;
+        };
+        match self.bug {
+            Bug::UnfoundedDate => {
+                date.remove_entry_mult();
+            }
+            Bug::WallClockAlone => {
+                let text = date.get().to_str().unwrap_or_default();
+                let Some(time) = http_date(text).map(|time| time.saturating_add(AHEAD)) else {
+                    return;
+                };
+                let time = jiff::Timestamp::from_microsecond(time.as_micros()).unwrap_or_default();
+                let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                if let Ok(text) = text.parse() {
+                    date.insert(text);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Changes what a look shows.

@@ -71,6 +71,11 @@ impl Plant {
         if body != before {
             *request.body_mut() = body.to_string().into_bytes();
         }
+        if self.bug == Bug::UnfoundedDate {
+            let uri = request.uri().to_string();
+            let uri = uri.replace("=lease-proto-untimed&", "=lease-proto&");
+            *request.uri_mut() = uri.parse().unwrap_or_default();
+        }
         self.asked = Some(Asked {
             id,
             method,

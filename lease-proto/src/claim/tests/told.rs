@@ -1,0 +1,106 @@
+//! What holders are told by a stream, and whoever has given up.
+
+use super::*;
+
+#[test]
+fn a_holder_that_is_told_loses_at_once_what_was_deleted_or_taken() {
+    for deleted in [false, true] {
+        let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
+        t.opens("&resourceVersion=10").begins();
+        t.at(1_000);
+        let loss = if deleted {
+            t.tells("DELETED", foreign(11, "me", 1));
+            Loss::Deleted
+        } else {
+            t.tells("MODIFIED", foreign(11, "them", 1));
+            Loss::TakenOver {
+                by: "them".to_owned(),
+            }
+        };
+        t.says(Event::Lost(loss)).closes().is_done();
+    }
+}
+
+#[test]
+fn a_holder_that_is_told_of_its_own_record_goes_on_and_learns_no_more_than_its_version() {
+    let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
+    t.opens("").begins();
+    let mut annotated = t.written(11);
+    annotated["metadata"]["annotations"] = json!({"a": "b"});
+    t.at(1_000).tells("MODIFIED", annotated);
+    t.waits_until(5_000);
+    t.at(5_000).asks("PUT");
+    assert_eq!(t.asked().body["metadata"]["resourceVersion"], "11");
+    assert_eq!(t.asked().body["metadata"]["annotations"]["a"], "b");
+    // Its own renewal, before the answer comes.
+    let written = t.written(12);
+    t.tells("MODIFIED", written);
+    t.at(5_010).echo(200, 12);
+    t.renewed_until(14_970 + 30);
+}
+
+#[test]
+fn a_holder_that_is_told_that_its_record_was_cleared_or_shortened_writes_itself_back() {
+    let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
+    t.opens("").begins();
+    let record = t.written(10);
+    t.at(1_000).tells("MODIFIED", foreign(11, "", 1));
+    t.asks("PUT").echo(200, 12);
+    t.renewed_until(11_000);
+    let mut short = t.written(13);
+    short["spec"]["leaseDurationSeconds"] = json!(5);
+    assert_ne!(record, short);
+    t.at(2_000).tells("MODIFIED", short);
+    t.shortened_to(5, 1_000 + 4_990).asks("PUT");
+}
+
+#[test]
+fn a_pause_that_the_server_has_asked_for_is_kept_whatever_a_holder_is_told() {
+    for cleared in [false, true] {
+        let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
+        t.opens("").begins();
+        let mut told = t.written(11);
+        t.at(5_000).asks("PUT").respond(&later(429, "2"));
+        assert_eq!(t.at_risk(), Trouble::Busy);
+        if cleared {
+            told = foreign(11, "", 1);
+        } else {
+            told["spec"]["leaseDurationSeconds"] = json!(8);
+        }
+        t.at(5_100).tells("MODIFIED", told);
+        if !cleared {
+            t.shortened_to(8, 7_984);
+        }
+        t.sleeps_until(7_000, 7_000).asks("PUT");
+    }
+}
+
+#[test]
+fn what_was_told_while_a_write_is_undone_is_remembered_by_whoever_tries_again() {
+    let mut t = Timeline::new(|config| config.watch(true));
+    t.claim.acquire(Patience::Until(t.instant(21_000)), t.start);
+    t.asks("GET").answer(200, foreign(10, "them", 1));
+    t.is_told_to_wait();
+    t.opens("").begins();
+    t.sleeps_until(20_020, 20_030).asks("PUT");
+    // Somebody else was faster, for twenty seconds; it is not heard of before the time is over.
+    t.at(20_500).tells("MODIFIED", foreign(11, "others", 2));
+    t.at(21_000);
+    t.says(Event::GaveUp(GaveUp::TimedOut {
+        holder: Some("them".to_owned()),
+    }));
+    t.closes().cancels();
+    // It is seen whether the write was carried out. By now somebody has shortened what the others wrote.
+    let mut shortened = foreign(12, "others", 2);
+    shortened["spec"]["leaseDurationSeconds"] = json!(1);
+    t.asks("GET").answer(200, shortened);
+    t.is_done();
+    t.claim.acquire(Patience::Forever, t.now());
+    let mut shortened = foreign(12, "others", 2);
+    shortened["spec"]["leaseDurationSeconds"] = json!(1);
+    t.asks("GET").answer(200, shortened);
+    let Event::Waiting(waiting) = t.event() else {
+        panic!("the others are waited for");
+    };
+    assert!(waiting.until >= t.instant(40_500));
+}

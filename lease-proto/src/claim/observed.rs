@@ -67,7 +67,10 @@ impl Observed {
                 match &mut self.foreign {
                     // Annotations and labels change the version and not these, and a holder that is dead must not
                     // live on because somebody annotates its record.
-                    Some(seen) if !regressed && seen.is(&lease, holder) => {
+                    Some(seen) if seen.is(&lease, holder) => {
+                        if regressed {
+                            seen.since = now;
+                        }
                         seen.duration = seen.duration.max(duration);
                         seen.limit = seen.limit.zip(limit).map(|(seen, now)| seen.max(now));
                     }

@@ -5,13 +5,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::record::Record;
+use super::{Micros, record::Record};
 
 /// What a claimant has received about the record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
     /// The last record that it received, if another had signed it; and what it may or may not have read since.
     foreign: Vec<Seen>,
+    /// The highest version that has certainly come in an answer.
+    highest: u64,
+    /// The highest version that a stream told of.
+    told: u64,
+    /// When what was certainly of a lower one was last asked for, if versions have not passed the highest one since: whoever has
+    /// seen a store go back judges by no clock but its own.
+    regressed: Option<Micros>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,9 +81,44 @@ impl Evidence {
         }
     }
 
+    /// Takes note of the version in the answer to what was asked at `asked`; it may have been read or not, if it is not
+    /// `certain`.
+    pub(crate) fn receive_version(&mut self, version: u64, asked: Micros, certain: bool) {
+        if version > self.highest {
+            self.regressed = None;
+            if certain {
+                self.highest = version;
+            }
+        } else if certain && self.told <= self.highest {
+            let was = self.regressed.is_some();
+            self.regressed = (was || version < self.highest).then_some(asked);
+        }
+    }
+
+    /// Takes note of the version that a stream told of: what an answer shows after that may be passed over as old.
+    pub(crate) fn be_told_version(&mut self, version: u64) {
+        self.told = self.told.max(version);
+        self.regressed = self.regressed.filter(|_| version <= self.highest);
+    }
+
+    /// Whether a stream told of something newer.
+    pub(crate) fn was_told_after(&self, version: u64) -> bool {
+        version < self.told
+    }
+
+    /// If it has seen the store go back, and versions have not passed the highest one since: when it asked last.
+    pub(crate) fn regressed(&self) -> Option<Micros> {
+        self.regressed
+    }
+
     /// Forgets others: the claimant's own write is what the record says.
-    pub(crate) fn settle(&mut self) {
-        self.foreign.clear();
+    ///
+    /// If it is not `certain` that it knows, what it has seen of others still counts where it allows something.
+    pub(crate) fn settle(&mut self, certain: bool) {
+        self.foreign.retain(|_| !certain);
+        for seen in &mut self.foreign {
+            seen.certain = false;
+        }
     }
 
     /// Whether a request sent at `sent` may take `record` from whoever signed it.

@@ -46,6 +46,9 @@ pub(super) struct Reply {
     node: usize,
     life: u64,
     tag: Tag,
+    /// When it was asked for, in true time.
+    asked: Micros,
+    is_read: bool,
     response: Response<Vec<u8>>,
     truth: Truth,
     /// The record as the answer shows it, if it shows any, or that there is none.
@@ -239,6 +242,8 @@ impl World {
             node: index,
             life: message.life,
             tag: message.tag,
+            asked: message.departed,
+            is_read: message.request.method() == Method::GET,
             response,
             truth,
             shows,
@@ -329,7 +334,15 @@ impl World {
             });
             node.watched.since.impersonated |= has_namesake;
             // A stream may have told of what came after.
-            let is_outdated = version.is_some_and(|version| version < node.seen);
+            let is_outdated = version.is_some_and(|version| node.evidence.was_told_after(version));
+            let in_time = node.ours().is_none_or(|claimant| !claimant.is_over(now));
+            let is_honest = in_time && reply.truth == Truth::Honest;
+            // Of an answer to a write that lacks something nothing is believed.
+            let is_believed = is_honest && reply.is_read;
+            if let Some(version) = version {
+                node.evidence
+                    .receive_version(version, reply.asked, is_believed);
+            }
             node.seen = node.seen.max(version.unwrap_or(0));
             if let Some(record) = &reply.shows {
                 let mine = Author::Node(index, node.life);
@@ -338,11 +351,10 @@ impl World {
                     .is_some_and(|record| record.signed_by == mine)
                 {
                     if !is_outdated {
-                        node.evidence.settle();
+                        node.evidence.settle(is_believed);
                     }
                 } else {
-                    let in_time = node.ours().is_none_or(|claimant| !claimant.is_over(now));
-                    let certain = in_time && reply.truth == Truth::Honest && !is_outdated;
+                    let certain = is_honest && !is_outdated;
                     node.evidence.receive(record.as_ref(), own, now, certain);
                 }
             }

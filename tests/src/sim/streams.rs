@@ -320,6 +320,7 @@ impl World {
         let record = known.filter(|_| !is_deletion).unwrap_or_else(read);
         let doubled = self.is_doubled();
         let node = &mut self.nodes[index];
+        node.evidence.be_told_version(record.version);
         let is_named = record.holder.as_deref() == Some(node.standing(index, self.now).identity);
         node.watched.told_of_namesake |=
             is_named && record.signed_by != Author::Node(index, node.life);
@@ -329,7 +330,7 @@ impl World {
         node.seen = record.version;
         let (own, now) = (node.wait_of_its_own(), node.now(self.now));
         if record.signed_by == Author::Node(index, node.life) && !is_deletion {
-            node.evidence.settle();
+            node.evidence.settle(true);
         } else {
             let certain = !node.watched.lied_to && !doubled && !is_deletion;
             if !certain {

@@ -251,3 +251,30 @@ fn what_is_not_free_any_more_when_it_is_to_be_taken_is_waited_for_and_not_read_w
     assert!(matches!(t.event(), Event::Waiting(_)));
     assert!(t.waits() > 1_000);
 }
+
+#[test]
+fn what_a_store_shows_that_went_back_is_judged_by_no_clock_but_the_own() {
+    let mut t = Timeline::new(|config| config);
+    t.claim.acquire(Patience::Forever, t.start);
+    // Alive; and as it was an hour ago, when its holder may have been another that lives on.
+    for (version, age) in [("70", 2_000), ("50", 3_600_000)] {
+        let mut scene = Scene::new(age);
+        scene.record["metadata"]["resourceVersion"] = json!(version);
+        t.asks("GET");
+        let answer = Response::builder()
+            .status(200)
+            .header(DATE, date(WALL + t.millis));
+        t.respond(&answer.body(scene.record.to_string().into_bytes()).unwrap());
+        if version == "50" {
+            t.says(Event::StoreRegressed);
+        } else {
+            assert!(matches!(t.event(), Event::Waiting(_)));
+        }
+        let Verdict::Held(waiting) = t.claim.verdict() else {
+            panic!("free at {version}");
+        };
+        let until = t.now() + Duration::from_secs(20);
+        assert!(waiting.until >= until, "{version}");
+        t.sleep();
+    }
+}

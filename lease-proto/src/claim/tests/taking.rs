@@ -331,3 +331,23 @@ fn whom_it_waits_for_is_told_again_once_trouble_is_over() {
     t.sleep().asks("GET").answer(200, foreign(7, "other", 0));
     assert!(matches!(t.event(), Event::Waiting(_)));
 }
+
+#[test]
+fn a_store_that_went_back_does_not_shorten_what_a_holder_has_once_named() {
+    let mut t = campaign();
+    for (version, seconds) in [(70, 20), (71, 1), (50, 1)] {
+        let mut record = foreign(version, "other", 0);
+        record["spec"]["leaseDurationSeconds"] = json!(seconds);
+        t.asks("GET").answer(200, record);
+        match version {
+            70 => assert!(matches!(t.event(), Event::Waiting(_))),
+            50 => drop(t.says(Event::StoreRegressed)),
+            _ => {}
+        }
+        if version != 50 {
+            t.sleep();
+        }
+    }
+    let until = t.instant(t.millis + EXPIRY - 1);
+    assert_ne!(t.claim.observed.verdict(until, None), Verdict::Free);
+}

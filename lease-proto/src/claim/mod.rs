@@ -6,6 +6,7 @@ mod crowd;
 mod event;
 mod events;
 mod gate;
+mod news;
 mod observed;
 mod release;
 mod retry;

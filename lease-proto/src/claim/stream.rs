@@ -1,15 +1,12 @@
 //! The stream of changes to the record: its pieces, how far it has told, and when to open it again.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use super::retry::Random;
-use crate::{
-    call::{MAX_BODY, RequestId},
-    wire::Lease,
+use super::{
+    news::{History, News},
+    retry::Random,
 };
+use crate::call::{MAX_BODY, RequestId};
 
 /// For how long the server is asked to go on, spread so that those who began together do not end together.
 const SHORTEST: Duration = Duration::from_secs(240);
@@ -20,8 +17,6 @@ const REFUSED: u32 = 150;
 const LASTING: u32 = 10;
 /// After how many failures in a row the application is told.
 const TELLING: u32 = 3;
-/// How much is kept while a request is under way: more than anybody but a storm says in that time.
-const MOST_NEWS: usize = 16;
 
 /// The stream, if there is one, and what is known of those before it.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
@@ -32,37 +27,14 @@ pub(crate) struct Watching {
     not_before: Option<Instant>,
     /// How many have failed or ended at once, in a row.
     failures: u32,
-    /// Up to which version has been told.
-    position: Option<u128>,
     /// Whether the server has forgotten the version from which to go on, so that the next one begins with what there is.
     anew: bool,
     /// Whether the credentials were read again for the last attempt.
     pub(crate) reloaded: bool,
     /// Whether the application knows that there is none.
     pub(crate) told: bool,
-    /// What was told while a request was under way: it is looked at when that is over.
-    news: VecDeque<News>,
-}
-
-/// What has become of the record.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct News {
-    /// The record, or what it was before it was deleted.
-    pub(crate) lease: Box<Lease>,
-    pub(crate) deleted: bool,
-    pub(crate) version: u128,
-}
-
-impl News {
-    /// Returns whether nobody has renewed in between.
-    fn says_the_same(&self, other: &Self) -> bool {
-        let (spec, others) = (&self.lease.spec, &other.lease.spec);
-        self.lease.metadata.uid == other.lease.metadata.uid
-            && spec.holder_identity == others.holder_identity
-            && spec.acquire_time == others.acquire_time
-            && spec.renew_time == others.renew_time
-            && spec.lease_transitions == others.lease_transitions
-    }
+    /// What those before it and it have told. Most claims never wait, and are told nothing.
+    history: Option<Box<History>>,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -122,8 +94,10 @@ impl Watching {
 
     /// Takes note that the shared stream has ended, having told all up to a version. Returns whether there was one.
     pub(crate) fn unshare(&mut self, told: Option<u128>) -> bool {
-        if self.shared == Shared::Yes {
-            self.position = self.position.max(told);
+        if self.shared == Shared::Yes
+            && let Some(told) = told
+        {
+            self.history().advance(told);
         }
         std::mem::take(&mut self.shared) != Shared::No
     }
@@ -171,7 +145,8 @@ impl Watching {
 
     /// Returns the version from which a stream must begin to leave nothing out, where `seen` is the last that was seen.
     pub(crate) fn from(&self, seen: Option<u128>) -> Option<u128> {
-        self.position.max(seen).filter(|_| !self.anew)
+        let told = self.history.as_ref().and_then(|it| it.position());
+        told.max(seen).filter(|_| !self.anew)
     }
 
     /// Draws for how long the server is asked to go on.
@@ -215,44 +190,28 @@ impl Watching {
         is_whole.then(|| std::mem::take(&mut stream.line))
     }
 
-    /// Takes note that all up to `version` has been told. Returns whether that is news.
-    pub(crate) fn advance(&mut self, version: u128) -> bool {
+    /// Takes note that all up to `version` has been told.
+    pub(crate) fn advance(&mut self, version: u128) {
         self.failures = 0;
-        let is_news = self.position.is_none_or(|position| position < version);
-        self.position = self.position.max(Some(version));
-        is_news
+        self.history().advance(version);
     }
 
     /// Keeps what was told for later; `own` is the duration of a record that names none.
     pub(crate) fn keep(&mut self, news: News, own: i64) {
-        self.news.push_back(news);
-        if self.news.len() <= MOST_NEWS {
-            return;
-        }
-        // What came after it says more, but for how long others were once to wait for the same renewal.
-        let (old, next) = (self.news.pop_front(), self.news.front_mut());
-        if let (Some(old), Some(next)) = (old, next)
-            && old.says_the_same(next)
-        {
-            let seconds = |news: &News| {
-                let named = news.lease.spec.lease_duration_seconds;
-                named.filter(|named| *named > 0).unwrap_or(own)
-            };
-            let longest = seconds(&old).max(seconds(next));
-            next.lease.spec.lease_duration_seconds = Some(longest);
-        }
+        self.history().keep(news, own);
     }
 
     /// Returns what was kept first, of what came before `version` if one is given.
     pub(crate) fn kept(&mut self, before: Option<u128>) -> Option<News> {
-        let is_due = |news: &News| before.is_none_or(|version| news.version < version);
-        self.news.front().is_some_and(is_due).then_some(())?;
-        self.news.pop_front()
+        self.history.as_mut()?.kept(before)
     }
 
     /// Forgets how far was told, since the server has.
     pub(crate) fn forget(&mut self) {
-        (self.position, self.anew) = (None, true);
+        self.anew = true;
+        if let Some(history) = &mut self.history {
+            history.forget();
+        }
     }
 
     /// Gives the stream up, which nobody needs any more. Returns its name.
@@ -291,5 +250,9 @@ impl Watching {
     /// Returns whether one may be opened now.
     pub(crate) fn may_begin(&self, now: Instant) -> bool {
         self.not_before.is_none_or(|at| at <= now)
+    }
+
+    fn history(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
     }
 }

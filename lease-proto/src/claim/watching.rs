@@ -7,8 +7,9 @@ use http::{Response, StatusCode};
 use super::{
     Claim,
     event::{Event, Loss, Trouble},
+    news::News,
     state::{CampaignStep, Patience, Phase, TenureStep},
-    stream::{News, Watching},
+    stream::Watching,
 };
 use crate::{
     call::{self, Answer, Call, Request, RequestId},

@@ -99,7 +99,7 @@ impl One {
     fn answer(&mut self) -> (RequestId, Response<Vec<u8>>) {
         self.version += 1;
         let request = self.request.take().unwrap();
-        (request.id, echo(&request, self.version))
+        (request.id, echo(&request, self.version, self.wall))
     }
 
     fn renew(&mut self, id: RequestId, answer: &Response<Vec<u8>>) {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use http::Response;
+use http::{HeaderValue, Response, header::DATE};
+use jiff::Timestamp;
 use lease_proto::{ClaimId, ClaimSet, Config, Patience, Request, SetLimits, SetOutput, Tag};
 use serde_json::value::RawValue;
 
@@ -79,18 +80,22 @@ impl Echoes {
     /// Says what a server would.
     pub fn answer(&mut self, request: &Request) -> Response<Vec<u8>> {
         self.version += 1;
-        echo(request, self.version)
+        echo(request, self.version, self.wall)
     }
 }
 
-/// Says what a server would that carries every write out, as a version, and has no record before that.
+/// Says what a server would by its clock that carries every write out, as a version, and has no record before that.
 ///
 /// # Panics
 ///
 /// Panics where a request is none of a claim.
-pub fn echo(request: &Request, version: u64) -> Response<Vec<u8>> {
+pub fn echo(request: &Request, version: u64, wall: SystemTime) -> Response<Vec<u8>> {
     let method = request.http.method().as_str();
     let mut response = Response::new(Vec::new());
+    let time = Timestamp::try_from(wall).expect("it is in this century");
+    let date = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let date = HeaderValue::try_from(date).expect("a date has no odd characters");
+    response.headers_mut().insert(DATE, date);
     let status = match method {
         "POST" => 201,
         "PUT" => 200,

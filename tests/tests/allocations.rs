@@ -47,6 +47,8 @@ fn a_renewal_in_steady_state_allocates_what_the_answer_needs() {
         let mut request = None;
         let asked = measure(|| request = echoes.request(end));
         let (tag, request) = request.unwrap();
+        let path = request.http.uri().to_string();
+        assert!(path.contains("fieldManager=lease-proto&"), "{path}");
         let answer = echoes.answer(&request);
         let settled = measure(|| {
             echoes.set.handle_response(tag, &answer, echoes.now);

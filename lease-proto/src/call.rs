@@ -1,7 +1,7 @@
 //! One exchange with the API server: what is asked, and what the answer means.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     time::{Duration, Instant},
 };
 
@@ -15,11 +15,16 @@ use crate::{
     config::{Config, WriteMethod},
     refusal::{Refusal, Verb},
     unclear::Unclear,
-    wire::{Lease, Status},
+    wire::{Lease, LeaseSpec, Namespace, Status},
 };
 
 /// The longest body that is read; a longer one counts as no answer.
 pub const MAX_BODY: usize = 2 * 1024 * 1024;
+
+/// More than most Leases are, without what the server keeps by itself.
+const USUAL_BODY: usize = 512;
+/// The same of paths and queries.
+const USUAL_PATH: usize = 192;
 
 /// Names a request within its claim.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -107,7 +112,7 @@ impl Answer {
 
 /// Renders a read of the record.
 pub(crate) fn read(config: &Config, timeout: Duration) -> http::Request<Vec<u8>> {
-    let path = format!("{}?{}", object(config), timeout_query(timeout));
+    let path = with_timeout(object(config), None, timeout);
     render(Method::GET, &path, None, Vec::new())
 }
 
@@ -120,31 +125,61 @@ pub(crate) fn watch(
     let from = from.map_or_else(String::new, |from| format!("&resourceVersion={from}"));
     let path = format!(
         "{}?watch=true&fieldSelector=metadata.name%3D{}&allowWatchBookmarks=true&timeoutSeconds={}{from}",
-        collection(config),
+        collection(&config.namespace),
         config.name,
         length.as_secs(),
     );
     render(Method::GET, &path, None, Vec::new())
 }
 
-/// Renders a write of `lease` by `manager`, which is a compare-and-swap on the uid and version that it carries.
+/// Renders a watch of all records of a namespace.
+pub(crate) fn watch_all(
+    namespace: &Namespace,
+    from: Option<u128>,
+    length: Duration,
+) -> http::Request<Vec<u8>> {
+    let from = from.map_or_else(String::new, |from| format!("&resourceVersion={from}"));
+    let path = format!(
+        "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}{from}",
+        collection(namespace),
+        length.as_secs(),
+    );
+    render(Method::GET, &path, None, Vec::new())
+}
+
+/// Renders a write by `manager` that has the record say `spec`: a compare-and-swap on the uid and version with which it was
+/// `seen`, or a new record.
 pub(crate) fn write(
     config: &Config,
-    lease: &Lease,
+    seen: Option<&Lease>,
+    spec: &LeaseSpec,
     manager: &str,
     timeout: Duration,
 ) -> (Call, http::Request<Vec<u8>>) {
-    let query = format!("fieldManager={manager}&{}", timeout_query(timeout));
-    let whole = || serde_json::to_vec(lease).expect("a Lease has a form in JSON");
     const JSON: &str = "application/json";
+    let manager = Some(manager);
+    let new;
+    let lease = match seen {
+        Some(lease) => lease,
+        None => {
+            new = Lease::new(config.namespace.as_str(), config.name.as_str());
+            &new
+        }
+    };
+    let whole = || {
+        let mut body = Vec::with_capacity(USUAL_BODY);
+        let written = serde_json::to_writer(&mut body, &lease.saying(spec));
+        written.expect("a Lease has a form in JSON");
+        body
+    };
     if lease.metadata.resource_version.is_none() {
-        let path = format!("{}?{query}", collection(config));
+        let path = with_timeout(collection(&config.namespace), manager, timeout);
         return (
             Call::Create,
             render(Method::POST, &path, Some(JSON), whole()),
         );
     }
-    let path = format!("{}?{query}", object(config));
+    let path = with_timeout(object(config), manager, timeout);
     match config.write_method {
         WriteMethod::Put => (
             Call::Replace,
@@ -154,11 +189,11 @@ pub(crate) fn write(
             let patch = json!({
                 "metadata": { "resourceVersion": &lease.metadata.resource_version },
                 "spec": {
-                    "holderIdentity": &lease.spec.holder_identity,
-                    "leaseDurationSeconds": &lease.spec.lease_duration_seconds,
-                    "acquireTime": &lease.spec.acquire_time,
-                    "renewTime": &lease.spec.renew_time,
-                    "leaseTransitions": &lease.spec.lease_transitions,
+                    "holderIdentity": &spec.holder_identity,
+                    "leaseDurationSeconds": &spec.lease_duration_seconds,
+                    "acquireTime": &spec.acquire_time,
+                    "renewTime": &spec.renew_time,
+                    "leaseTransitions": &spec.lease_transitions,
                 },
             });
             const MERGE: &str = "application/merge-patch+json";
@@ -168,17 +203,22 @@ pub(crate) fn write(
     }
 }
 
-/// Renders the deletion of exactly the version and incarnation that `lease` carries.
-pub(crate) fn delete(config: &Config, lease: &Lease, timeout: Duration) -> http::Request<Vec<u8>> {
+/// Renders the deletion of exactly the version and incarnation that was `seen`.
+pub(crate) fn delete(
+    config: &Config,
+    seen: Option<&Lease>,
+    timeout: Duration,
+) -> http::Request<Vec<u8>> {
+    let meta = seen.map(|lease| &lease.metadata);
     let options = json!({
         "apiVersion": "v1",
         "kind": "DeleteOptions",
         "preconditions": {
-            "uid": &lease.metadata.uid,
-            "resourceVersion": &lease.metadata.resource_version,
+            "uid": meta.and_then(|meta| meta.uid.as_ref()),
+            "resourceVersion": meta.and_then(|meta| meta.resource_version.as_ref()),
         },
     });
-    let path = format!("{}?{}", object(config), timeout_query(timeout));
+    let path = with_timeout(object(config), None, timeout);
     render(
         Method::DELETE,
         &path,
@@ -269,20 +309,32 @@ fn retry_after(response: &Response<Vec<u8>>, said: &Status) -> Option<Duration> 
         .map(|seconds: u64| Duration::from_secs(seconds.min(86_400)))
 }
 
-fn collection(config: &Config) -> String {
-    format!(
-        "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
-        config.namespace
-    )
+fn collection(namespace: &Namespace) -> String {
+    let mut path = String::with_capacity(USUAL_PATH);
+    path.push_str("/apis/coordination.k8s.io/v1/namespaces/");
+    path.push_str(namespace.as_str());
+    path.push_str("/leases");
+    path
 }
 
 fn object(config: &Config) -> String {
-    format!("{}/{}", collection(config), config.name)
+    let mut path = collection(&config.namespace);
+    path.push('/');
+    path.push_str(config.name.as_str());
+    path
 }
 
-/// Asks the server to give up when we do, so that a write cannot be carried out long after.
-fn timeout_query(timeout: Duration) -> String {
-    format!("timeout={}ms", timeout.as_millis().max(1))
+/// Completes a path, and asks the server to give up when we do, so that a write cannot be carried out long after.
+fn with_timeout(mut path: String, manager: Option<&str>, timeout: Duration) -> String {
+    path.push('?');
+    if let Some(manager) = manager {
+        path.push_str("fieldManager=");
+        path.push_str(manager);
+        path.push('&');
+    }
+    let written = write!(path, "timeout={}ms", timeout.as_millis().max(1));
+    written.expect("a string takes whatever is written");
+    path
 }
 
 fn render(

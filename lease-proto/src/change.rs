@@ -25,13 +25,19 @@ pub(crate) enum Change {
 impl Change {
     /// Reads a line. What it is about must be the record that was asked for.
     pub(crate) fn read(config: &Config, line: &[u8]) -> Self {
+        Self::read_of(config.namespace.as_str(), config.name.as_str(), line)
+    }
+
+    /// Reads a line that must be about one record.
+    pub(crate) fn read_of(namespace: &str, name: &str, line: &[u8]) -> Self {
         // The kind of the object depends on the type of the event, so that is read first.
         let Ok(Kind { kind }) = serde_json::from_slice(line) else {
             return Self::Unclear;
         };
+        let record = || record(namespace, name, line);
         let change = match kind.as_str() {
-            "ADDED" | "MODIFIED" => record(config, line).map(|(it, at)| Self::Record(it, at)),
-            "DELETED" => record(config, line).map(|(it, at)| Self::Deleted(it, at)),
+            "ADDED" | "MODIFIED" => record().map(|(it, at)| Self::Record(it, at)),
+            "DELETED" => record().map(|(it, at)| Self::Deleted(it, at)),
             "BOOKMARK" => bookmark(line).map(Self::Bookmark),
             "ERROR" => is_expired(line).then_some(Self::Forgotten),
             _ => None,
@@ -67,12 +73,57 @@ struct Code {
     code: u16,
 }
 
-fn record(config: &Config, line: &[u8]) -> Option<(Box<Lease>, u128)> {
+/// What a line of a watch of many records is about, without the record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Subject {
+    pub(crate) name: String,
+    pub(crate) version: u128,
+    /// Whether it may be one of those that a stream begins with, which come in no order.
+    pub(crate) is_addition: bool,
+}
+
+impl Subject {
+    /// Reads what a line is about; `None` where it is about no record.
+    pub(crate) fn read(line: &[u8]) -> Option<Self> {
+        let Titled { kind, object } = serde_json::from_slice(line).ok()?;
+        let is_addition = kind == "ADDED";
+        let is_record = is_addition || kind == "MODIFIED" || kind == "DELETED";
+        let Title {
+            name,
+            resource_version,
+        } = object.metadata;
+        let version = ResourceVersion::new(resource_version).number()?;
+        is_record.then_some(Self {
+            name,
+            version,
+            is_addition,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Titled {
+    #[serde(rename = "type")]
+    kind: String,
+    object: Entitled,
+}
+
+#[derive(Deserialize)]
+struct Entitled {
+    metadata: Title,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Title {
+    name: String,
+    resource_version: String,
+}
+
+fn record(namespace: &str, name: &str, line: &[u8]) -> Option<(Box<Lease>, u128)> {
     let Event { object } = serde_json::from_slice::<Event<Lease>>(line).ok()?;
     let meta = &object.metadata;
-    let is_ours = meta.name == config.name.as_str()
-        && meta.namespace == config.namespace.as_str()
-        && meta.uid.is_some();
+    let is_ours = meta.name == name && meta.namespace == namespace && meta.uid.is_some();
     let version = meta.resource_version.as_ref()?.number()?;
     is_ours.then(|| (Box::new(object), version))
 }

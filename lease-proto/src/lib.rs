@@ -84,6 +84,11 @@
 //! # Ok::<(), lease_proto::ConfigError>(())
 //! ```
 //!
+//! # Many Leases
+//!
+//! A [`ClaimSet`] keeps any number of claims behind the same face: requests come out with a [`Tag`] and events with a
+//! [`ClaimId`], there is one instant to wait for, and a bound on what is under way.
+//!
 //! # What it does not cover
 //!
 //! No lock with a deadline can stop a process that was paused between looking at the clock and acting. For that there is
@@ -100,6 +105,7 @@ pub mod plain;
 mod refusal;
 #[cfg(feature = "server")]
 pub mod server;
+mod set;
 mod unclear;
 pub mod wire;
 
@@ -112,5 +118,6 @@ pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
 pub use ledger::{Deadline, Ledger};
 pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};
+pub use set::{ClaimId, ClaimSet, SetLimits, SetOutput, Tag};
 pub use unclear::Unclear;
 pub use wire::{Identity, LeaseName, NameError, Namespace};

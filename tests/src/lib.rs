@@ -8,6 +8,7 @@
 pub mod boot;
 pub mod chaos;
 pub mod contender;
+pub mod echoes;
 pub mod fuzzing;
 pub mod model;
 pub mod processes;

@@ -7,12 +7,12 @@ use super::{
     event::{Event, Failure, FencingToken, GaveUp, Grant, Trouble, Waiting},
     is_echo,
     observed::Verdict,
-    state::{Campaign, CampaignStep, InFlight, Patience, Phase, Tenure, TenureStep},
+    state::{Campaign, CampaignStep, InFlight, Patience, Phase, Renewal, Tenure, TenureStep},
     writes::Sent,
 };
 use crate::{
     call::{Answer, Call},
-    wire::{Lease, MicroTime},
+    wire::{Lease, LeaseSpec, MicroTime},
 };
 
 impl Claim {
@@ -59,7 +59,7 @@ impl Claim {
                 if campaign.awaits_news {
                     campaign.awaits_news = false;
                     // Somebody was faster, and the stream does not say who.
-                    self.drop_stream(Trouble::NoAnswer);
+                    self.doubt_stream();
                     campaign_of(&mut self.phase).at = self.now;
                     return Want::Again;
                 }
@@ -72,8 +72,8 @@ impl Claim {
                     self.act_on_verdict();
                     return Want::Again;
                 }
-                let (lease, write) = self.taking(number, wall);
-                Want::Send(Ask::Write(Box::new(lease), Some(write)), deadline)
+                let (spec, write) = self.taking(number, wall);
+                Want::Send(Ask::Write(Box::new(spec), Some(write)), deadline)
             }
         }
     }
@@ -90,7 +90,10 @@ impl Claim {
         }
         match (answer, flight.write) {
             (Answer::Record { lease, .. }, None) => self.read_in_campaign(lease),
-            (Answer::Absent, None) => self.absent_in_campaign(),
+            (Answer::Absent, None) => {
+                self.watching.catch_up();
+                self.absent_in_campaign();
+            }
             (Answer::Record { lease, created }, Some(write)) => {
                 let is_create = flight.call == Call::Create;
                 let base = self.observed.lease().filter(|_| !is_create);
@@ -308,16 +311,15 @@ impl Claim {
     }
 
     /// Makes the record that says that we hold the Lease.
-    fn taking(&mut self, campaign: u64, wall: MicroTime) -> (Lease, Sent) {
-        let (namespace, name) = (self.config.namespace.as_str(), self.config.name.as_str());
+    fn taking(&mut self, campaign: u64, wall: MicroTime) -> (LeaseSpec, Sent) {
         let seen = self.observed.lease();
         let creates = seen.is_none();
-        let mut lease = seen.cloned().unwrap_or_else(|| Lease::new(namespace, name));
-        let is_named = lease.spec.holder() == Some(self.identity.as_str());
-        let is_reclaimed =
-            is_named && self.config.reclaim_own_identity && self.own_write(&lease).is_none();
-        let is_same_holder = is_reclaimed || self.own_write(&lease).is_some();
-        let counted = lease.spec.lease_transitions.unwrap_or(0).max(0);
+        let is_own = seen.is_some_and(|lease| self.own_write(lease).is_some());
+        let mut spec = seen.map(|lease| lease.spec.clone()).unwrap_or_default();
+        let is_named = spec.holder() == Some(self.identity.as_str());
+        let is_reclaimed = is_named && self.config.reclaim_own_identity && !is_own;
+        let is_same_holder = is_reclaimed || is_own;
+        let counted = spec.lease_transitions.unwrap_or(0).max(0);
         let counted = u32::try_from(counted).unwrap_or(u32::MAX);
         let transitions = match (creates, is_same_holder) {
             (true, _) => 0,
@@ -325,7 +327,7 @@ impl Claim {
             (false, false) => counted.saturating_add(1).min(i32::MAX.unsigned_abs()),
         };
         let time = |time: &Option<crate::wire::RawTime>| time.as_ref().and_then(|time| time.time());
-        let last_renewal = time(&lease.spec.renew_time).filter(|_| is_reclaimed);
+        let last_renewal = time(&spec.renew_time).filter(|_| is_reclaimed);
         let at_least = match last_renewal {
             // The wall clock was set back since, so it does not tell how old that second is: another one is begun.
             Some(last) if last >= wall => last.saturating_add(Duration::from_secs(1)),
@@ -333,12 +335,12 @@ impl Claim {
         };
         let renew_time = self.writes.next_time(wall, self.now).max(at_least);
         let mut renew_time = self.writes.unused(renew_time);
-        if time(&lease.spec.renew_time) == Some(renew_time) {
+        if time(&spec.renew_time) == Some(renew_time) {
             // Where the wall clock stands still, a release has written this time already.
             let later = renew_time.saturating_add(Duration::from_micros(1));
             renew_time = self.writes.unused(later);
         }
-        let acquire_time = time(&lease.spec.acquire_time).filter(|_| is_reclaimed);
+        let acquire_time = time(&spec.acquire_time).filter(|_| is_reclaimed);
         // Another process wrote the last renewal. If that was in this same second, observers that see whole seconds may
         // have counted since its beginning.
         let is_same_second = last_renewal.is_some_and(|last| last.second() == renew_time.second());
@@ -356,8 +358,8 @@ impl Claim {
             stands: false,
             refused: false,
         };
-        let write = self.sign(&mut lease, write, transitions);
-        (lease, write)
+        let write = self.sign(&mut spec, write, transitions);
+        (spec, write)
     }
 
     /// Begins a tenure with a write that is known to have made the record what it was last seen to be.
@@ -380,7 +382,7 @@ impl Claim {
             valid_until,
             token: version
                 .filter(|_| !self.observed.has_regressed())
-                .map(FencingToken::new),
+                .and_then(FencingToken::new),
             transitions: u32::try_from(counted).unwrap_or(u32::MAX),
         };
         let uid = meta.uid.clone().unwrap_or_default();
@@ -392,13 +394,14 @@ impl Claim {
         }
         self.writes.confirm(&write);
         self.backoff.reset();
+        let at = self.first_renewal(&write);
         self.phase = Phase::Held(Tenure {
             grant,
             uid,
-            at: self.renew_at(&write),
-            last: write,
+            at,
+            last: Renewal::from(&write),
             step: TenureStep::Renew,
-            told_trouble: None,
+            told_trouble: false,
             reloaded: false,
             verify: None,
             last_try_made: false,
@@ -473,8 +476,8 @@ impl Claim {
         campaign.told_holder = None;
         let longest = self.config.retry_period * 4;
         campaign.at = self.now + self.backoff.pause(longest, &mut self.random);
-        if campaign.told_failure.as_ref() != Some(&failure) {
-            campaign.told_failure = Some(failure.clone());
+        if campaign.told_failure.as_deref() != Some(&failure) {
+            campaign.told_failure = Some(Box::new(failure.clone()));
             self.events.push_back(Event::Failed(failure));
         }
     }

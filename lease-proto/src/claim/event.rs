@@ -1,6 +1,6 @@
 //! What a claim says: to its driver what to do, to the application what happened.
 
-use std::{fmt, time::Instant};
+use std::{fmt, num::NonZeroU128, time::Instant};
 
 use crate::{
     call::{Request, RequestId},
@@ -130,16 +130,16 @@ pub struct Grant {
 /// It is the version that the acquiring write was given. A resource that refuses lower tokens than it has seen is safe
 /// even from a holder that was stopped in the middle of a step, and does not know that its grant has ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct FencingToken(u128);
+pub struct FencingToken(NonZeroU128);
 
 impl FencingToken {
-    pub(crate) fn new(version: u128) -> Self {
-        Self(version)
+    pub(crate) fn new(version: u128) -> Option<Self> {
+        NonZeroU128::new(version).map(Self)
     }
 
     /// Returns the number.
     pub fn get(self) -> u128 {
-        self.0
+        self.0.get()
     }
 }
 

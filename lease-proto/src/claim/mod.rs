@@ -4,9 +4,13 @@ mod campaign;
 mod clocks;
 mod crowd;
 mod event;
+mod events;
+mod gate;
+mod news;
 mod observed;
 mod release;
 mod retry;
+mod sharing;
 mod state;
 mod stream;
 mod tenure;
@@ -15,10 +19,7 @@ mod tests;
 mod watching;
 mod writes;
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::Response;
 
@@ -29,16 +30,21 @@ pub use self::state::Patience;
 use self::{
     clocks::Clocks,
     crowd::Crowd,
+    events::Events,
     observed::{Observed, Verdict},
-    retry::{Backoff, Random},
+    retry::Backoff,
     state::{Campaign, CampaignStep, InFlight, Phase, Release},
-    stream::Watching,
     writes::{Sent, Writes},
+};
+pub(crate) use self::{
+    gate::{Gate, Gated, Urgency},
+    retry::Random,
+    stream::Watching,
 };
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
     config::{Config, FIELD_MANAGER, UNTIMED_FIELD_MANAGER},
-    wire::{Identity, Lease, MicroTime, RawTime},
+    wire::{Identity, Lease, LeaseSpec, MicroTime, RawTime},
 };
 
 /// One claimant's side of one Lease.
@@ -62,9 +68,9 @@ pub struct Claim {
     now: Instant,
     next_request: u64,
     campaigns: u64,
-    events: VecDeque<Event>,
+    events: Events,
     cancelled: Vec<RequestId>,
-    in_flight: Option<InFlight>,
+    in_flight: Option<Box<InFlight>>,
     reload_credentials: bool,
     /// Goes on from one state to the next: a server in trouble is not to be asked anew as if it were not.
     backoff: Backoff,
@@ -77,6 +83,8 @@ pub struct Claim {
     quiet_until: Option<Instant>,
     /// How long the last exchange took.
     round_trip: Duration,
+    /// Whether it belongs to a set, whose renewals should be spread.
+    is_one_of_many: bool,
     phase: Phase,
 }
 
@@ -95,9 +103,9 @@ enum Want {
 /// A request to be rendered.
 enum Ask {
     Read,
-    /// Write this record; it names us as the holder if the second part is there.
-    Write(Box<Lease>, Option<Sent>),
-    Delete(Box<Lease>),
+    /// Have the record as last seen, or a new one, say this; it names us as the holder if the second part is there.
+    Write(Box<LeaseSpec>, Option<Sent>),
+    Delete,
 }
 
 impl Claim {
@@ -119,7 +127,7 @@ impl Claim {
             now,
             next_request: 0,
             campaigns: 0,
-            events: VecDeque::new(),
+            events: Events::default(),
             cancelled: Vec::new(),
             in_flight: None,
             reload_credentials: false,
@@ -131,6 +139,7 @@ impl Claim {
             crowd: Crowd::default(),
             quiet_until: None,
             round_trip: Duration::ZERO,
+            is_one_of_many: false,
             phase: Phase::Idle,
         }
     }
@@ -142,37 +151,9 @@ impl Claim {
     ///
     /// [`ConfigBuilder::server_time`]: crate::ConfigBuilder::server_time
     pub fn poll_output(&mut self, now: Instant, wall: SystemTime) -> Output {
-        self.advance(now);
-        if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= self.now) {
-            self.cancelled.push(flight.id);
-            self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
-        }
-        self.notice_stall();
-        let wall = MicroTime::from(wall);
-        if self.config.server_time {
-            self.clocks.read_wall(self.now, wall);
-        }
-        let stamp = self.clocks.latest(self.now);
-        loop {
-            self.catch_up();
-            if let Some(event) = self.events.pop_front() {
-                return Output::Event(event);
-            }
-            let stream = self.tend_stream();
-            if let Some(id) = self.cancelled.pop() {
-                return Output::Cancel(id);
-            }
-            if let Some(request) = stream {
-                return Output::Request(request);
-            }
-            match self.want(stamp.unwrap_or(wall)) {
-                Want::Send(ask, deadline) => {
-                    return Output::Request(self.send(ask, deadline, stamp.is_some()));
-                }
-                Want::Wait(until) => return Output::Wait(until),
-                Want::Again => {}
-                Want::Nothing => return Output::Done,
-            }
+        match self.poll_gated(now, wall, Gate::OPEN) {
+            Gated::Output(output) => output,
+            Gated::Shut(_) => unreachable!("an open gate keeps nothing back"),
         }
     }
 
@@ -207,14 +188,14 @@ impl Claim {
             | Answer::Unauthorized(_)
             | Answer::Refused(_) => self.quiet_until = None,
         }
-        self.settle(flight, answer, trouble, pause);
+        self.settle(*flight, answer, trouble, pause);
     }
 
     /// Takes note that no usable answer will come. Whether the server carried the request out is unknown.
     pub fn handle_failure(&mut self, id: RequestId, now: Instant) {
         self.handle_end(id, now);
         if let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) {
-            self.settle(flight, Answer::Unclear, Trouble::NoAnswer, None);
+            self.settle(*flight, Answer::Unclear, Trouble::NoAnswer, None);
         }
     }
 
@@ -258,7 +239,7 @@ impl Claim {
         self.advance(now);
         if let Phase::Held(tenure) = &mut self.phase {
             // While requests fail, the next one waits for its pause, which the server may have asked for.
-            let pauses = tenure.told_trouble.is_some();
+            let pauses = tenure.told_trouble;
             tenure.verify = Some(if pauses {
                 self.now.max(tenure.at)
             } else {
@@ -304,6 +285,16 @@ impl Claim {
     /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Ends what is over by `now`.
+    fn poll_timers(&mut self, now: Instant) {
+        self.advance(now);
+        if let Some(flight) = self.in_flight.take_if(|flight| flight.deadline <= self.now) {
+            self.cancelled.push(flight.id);
+            self.settle(*flight, Answer::Unclear, Trouble::NoAnswer, None);
+        }
+        self.notice_stall();
     }
 
     /// Moves time on, and ends what has ended by that.
@@ -365,29 +356,30 @@ impl Claim {
         let timeout = deadline.saturating_duration_since(self.now);
         let (call, http, write) = match ask {
             Ask::Read => (Call::Read, call::read(&self.config, timeout), None),
-            Ask::Write(lease, write) => {
+            Ask::Write(spec, write) => {
                 let manager = if timed {
                     FIELD_MANAGER
                 } else {
                     UNTIMED_FIELD_MANAGER
                 };
-                let (call, http) = call::write(&self.config, &lease, manager, timeout);
+                let seen = self.observed.lease();
+                let (call, http) = call::write(&self.config, seen, &spec, manager, timeout);
                 (call, http, write)
             }
-            Ask::Delete(lease) => (
-                Call::Delete,
-                call::delete(&self.config, &lease, timeout),
-                None,
-            ),
+            Ask::Delete => {
+                let seen = self.observed.lease();
+                let http = call::delete(&self.config, seen, timeout);
+                (Call::Delete, http, None)
+            }
         };
         let id = self.number();
-        self.in_flight = Some(InFlight {
+        self.in_flight = Some(Box::new(InFlight {
             id,
             call,
             sent: self.now,
             deadline,
             write,
-        });
+        }));
         Request {
             id,
             deadline,
@@ -459,8 +451,7 @@ impl Claim {
     }
 
     /// Fills in what a write says when it names us as the holder, and remembers it.
-    fn sign(&mut self, lease: &mut Lease, mut write: Sent, transitions: u32) -> Sent {
-        let spec = &mut lease.spec;
+    fn sign(&mut self, spec: &mut LeaseSpec, mut write: Sent, transitions: u32) -> Sent {
         spec.holder_identity = Some(self.identity.as_str().to_owned());
         spec.lease_duration_seconds = Some(self.config.published_seconds());
         spec.acquire_time = Some(write.acquire_time.into());

@@ -19,9 +19,9 @@ pub(crate) struct Observed {
     /// The record, or `None` if it did not exist.
     lease: Option<Box<Lease>>,
     /// The lease of somebody else that has been watched last, whether or not its record still exists.
-    foreign: Option<Foreign>,
-    /// The highest version seen, where versions are numbers.
-    highest: Option<u128>,
+    foreign: Option<Box<Foreign>>,
+    /// The highest version seen, where versions are numbers; 0, which is none, before that.
+    highest: u128,
     /// Whether the last version seen was lower than that.
     regressed: bool,
 }
@@ -75,7 +75,7 @@ impl Observed {
                         seen.limit = seen.limit.zip(limit).map(|(seen, now)| seen.max(now));
                     }
                     seen => {
-                        *seen = Some(Foreign {
+                        *seen = Some(Box::new(Foreign {
                             uid: lease.metadata.uid.clone(),
                             holder: holder.to_owned(),
                             acquire_time: lease.spec.acquire_time.clone(),
@@ -84,7 +84,7 @@ impl Observed {
                             since: now,
                             duration,
                             limit,
-                        });
+                        }));
                     }
                 }
             }
@@ -155,18 +155,18 @@ impl Observed {
     /// deletes.
     pub(crate) fn is_news(&self, version: u128, deleted: bool) -> bool {
         let highest = self.highest;
-        let is_same = deleted && self.lease.is_some() && highest == Some(version);
-        is_same || highest.is_none_or(|highest| highest < version)
+        let is_same = deleted && self.lease.is_some() && highest == version;
+        is_same || highest < version
     }
 
     /// Returns the highest version seen.
     pub(crate) fn highest(&self) -> Option<u128> {
-        self.highest
+        Some(self.highest).filter(|highest| *highest > 0)
     }
 
     /// Returns whether the versions are numbers, as far as any have been seen.
     pub(crate) fn has_numbers(&self) -> bool {
-        self.lease.is_none() || self.highest.is_some()
+        self.lease.is_none() || self.highest > 0
     }
 
     /// Returns whether versions have not yet passed the highest one seen.
@@ -183,10 +183,9 @@ impl Observed {
             return false;
         };
         let was = self.regressed;
-        self.regressed = self
-            .highest
-            .is_some_and(|highest| number < highest || (number == highest && (was || is_new)));
-        self.highest = self.highest.max(Some(number));
+        let highest = self.highest;
+        self.regressed = number < highest || (number == highest && (was || is_new));
+        self.highest = highest.max(number);
         self.regressed && !was
     }
 }

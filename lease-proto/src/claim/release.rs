@@ -11,7 +11,7 @@ use super::{
 use crate::{
     call::{Answer, Call},
     config::OnRelease,
-    wire::{Lease, MicroTime},
+    wire::{Lease, LeaseSpec, MicroTime},
 };
 
 impl Claim {
@@ -77,11 +77,11 @@ impl Claim {
         let deadline = (self.now + self.config.request_timeout).min(release.until);
         let ask = match (release.step, self.observed.lease()) {
             (ReleaseStep::Clear, Some(lease)) => {
-                let (lease, time) = cleared(lease, wall);
+                let (spec, time) = cleared(&lease.spec, wall);
                 release.cleared_at = Some(time);
-                Ask::Write(Box::new(lease), None)
+                Ask::Write(Box::new(spec), None)
             }
-            (ReleaseStep::Delete, Some(lease)) => Ask::Delete(Box::new(lease.clone())),
+            (ReleaseStep::Delete, Some(_)) => Ask::Delete,
             (ReleaseStep::Read, _) | (_, None) => Ask::Read,
         };
         Want::Send(ask, deadline)
@@ -267,9 +267,8 @@ impl Claim {
 }
 
 /// Makes the record that names no holder, in the form that every other client understands.
-fn cleared(lease: &Lease, wall: MicroTime) -> (Lease, MicroTime) {
-    let mut lease = lease.clone();
-    let spec = &mut lease.spec;
+fn cleared(spec: &LeaseSpec, wall: MicroTime) -> (LeaseSpec, MicroTime) {
+    let mut spec = spec.clone();
     // Later than what stands there, so that the record changes even if the wall clock was set back.
     let last = spec.renew_time.as_ref().and_then(|time| time.time());
     let just_later = |last: MicroTime| last.saturating_add(Duration::from_micros(1));
@@ -278,7 +277,7 @@ fn cleared(lease: &Lease, wall: MicroTime) -> (Lease, MicroTime) {
     spec.lease_duration_seconds = Some(1);
     spec.acquire_time = Some(time.into());
     spec.renew_time = Some(time.into());
-    (lease, time)
+    (spec, time)
 }
 
 /// The release that the caller knows is under way.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    event::{Failure, Grant, Trouble},
+    event::{Failure, Grant},
     writes::Sent,
 };
 use crate::{
@@ -54,7 +54,7 @@ pub(crate) struct Campaign {
     pub(crate) reloaded: bool,
     /// Whom the application knows that it waits for; the inner `None` stands for a record that was deleted.
     pub(crate) told_holder: Option<Option<String>>,
-    pub(crate) told_failure: Option<Failure>,
+    pub(crate) told_failure: Option<Box<Failure>>,
     pub(crate) told_collision: bool,
     /// Whether somebody else holds the Lease, as far as is known.
     pub(crate) waits: bool,
@@ -81,17 +81,35 @@ pub(crate) struct Tenure {
     /// The incarnation of the record that is held.
     pub(crate) uid: String,
     /// The last write that is known to have been carried out.
-    pub(crate) last: Sent,
+    pub(crate) last: Renewal,
     pub(crate) step: TenureStep,
     /// Not before this instant; of no meaning after `grant.valid_until`.
     pub(crate) at: Instant,
-    /// What the application knows of failing renewals.
-    pub(crate) told_trouble: Option<Trouble>,
+    /// Whether the application knows that renewals fail.
+    pub(crate) told_trouble: bool,
     pub(crate) reloaded: bool,
     /// If the application asked for a look at the record: not before this instant.
     pub(crate) verify: Option<Instant>,
     /// Whether the last try that a pause asked for by the server was cut short for has been made.
     pub(crate) last_try_made: bool,
+}
+
+/// What there is to know of a write that was carried out.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Renewal {
+    pub(crate) acquire_time: MicroTime,
+    pub(crate) renew_time: MicroTime,
+    pub(crate) campaign: u64,
+}
+
+impl From<&Sent> for Renewal {
+    fn from(write: &Sent) -> Self {
+        Self {
+            acquire_time: write.acquire_time,
+            renew_time: write.renew_time,
+            campaign: write.campaign,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -1,15 +1,12 @@
 //! The stream of changes to the record: its pieces, how far it has told, and when to open it again.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use super::retry::Random;
-use crate::{
-    call::{MAX_BODY, RequestId},
-    wire::Lease,
+use super::{
+    news::{History, News},
+    retry::Random,
 };
+use crate::call::{MAX_BODY, RequestId};
 
 /// For how long the server is asked to go on, spread so that those who began together do not end together.
 const SHORTEST: Duration = Duration::from_secs(240);
@@ -20,48 +17,24 @@ const REFUSED: u32 = 150;
 const LASTING: u32 = 10;
 /// After how many failures in a row the application is told.
 const TELLING: u32 = 3;
-/// How much is kept while a request is under way: more than anybody but a storm says in that time.
-const MOST_NEWS: usize = 16;
 
 /// The stream, if there is one, and what is known of those before it.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Watching {
-    stream: Option<Stream>,
+    stream: Option<Box<Stream>>,
+    shared: Shared,
     /// Not to be opened before this instant.
     not_before: Option<Instant>,
     /// How many have failed or ended at once, in a row.
     failures: u32,
-    /// Up to which version has been told.
-    position: Option<u128>,
     /// Whether the server has forgotten the version from which to go on, so that the next one begins with what there is.
     anew: bool,
     /// Whether the credentials were read again for the last attempt.
     pub(crate) reloaded: bool,
     /// Whether the application knows that there is none.
     pub(crate) told: bool,
-    /// What was told while a request was under way: it is looked at when that is over.
-    news: VecDeque<News>,
-}
-
-/// What has become of the record.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct News {
-    /// The record, or what it was before it was deleted.
-    pub(crate) lease: Box<Lease>,
-    pub(crate) deleted: bool,
-    pub(crate) version: u128,
-}
-
-impl News {
-    /// Returns whether nobody has renewed in between.
-    fn says_the_same(&self, other: &Self) -> bool {
-        let (spec, others) = (&self.lease.spec, &other.lease.spec);
-        self.lease.metadata.uid == other.lease.metadata.uid
-            && spec.holder_identity == others.holder_identity
-            && spec.acquire_time == others.acquire_time
-            && spec.renew_time == others.renew_time
-            && spec.lease_transitions == others.lease_transitions
-    }
+    /// What those before it and it have told. Most claims never wait, and are told nothing.
+    history: Option<Box<History>>,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -77,33 +50,103 @@ struct Stream {
     line: Vec<u8>,
 }
 
+/// Whether a stream that several claims share takes the place of one of its own.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+enum Shared {
+    #[default]
+    No,
+    /// It does, and the record has yet to be read once.
+    Behind,
+    Yes,
+    /// It does, and has not told of something that has happened.
+    Doubted,
+}
+
 impl Watching {
     /// Returns whether the stream is open, or asked for.
     pub(crate) fn is_begun(&self) -> bool {
-        self.stream.is_some()
+        self.is_shared() || self.stream.is_some()
+    }
+
+    /// Returns whether a shared stream takes the place of one of its own.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared != Shared::No
+    }
+
+    /// Has a shared stream take the place of one of its own, whose name it returns.
+    pub(crate) fn share(&mut self, is_behind: bool) -> Option<RequestId> {
+        let own = self.close();
+        (self.anew, self.reloaded, self.told) = (false, false, false);
+        self.shared = if is_behind {
+            Shared::Behind
+        } else {
+            Shared::Yes
+        };
+        own
+    }
+
+    /// Takes note that the record was read, and so is known as far as was told before.
+    pub(crate) fn catch_up(&mut self) {
+        if self.shared == Shared::Behind {
+            self.shared = Shared::Yes;
+        }
+    }
+
+    /// Takes note that the shared stream has ended, having told all up to a version. Returns whether there was one.
+    pub(crate) fn unshare(&mut self, told: Option<u128>) -> bool {
+        if self.shared == Shared::Yes
+            && let Some(told) = told
+        {
+            self.history().advance(told);
+        }
+        std::mem::take(&mut self.shared) != Shared::No
+    }
+
+    /// Takes note that a shared stream cannot be relied on. Returns whether there is one.
+    pub(crate) fn doubt(&mut self) -> bool {
+        if self.is_shared() {
+            self.shared = Shared::Doubted;
+        }
+        self.is_shared()
+    }
+
+    /// Returns whether the shared stream cannot be relied on.
+    pub(crate) fn take_doubt(&mut self) -> bool {
+        let is_doubted = self.shared == Shared::Doubted;
+        if is_doubted {
+            self.shared = Shared::Behind;
+        }
+        is_doubted
     }
 
     /// Returns whether the stream is open, so that every change will be told.
     pub(crate) fn is_open(&self) -> bool {
         let stream = self.stream.as_ref();
-        stream.is_some_and(|stream| stream.opened.is_some())
+        self.is_shared() || stream.is_some_and(|stream| stream.opened.is_some())
     }
 
     pub(crate) fn is(&self, id: RequestId) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.id == id)
+        self.id() == Some(id)
+    }
+
+    /// Returns the name of the stream.
+    pub(crate) fn id(&self) -> Option<RequestId> {
+        self.stream.as_ref().map(|stream| stream.id)
     }
 
     /// Returns when the stream is to be opened, or to be given up.
     pub(crate) fn next(&self) -> Option<Instant> {
         match &self.stream {
             Some(stream) => Some(stream.deadline),
+            None if self.is_shared() => None,
             None => self.not_before,
         }
     }
 
     /// Returns the version from which a stream must begin to leave nothing out, where `seen` is the last that was seen.
     pub(crate) fn from(&self, seen: Option<u128>) -> Option<u128> {
-        self.position.max(seen).filter(|_| !self.anew)
+        let told = self.history.as_ref().and_then(|it| it.position());
+        told.max(seen).filter(|_| !self.anew)
     }
 
     /// Draws for how long the server is asked to go on.
@@ -113,13 +156,13 @@ impl Watching {
 
     /// Takes note that a stream is asked for.
     pub(crate) fn begin(&mut self, id: RequestId, length: Duration, deadline: Instant) {
-        self.stream = Some(Stream {
+        self.stream = Some(Box::new(Stream {
             id,
             length,
             opened: None,
             deadline,
             line: Vec::new(),
-        });
+        }));
     }
 
     /// Takes note that the server has begun to answer.
@@ -147,48 +190,33 @@ impl Watching {
         is_whole.then(|| std::mem::take(&mut stream.line))
     }
 
-    /// Takes note that all up to `version` has been told. Returns whether that is news.
-    pub(crate) fn advance(&mut self, version: u128) -> bool {
+    /// Takes note that all up to `version` has been told.
+    pub(crate) fn advance(&mut self, version: u128) {
         self.failures = 0;
-        let is_news = self.position.is_none_or(|position| position < version);
-        self.position = self.position.max(Some(version));
-        is_news
+        self.history().advance(version);
     }
 
     /// Keeps what was told for later; `own` is the duration of a record that names none.
     pub(crate) fn keep(&mut self, news: News, own: i64) {
-        self.news.push_back(news);
-        if self.news.len() <= MOST_NEWS {
-            return;
-        }
-        // What came after it says more, but for how long others were once to wait for the same renewal.
-        let (old, next) = (self.news.pop_front(), self.news.front_mut());
-        if let (Some(old), Some(next)) = (old, next)
-            && old.says_the_same(next)
-        {
-            let seconds = |news: &News| {
-                let named = news.lease.spec.lease_duration_seconds;
-                named.filter(|named| *named > 0).unwrap_or(own)
-            };
-            let longest = seconds(&old).max(seconds(next));
-            next.lease.spec.lease_duration_seconds = Some(longest);
-        }
+        self.history().keep(news, own);
     }
 
     /// Returns what was kept first, of what came before `version` if one is given.
     pub(crate) fn kept(&mut self, before: Option<u128>) -> Option<News> {
-        let is_due = |news: &News| before.is_none_or(|version| news.version < version);
-        self.news.front().is_some_and(is_due).then_some(())?;
-        self.news.pop_front()
+        self.history.as_mut()?.kept(before)
     }
 
     /// Forgets how far was told, since the server has.
     pub(crate) fn forget(&mut self) {
-        (self.position, self.anew) = (None, true);
+        self.anew = true;
+        if let Some(history) = &mut self.history {
+            history.forget();
+        }
     }
 
     /// Gives the stream up, which nobody needs any more. Returns its name.
     pub(crate) fn close(&mut self) -> Option<RequestId> {
+        self.shared = Shared::No;
         self.stream.take().map(|stream| stream.id)
     }
 
@@ -222,5 +250,9 @@ impl Watching {
     /// Returns whether one may be opened now.
     pub(crate) fn may_begin(&self, now: Instant) -> bool {
         self.not_before.is_none_or(|at| at <= now)
+    }
+
+    fn history(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
     }
 }

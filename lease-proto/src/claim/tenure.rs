@@ -6,12 +6,12 @@ use super::{
     Ask, Claim, Want,
     event::{Event, Loss, Trouble},
     is_echo, is_newer,
-    state::{InFlight, Phase, Tenure, TenureStep},
+    state::{InFlight, Phase, Renewal, Tenure, TenureStep},
     writes::Sent,
 };
 use crate::{
     call::Answer,
-    wire::{Lease, MicroTime},
+    wire::{Lease, LeaseSpec, MicroTime},
 };
 
 impl Claim {
@@ -34,8 +34,8 @@ impl Claim {
         match tenure.step {
             TenureStep::Read => Want::Send(Ask::Read, deadline),
             TenureStep::Renew => match self.renewal(wall) {
-                Some((lease, write)) => {
-                    Want::Send(Ask::Write(Box::new(lease), Some(write)), deadline)
+                Some((spec, write)) => {
+                    Want::Send(Ask::Write(Box::new(spec), Some(write)), deadline)
                 }
                 None => {
                     tenure_of(&mut self.phase).step = TenureStep::Read;
@@ -105,16 +105,32 @@ impl Claim {
         let length = self.config.grant_length();
         let latest = write.counts_from + length - length / 3;
         let at = (write.at + self.config.renew_interval).min(latest);
-        if !self.config.whole_second_observers {
+        at.max(self.earliest_renewal(write))
+    }
+
+    /// When to renew what the acquiring `write` earned: as always, or at any time up to then where many Leases may have
+    /// been acquired at once, whose renewals should not come at once for ever after.
+    pub(super) fn first_renewal(&mut self, write: &Sent) -> Instant {
+        let at = self.renew_at(write);
+        if !self.is_one_of_many {
             return at;
         }
-        // A renewal within the same second would earn nothing.
+        let earliest = self.earliest_renewal(write);
+        let longest = at.saturating_duration_since(earliest);
+        earliest + self.random.between(Duration::ZERO, longest)
+    }
+
+    /// Before when a renewal of what `write` earned would earn nothing: within the same second.
+    fn earliest_renewal(&self, write: &Sent) -> Instant {
+        if !self.config.whole_second_observers {
+            return write.at;
+        }
         let into_second = write
             .renew_time
             .as_micros()
             .rem_euclid(1_000_000)
             .unsigned_abs();
-        at.max(write.at + Duration::from_micros(1_000_000 - into_second))
+        write.at + Duration::from_micros(1_000_000 - into_second)
     }
 
     /// How long a request may take now: half of what is left, so that another one is possible after it, until that
@@ -134,8 +150,8 @@ impl Claim {
         (self.config.grant_length() / 20).min(Duration::from_secs(1))
     }
 
-    fn renewal(&mut self, wall: MicroTime) -> Option<(Lease, Sent)> {
-        let mut lease = self.observed.lease()?.clone();
+    fn renewal(&mut self, wall: MicroTime) -> Option<(LeaseSpec, Sent)> {
+        let mut spec = self.observed.lease()?.spec.clone();
         let tenure = tenure_of(&mut self.phase);
         let transitions = tenure.grant.transitions;
         let renew_time = self.writes.next_time(wall, self.now);
@@ -150,8 +166,8 @@ impl Claim {
             stands: false,
             refused: false,
         };
-        let write = self.sign(&mut lease, write, transitions);
-        Some((lease, write))
+        let write = self.sign(&mut spec, write, transitions);
+        Some((spec, write))
     }
 
     pub(super) fn read_in_tenure(&mut self, lease: Box<Lease>) {
@@ -230,7 +246,7 @@ impl Claim {
         if until < tenure.grant.valid_until {
             tenure.grant.valid_until = until;
             let trouble = Trouble::Shortened { seconds };
-            tenure.told_trouble = Some(trouble.clone());
+            tenure.told_trouble = true;
             self.events.push_back(Event::AtRisk { until, trouble });
         }
         true
@@ -256,12 +272,12 @@ impl Claim {
         let valid_until = write.counts_from + self.config.grant_length();
         let at = self.renew_at(&write);
         let tenure = tenure_of(&mut self.phase);
-        tenure.last = write;
+        tenure.last = Renewal::from(&write);
         (tenure.step, tenure.at) = (TenureStep::Renew, at);
         self.backoff.reset();
         tenure.reloaded = false;
         tenure.last_try_made = false;
-        if tenure.told_trouble.take().is_some() {
+        if std::mem::take(&mut tenure.told_trouble) {
             self.events.push_back(Event::Recovered);
         }
         if tenure.grant.valid_until < valid_until {
@@ -306,8 +322,8 @@ impl Claim {
         let reserve = self.reserve();
         let tenure = tenure_of(&mut self.phase);
         let until = tenure.grant.valid_until;
-        if tenure.told_trouble.is_none() {
-            tenure.told_trouble = Some(trouble.clone());
+        if !tenure.told_trouble {
+            tenure.told_trouble = true;
             self.events.push_back(Event::AtRisk { until, trouble });
         }
         let own = self

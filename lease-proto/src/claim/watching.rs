@@ -1,14 +1,15 @@
 //! Being told of changes instead of asking for them: while waiting, and where that is wanted while holding.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use http::{Response, StatusCode};
 
 use super::{
     Claim,
     event::{Event, Loss, Trouble},
+    news::News,
     state::{CampaignStep, Patience, Phase, TenureStep},
-    stream::{News, Watching},
+    stream::Watching,
 };
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
@@ -44,21 +45,18 @@ impl Claim {
         self.advance(now);
         if self.watching.is(id) {
             self.watching.close();
-            self.config.watch = false;
+            Arc::make_mut(&mut self.config.terms).watch = false;
             self.reconsider();
         }
     }
 
     /// Opens or closes the stream, if that is due.
-    pub(super) fn tend_stream(&mut self) -> Option<Request> {
+    pub(super) fn tend_stream(&mut self, may_open: bool) -> Option<Request> {
         if !self.may_watch() {
             self.cancelled.extend(self.watching.close());
             return None;
         }
-        let is_due = !self.watching.is_begun()
-            && self.watching.may_begin(self.now)
-            && self.quiet_until.is_none_or(|until| until <= self.now);
-        if !is_due || !self.should_watch() {
+        if !may_open || !self.is_stream_due() || !self.should_watch() {
             return None;
         }
         let length = Watching::length(&mut self.random);
@@ -75,6 +73,13 @@ impl Claim {
         })
     }
 
+    /// Whether nothing speaks against opening a stream now, if one is wanted.
+    pub(super) fn is_stream_due(&self) -> bool {
+        !self.watching.is_begun()
+            && self.watching.may_begin(self.now)
+            && self.quiet_until.is_none_or(|until| until <= self.now)
+    }
+
     /// Gives up a stream that should have ended, or begun, by now.
     pub(super) fn notice_stall(&mut self) {
         if self.watching.is_begun() && self.watching.next().is_some_and(|at| at <= self.now) {
@@ -87,8 +92,9 @@ impl Claim {
         if self.watching.is_begun() {
             self.watching.next()
         } else {
+            // One that is due already waits for a gate to open.
             let next = self.watching.next().max(self.quiet_until);
-            next.filter(|_| self.should_watch())
+            next.filter(|next| self.now < *next && self.should_watch())
         }
     }
 
@@ -169,6 +175,7 @@ impl Claim {
 
     /// Takes note of what was told of earlier versions than an answer shows: how long they have others wait counts.
     pub(super) fn note_earlier(&mut self, lease: &Lease) {
+        self.watching.catch_up();
         let version = lease.metadata.resource_version.as_ref();
         let Some(version) = version.and_then(ResourceVersion::number) else {
             return;
@@ -205,7 +212,7 @@ impl Claim {
     }
 
     /// Whether a stream should be there: for those who wait.
-    fn should_watch(&self) -> bool {
+    pub(super) fn should_watch(&self) -> bool {
         let waits = match &self.phase {
             Phase::Campaign(campaign) => campaign.waits,
             Phase::Held(_) => true,
@@ -226,7 +233,7 @@ impl Claim {
     }
 
     /// Waits anew for the same thing, now that the stream has begun or ended.
-    fn reconsider(&mut self) {
+    pub(super) fn reconsider(&mut self) {
         if let Phase::Campaign(campaign) = &self.phase
             && campaign.waits
             && self.in_flight.is_none()
@@ -235,7 +242,7 @@ impl Claim {
         }
     }
 
-    fn hear(&mut self, change: Change) {
+    pub(super) fn hear(&mut self, change: Change) {
         let (lease, deleted, version) = match change {
             Change::Record(lease, version) => (lease, false, version),
             Change::Deleted(lease, version) => (lease, true, version),
@@ -334,7 +341,7 @@ impl Claim {
             return;
         }
         // While requests fail, the next one waits for its pause, which the server may have asked for.
-        let pause = tenure.told_trouble.is_some().then_some(tenure.at);
+        let pause = tenure.told_trouble.then_some(tenure.at);
         let is_same = news.lease.metadata.uid.as_ref() == Some(&tenure.uid);
         if is_same && self.own_write(&news.lease).is_some() {
             self.hear_of_own(news.lease);

@@ -57,6 +57,8 @@ impl Writes {
             let oldest = oldest.or_else(|| self.sent.iter().position(|sent| !sent.stands));
             self.sent.remove(oldest.unwrap_or(0));
         }
+        // There is hardly ever more than one, and room for four would be kept for ever.
+        self.sent.reserve_exact(1);
         self.sent.push(write.clone());
         write
     }

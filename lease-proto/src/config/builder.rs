@@ -1,9 +1,10 @@
 //! How a configuration is said, with a default for everything that need not be.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
-    Config, ConfigError, OnRelease, SHORTEST_WITH_FOREIGN_OBSERVERS, WriteMethod, whole_seconds,
+    Config, ConfigError, OnRelease, SHORTEST_WITH_FOREIGN_OBSERVERS, Terms, WriteMethod,
+    whole_seconds,
 };
 use crate::wire::{Identity, LeaseName, Namespace};
 
@@ -216,9 +217,8 @@ impl ConfigBuilder {
                 lease_duration,
             });
         }
-        let config = Config {
+        let terms = Terms {
             namespace: Namespace::new(self.namespace)?,
-            name: LeaseName::new(self.name)?,
             identity: Identity::new(self.identity)?,
             unique_identity,
             reclaim_own_identity,
@@ -236,6 +236,10 @@ impl ConfigBuilder {
             watch: self.watch,
             watch_while_held: self.watch_while_held,
             server_time: self.server_time,
+        };
+        let config = Config {
+            name: LeaseName::new(self.name)?,
+            terms: Arc::new(terms),
         };
         config.check_timings()?;
         Ok(config)

@@ -3,7 +3,7 @@
 mod builder;
 mod error;
 
-use std::time::Duration;
+use std::{collections::VecDeque, ops::Deref, sync::Arc, time::Duration};
 
 pub use self::builder::ConfigBuilder;
 pub use self::error::ConfigError;
@@ -29,8 +29,19 @@ pub(crate) const UNTIMED_FIELD_MANAGER: &str = "lease-proto-untimed";
 /// Made by [`Config::builder`], and valid from there on.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Config {
-    pub(crate) namespace: Namespace,
     pub(crate) name: LeaseName,
+    /// All the rest, which many claims may have in common.
+    pub(crate) terms: Arc<Terms>,
+}
+
+/// What one claimant wants of a Lease, but for its name.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(
+    unnameable_types,
+    reason = "the target of a `Deref` must be public; it shows nothing"
+)]
+pub struct Terms {
+    pub(crate) namespace: Namespace,
     pub(crate) identity: Identity,
     pub(crate) unique_identity: bool,
     pub(crate) reclaim_own_identity: bool,
@@ -48,6 +59,15 @@ pub struct Config {
     pub(crate) watch: bool,
     pub(crate) watch_while_held: bool,
     pub(crate) server_time: bool,
+}
+
+#[doc(hidden)]
+impl Deref for Config {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
 }
 
 impl Config {
@@ -113,6 +133,17 @@ impl Config {
     /// observer's fast) and by the configured skew, and never longer than the renew deadline.
     pub fn grant_length(&self) -> Duration {
         self.grant_length_of(self.lease_duration)
+    }
+
+    /// Has the terms in common with a configuration before it, if they are the same as one of the last few.
+    pub(crate) fn share(&mut self, known: &mut VecDeque<Arc<Terms>>) {
+        const KEPT: usize = 8;
+        if let Some(same) = known.iter().find(|known| **known == self.terms) {
+            self.terms = Arc::clone(same);
+            return;
+        }
+        known.truncate(KEPT - 1);
+        known.push_front(Arc::clone(&self.terms));
     }
 
     /// Returns the same for a write that has observers wait for `lease_duration`.

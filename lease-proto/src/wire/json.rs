@@ -101,6 +101,10 @@ impl Members {
         name: String,
         map: &mut A,
     ) -> Result<(), A::Error> {
+        if self.0.is_empty() {
+            // Mostly one, and room for four would be kept with each record.
+            self.0.reserve_exact(1);
+        }
         self.0.push((name, map.next_value()?));
         Ok(())
     }

@@ -82,14 +82,33 @@ pub struct LeaseList {
     pub items: Vec<Lease>,
 }
 
+impl Lease {
+    /// Returns the same record with another spec, to be written.
+    pub(crate) fn saying<'a>(&'a self, spec: &'a LeaseSpec) -> impl Serialize {
+        Rewritten { lease: self, spec }
+    }
+}
+
 impl Serialize for Lease {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.saying(&self.spec).serialize(serializer)
+    }
+}
+
+/// A record that says something else, without a copy of all the rest.
+struct Rewritten<'a> {
+    lease: &'a Lease,
+    spec: &'a LeaseSpec,
+}
+
+impl Serialize for Rewritten<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("apiVersion", API_VERSION)?;
         map.serialize_entry("kind", KIND)?;
-        map.serialize_entry("metadata", &self.metadata)?;
-        map.serialize_entry("spec", &self.spec)?;
-        self.other.write(&mut map)?;
+        map.serialize_entry("metadata", &self.lease.metadata)?;
+        map.serialize_entry("spec", self.spec)?;
+        self.lease.other.write(&mut map)?;
         map.end()
     }
 }

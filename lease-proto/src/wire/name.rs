@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 /// The name of a Lease: a lowercase RFC 1123 subdomain of at most 253 bytes.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct LeaseName(String);
+pub struct LeaseName(Box<str>);
 
 impl LeaseName {
     /// Checks a name.
@@ -49,7 +49,7 @@ impl LeaseName {
     /// Makes the name under which netbird's proxy locks the certificate of `domain`: `cert-lock-` and the first eight
     /// bytes of the domain's SHA-256 in hex, so that both exclude each other.
     pub fn cert_lock(domain: &str) -> Self {
-        Self(format!("cert-lock-{}", hex(domain.as_bytes(), 8)))
+        Self(format!("cert-lock-{}", hex(domain.as_bytes(), 8)).into())
     }
 
     /// Returns the name.
@@ -60,7 +60,7 @@ impl LeaseName {
 
 /// The name of a namespace: a lowercase RFC 1123 label of at most 63 bytes.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Namespace(String);
+pub struct Namespace(Box<str>);
 
 impl Namespace {
     /// Checks a name.
@@ -82,7 +82,7 @@ impl Namespace {
 ///
 /// The API server would take any text; this is what every client can show and compare.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Identity(String);
+pub struct Identity(Box<str>);
 
 impl Identity {
     /// Checks an identity.
@@ -105,7 +105,7 @@ impl Identity {
 
     /// Appends what makes it unique among the processes that were given the same one.
     pub(crate) fn with_suffix(&self, suffix: u64) -> Self {
-        Self(format!("{}_{suffix:016x}", self.0))
+        Self(format!("{}_{suffix:016x}", self.0).into())
     }
 }
 
@@ -119,7 +119,7 @@ macro_rules! text {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.0.into()
             }
         }
 
@@ -183,9 +183,9 @@ fn checked(
     name: String,
     limit: usize,
     is_valid: impl Fn(&str) -> bool,
-) -> Result<String, NameError> {
+) -> Result<Box<str>, NameError> {
     if !name.is_empty() && name.len() <= limit && is_valid(&name) {
-        Ok(name)
+        Ok(name.into())
     } else {
         Err(NameError { what, name, limit })
     }

@@ -1,0 +1,131 @@
+//! What a set of claims asks of one of them: to be polled without sending, and who is to go first.
+
+use std::time::{Instant, SystemTime};
+
+use super::{
+    Claim, Output, Want,
+    state::{Phase, TenureStep},
+};
+use crate::{call::RequestId, config::Config, wire::MicroTime};
+
+/// What a claim may begin now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Gate {
+    /// Whether a request may be rendered. What it earns is counted from that moment, so it must be sent at once.
+    pub(crate) requests: bool,
+    /// Whether a stream may be opened.
+    pub(crate) streams: bool,
+}
+
+impl Gate {
+    pub(crate) const OPEN: Self = Self {
+        requests: true,
+        streams: true,
+    };
+    pub(crate) const SHUT: Self = Self {
+        requests: false,
+        streams: false,
+    };
+}
+
+/// What comes out of a claim through a gate.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "handed out one at a time, never stored"
+)]
+pub(crate) enum Gated {
+    Output(Output),
+    /// It would send a request, and may not. Otherwise it has nothing to do before that instant.
+    Shut(Option<Instant>),
+}
+
+/// How urgent it is for a claim to send.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Urgency {
+    /// It holds the Lease until then.
+    Holds(Instant),
+    Waits,
+}
+
+impl Claim {
+    /// Makes a claim at rest that belongs to a set.
+    pub(crate) fn one_of_many(config: Config, seed: u64, now: Instant) -> Self {
+        let mut claim = Self::new(config, seed, now);
+        claim.is_one_of_many = true;
+        claim
+    }
+
+    /// Does what [`poll_output`](Self::poll_output) does, but for what the gate keeps back: timers fire, and events and
+    /// cancellations come out, whether or not anything may be sent.
+    pub(crate) fn poll_gated(&mut self, now: Instant, wall: SystemTime, gate: Gate) -> Gated {
+        self.poll_timers(now);
+        let wall = MicroTime::from(wall);
+        if self.config.server_time {
+            self.clocks.read_wall(self.now, wall);
+        }
+        let stamp = self.clocks.latest(self.now);
+        loop {
+            self.catch_up();
+            if let Some(event) = self.events.pop_front() {
+                return Gated::Output(Output::Event(event));
+            }
+            let stream = self.tend_stream(gate.streams);
+            if let Some(id) = self.cancelled.pop() {
+                return Gated::Output(Output::Cancel(id));
+            }
+            if let Some(request) = stream {
+                return Gated::Output(Output::Request(request));
+            }
+            if !gate.requests && self.is_due() {
+                let ends = [self.end_of_phase(), self.next_of_stream()];
+                return Gated::Shut(ends.into_iter().flatten().min());
+            }
+            return Gated::Output(match self.want(stamp.unwrap_or(wall)) {
+                Want::Send(ask, deadline) => {
+                    Output::Request(self.send(ask, deadline, stamp.is_some()))
+                }
+                Want::Wait(until) => Output::Wait(until),
+                Want::Again => continue,
+                Want::Nothing => Output::Done,
+            });
+        }
+    }
+
+    /// Returns whether there is a request to be sent, as far as time tells.
+    fn is_due(&self) -> bool {
+        let now = self.now;
+        self.in_flight.is_none()
+            && match &self.phase {
+                Phase::Idle => false,
+                Phase::Campaign(campaign) => self.quiet_until.max(Some(campaign.at)) <= Some(now),
+                Phase::Held(tenure) => {
+                    let verify = tenure.verify.filter(|_| tenure.step == TenureStep::Renew);
+                    tenure.at <= now || verify.is_some_and(|at| at <= now)
+                }
+                Phase::Release(release) => release.at <= now,
+            }
+    }
+
+    pub(crate) fn urgency(&self) -> Urgency {
+        match &self.phase {
+            Phase::Held(tenure) => Urgency::Holds(tenure.grant.valid_until),
+            Phase::Idle | Phase::Campaign(_) | Phase::Release(_) => Urgency::Waits,
+        }
+    }
+
+    /// Returns the request whose outcome is awaited.
+    pub(crate) fn awaits(&self) -> Option<RequestId> {
+        self.in_flight.as_ref().map(|flight| flight.id)
+    }
+
+    /// Returns the stream that is open, or asked for.
+    pub(crate) fn stream(&self) -> Option<RequestId> {
+        self.watching.id()
+    }
+
+    /// Returns whether a stream would be opened now if the gate let it.
+    pub(crate) fn wants_stream(&self) -> bool {
+        self.is_stream_due() && self.should_watch()
+    }
+}

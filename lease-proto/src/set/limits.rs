@@ -1,0 +1,53 @@
+//! How much a set may have under way at once.
+
+/// How much a set may have under way at once.
+///
+/// An API server lets a client have some 100 to 250 requests under way on one connection (HTTP/2), streams included.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct SetLimits {
+    pub(super) requests: usize,
+    pub(super) streams: usize,
+    pub(super) sharers: usize,
+}
+
+impl Default for SetLimits {
+    fn default() -> Self {
+        Self {
+            requests: 64,
+            streams: 32,
+            sharers: 8,
+        }
+    }
+}
+
+impl SetLimits {
+    /// Sets how many requests may be under way at once, streams aside. At least 2, which stands for less; by default 64.
+    ///
+    /// Half of them are kept for claims whose last request was answered as fast as is usual, so that those whose requests
+    /// hang do not keep others from renewing.
+    #[must_use]
+    pub fn requests(mut self, most: usize) -> Self {
+        self.requests = most.max(2);
+        self
+    }
+
+    /// Sets how many streams may be open at once. By default 32; with 0 nothing is watched.
+    ///
+    /// Claims that wait and have none look at their records from time to time.
+    #[must_use]
+    pub fn streams(mut self, most: usize) -> Self {
+        self.streams = most;
+        self
+    }
+
+    /// Sets from how many claims of one namespace on that wait they share one stream, of all Leases of the namespace. At least
+    /// 1; by default 8.
+    ///
+    /// It needs the verb `watch` without names of resources. Where that is refused, or so many other Leases are renewed in
+    /// the namespace that it would cost more than it spares, claims have streams of their own, as far as allowed.
+    #[must_use]
+    pub fn sharers(mut self, least: usize) -> Self {
+        self.sharers = least.max(1);
+        self
+    }
+}

@@ -1,0 +1,107 @@
+//! Those that would send and may not yet: who goes first.
+
+use std::{collections::BTreeSet, time::Instant};
+
+use crate::claim::Urgency;
+
+/// How many holders go before one that waits does, where there are both.
+const HOLDERS_IN_A_ROW: u32 = 7;
+
+/// Claims that would send.
+///
+/// Holders go by when their grants end, the earliest first; those that acquire or release by how long they have
+/// waited for it, and one of them goes after so many holders, so that no load of renewals keeps them waiting for ever. Slow ones
+/// are kept apart, since they may have to wait while others need not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queue {
+    prompt: Lines,
+    slow: Lines,
+    holders_in_a_row: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    holders: BTreeSet<(Instant, u32)>,
+    others: BTreeSet<(Instant, u32)>,
+}
+
+/// A place in a queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Turn {
+    /// When a holder's grant ends, or since when anybody else has waited.
+    at: Instant,
+    is_holder: bool,
+    is_slow: bool,
+}
+
+impl Queue {
+    /// Gives a claim a place, or leaves it the one it has if that is still right.
+    pub(super) fn line_up(
+        &mut self,
+        slot: u32,
+        had: Option<Turn>,
+        urgency: Urgency,
+        is_slow: bool,
+        now: Instant,
+    ) -> Turn {
+        let (at, is_holder) = match (urgency, had) {
+            (Urgency::Holds(until), _) => (until, true),
+            (Urgency::Waits, Some(turn)) if !turn.is_holder => (turn.at, false),
+            (Urgency::Waits, _) => (now, false),
+        };
+        let turn = Turn {
+            at,
+            is_holder,
+            is_slow,
+        };
+        if had != Some(turn) {
+            self.leave(slot, had);
+            self.line(turn).insert((at, slot));
+        }
+        turn
+    }
+
+    pub(super) fn leave(&mut self, slot: u32, had: Option<Turn>) {
+        if let Some(turn) = had {
+            self.line(turn).remove(&(turn.at, slot));
+        }
+    }
+
+    /// Returns whose turn it is, among those for which there is room. It keeps its place.
+    pub(super) fn first(&self, for_prompt: bool, for_slow: bool) -> Option<u32> {
+        let open = [(&self.prompt, for_prompt), (&self.slow, for_slow)];
+        let open = || {
+            open.into_iter()
+                .filter_map(|(lines, is_open)| is_open.then_some(lines))
+        };
+        let holder = open().filter_map(|lines| lines.holders.first()).min();
+        let other = open().filter_map(|lines| lines.others.first()).min();
+        let (holder, other) = (holder.map(|(_, slot)| *slot), other.map(|(_, slot)| *slot));
+        if self.holders_in_a_row < HOLDERS_IN_A_ROW {
+            holder.or(other)
+        } else {
+            other.or(holder)
+        }
+    }
+
+    /// Takes note that a claim has sent something.
+    pub(super) fn count(&mut self, urgency: Urgency) {
+        self.holders_in_a_row = match urgency {
+            Urgency::Holds(_) => self.holders_in_a_row.saturating_add(1),
+            Urgency::Waits => 0,
+        };
+    }
+
+    fn line(&mut self, turn: Turn) -> &mut BTreeSet<(Instant, u32)> {
+        let lines = if turn.is_slow {
+            &mut self.slow
+        } else {
+            &mut self.prompt
+        };
+        if turn.is_holder {
+            &mut lines.holders
+        } else {
+            &mut lines.others
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! How much is under way at once, and who has to wait for whom.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+#[test]
+fn never_more_is_under_way_than_is_allowed() {
+    for most in [2, 7, 64] {
+        let mut w = World::new(SetLimits::default().requests(most));
+        let ids = w.acquire(200);
+        w.run(SECOND * 10);
+        assert_eq!((w.held(&ids), w.losses(), w.most_open), (200, 0, most));
+    }
+}
+
+#[test]
+fn renewals_of_leases_that_were_acquired_at_once_are_spread() {
+    let mut w = World::new(SetLimits::default());
+    let ids = w.acquire(10_000);
+    w.run(SECOND * 16);
+    assert_eq!(w.held(&ids), 10_000);
+    let acquired = w
+        .sent
+        .iter()
+        .filter(|(_, method, _)| method == "POST")
+        .map(|(at, _, _)| *at);
+    let interval = SECOND * 5;
+    let first = acquired.max().unwrap() + interval;
+    w.sent.clear();
+    w.run(SECOND * 15);
+    let mut counts = vec![0_usize; 150];
+    for (at, _, _) in w.sent.iter().filter(|(_, method, _)| method == "PUT") {
+        let window = (*at - SECOND * 16).as_millis() / 100;
+        if let Some(count) = counts.get_mut(usize::try_from(window).unwrap()) {
+            *count += 1;
+        }
+    }
+    let mean = 10_000 * 100 / 5_000;
+    assert!(first < SECOND * 16, "{first:?}");
+    let most = counts.iter().max().unwrap();
+    assert!(
+        *most <= 2 * mean,
+        "{most} in one tenth of a second, {mean} in the mean"
+    );
+    assert_eq!(w.losses(), 0);
+}
+
+/// How late renewals of those whose requests are answered came, of claims of which each fifth has every
+/// request hang to its deadline after a while.
+fn lateness_beside_those_that_hang(claims: usize) -> (Duration, World, Vec<ClaimId>) {
+    let mut w = World::new(SetLimits::default());
+    let ids = w.acquire(claims);
+    w.run(SECOND * 20);
+    assert_eq!(w.held(&ids), claims);
+    w.sent.clear();
+    w.insists = true;
+    w.hang = Box::new(|_, path| hangs(path));
+    w.run(SECOND * 40);
+    let mut latest = Duration::ZERO;
+    let mut last = BTreeMap::new();
+    for (at, method, path) in &w.sent {
+        if method == "PUT" && !hangs(path) {
+            let path = path.split('?').next().unwrap().to_owned();
+            if let Some(before) = last.insert(path, *at) {
+                latest = latest.max(at.saturating_sub(before + SECOND * 5));
+            }
+        }
+    }
+    assert_eq!(last.len(), claims * 4 / 5);
+    (latest, w, ids)
+}
+
+fn hangs(path: &str) -> bool {
+    let name = path.split('?').next().unwrap();
+    let number = name
+        .rsplit('-')
+        .next()
+        .and_then(|number| number.parse().ok());
+    number.is_some_and(|number: u32| number.is_multiple_of(5))
+}
+
+#[test]
+fn claims_whose_requests_hang_delay_no_other_renewal() {
+    let (latest, mut w, ids) = lateness_beside_those_that_hang(1_000);
+    assert!(latest <= MILLI * 20, "{latest:?} late");
+    assert_eq!((w.held(&ids), w.losses()), (800, 200));
+    assert!(w.most_open <= 64);
+    // They come back as soon as they are answered again.
+    w.hang = Box::new(|_, _| false);
+    w.run(SECOND * 30);
+    assert_eq!(w.held(&ids), 1_000);
+}
+
+#[test]
+fn a_server_that_is_slow_for_all_is_usual_and_nobody_is_given_up() {
+    let mut w = World::new(SetLimits::default());
+    let ids = w.acquire(60);
+    w.run(SECOND * 30);
+    w.delay = Box::new(|_, _| SECOND * 2);
+    w.run(SECOND * 120);
+    assert_eq!((w.held(&ids), w.losses()), (60, 0));
+}
+
+#[test]
+fn whoever_holds_goes_before_whoever_waits_and_nobody_waits_for_ever() {
+    let mut w = World::new(SetLimits::default().requests(2));
+    let holders = w.acquire(100);
+    w.run(SECOND * 20);
+    assert_eq!(w.held(&holders), 100);
+    // Far more than there is room for: two at a time, a fifth of a second each, are ten a second.
+    w.way = MILLI * 20;
+    let now = w.instant();
+    let waiters: Vec<_> = (0..300).map(|n| w.add(&format!("other-{n}"))).collect();
+    for id in &waiters {
+        w.set.acquire(*id, Patience::Forever, now);
+    }
+    w.run(SECOND * 12);
+    assert_eq!((w.held(&holders), w.losses()), (100, 0));
+    assert!(w.held(&waiters) > 20, "{}", w.held(&waiters));
+}
+
+#[test]
+fn whoever_waits_for_room_still_hears_that_its_lease_is_lost_in_time() {
+    let mut w = World::new(SetLimits::default().requests(2));
+    let ids = w.acquire(30);
+    w.run(SECOND * 10);
+    assert_eq!(w.held(&ids), 30);
+    w.hang = Box::new(|_, _| true);
+    w.run(SECOND * 20);
+    assert_eq!(w.losses(), 30);
+    let mut ends = BTreeMap::new();
+    for (at, id, event) in &w.events {
+        if let Event::Acquired(grant) | Event::Renewed(grant) = event {
+            ends.insert(*id, w.since_start(grant.valid_until));
+        } else if let Event::Lost(loss) = event {
+            assert_eq!((loss, Some(at)), (&Loss::Expired, ends.get(id)));
+        }
+    }
+}

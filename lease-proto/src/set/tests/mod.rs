@@ -1,0 +1,19 @@
+//! Sets of claims before the API server of this crate, in simulated time.
+
+mod bounds;
+mod ids;
+mod sharing;
+mod world;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use self::world::World;
+use super::*;
+use crate::claim::{Event, Loss};
+
+const MILLI: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn config(name: &str) -> Config {
+    Config::builder("default", name, "me").build().unwrap()
+}

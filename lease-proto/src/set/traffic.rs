@@ -1,0 +1,117 @@
+//! Requests under way: how many there may be, and which of them hang.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU64,
+    time::{Duration, Instant},
+};
+
+/// How long a request may take at first before it counts as slow: opening a connection takes its time.
+const FIRST: Duration = Duration::from_secs(1);
+const LEAST: Duration = Duration::from_millis(50);
+const MOST: Duration = Duration::from_secs(5);
+
+/// Requests under way.
+///
+/// A webhook, a namespace or a proxy may have some claims' requests hang while others' are answered at once. A request that
+/// takes longer than most counts as slow, and so does the next one of the same claim; slow ones may take up half of what
+/// is allowed and no more. Where more of them turn out to be slow the oldest is given up, since it has hung for longest.
+///
+/// How long is too long follows what is usual: it grows with each request that turns out to be slow, and shrinks with each that
+/// is answered in a quarter of it, half as much. So at most a third are ever slow for long: where the server itself is
+/// slow, that is usual, and nobody is held up for it.
+#[derive(Clone, Debug)]
+pub(super) struct Traffic {
+    most: usize,
+    prompt: BTreeMap<Ticket, Flight>,
+    slow: BTreeMap<Ticket, Flight>,
+    next: NonZeroU64,
+    patience: Duration,
+}
+
+/// Names a request under way, in the order of sending.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Ticket(NonZeroU64);
+
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    slot: u32,
+    sent: Instant,
+}
+
+impl Traffic {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            prompt: BTreeMap::new(),
+            slow: BTreeMap::new(),
+            next: NonZeroU64::MIN,
+            patience: FIRST,
+        }
+    }
+
+    /// Returns whether there is room for a claim whose last request was slow, or was not.
+    pub(super) fn has_room(&self, is_slow: bool) -> bool {
+        let is_full = self.prompt.len() + self.slow.len() >= self.most;
+        !is_full && (!is_slow || self.slow.len() < self.most_slow())
+    }
+
+    /// Takes note that a claim sends a request.
+    pub(super) fn begin(&mut self, slot: u32, is_slow: bool, now: Instant) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next = self.next.saturating_add(1);
+        let flights = if is_slow {
+            &mut self.slow
+        } else {
+            &mut self.prompt
+        };
+        flights.insert(ticket, Flight { slot, sent: now });
+        ticket
+    }
+
+    /// Takes note that a request was answered. Returns whether that took too long.
+    pub(super) fn answer(&mut self, ticket: Ticket, now: Instant) -> Option<bool> {
+        let took = now.saturating_duration_since(self.remove(ticket)?.sent);
+        if took <= self.patience / 4 {
+            self.patience = (self.patience - self.patience / 16).max(LEAST);
+        }
+        Some(self.patience < took)
+    }
+
+    /// Takes note that a request is over, however.
+    pub(super) fn end(&mut self, ticket: Ticket) {
+        self.remove(ticket);
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> Option<Flight> {
+        let prompt = self.prompt.remove(&ticket);
+        prompt.or_else(|| self.slow.remove(&ticket))
+    }
+
+    /// Returns when `overdue` is to be asked for.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let (_, oldest) = self.prompt.first_key_value()?;
+        Some(oldest.sent + self.patience)
+    }
+
+    /// Returns whose request has turned out to be slow by `now`, once for each.
+    pub(super) fn overdue(&mut self, now: Instant) -> Option<u32> {
+        if self.next()? > now {
+            return None;
+        }
+        let (ticket, flight) = self.prompt.pop_first()?;
+        self.slow.insert(ticket, flight);
+        self.patience = (self.patience + self.patience / 8).min(MOST);
+        Some(flight.slot)
+    }
+
+    /// Returns whose request is to be given up, since too many are slow.
+    pub(super) fn excess(&self) -> Option<(u32, Ticket)> {
+        let (ticket, oldest) = self.slow.first_key_value()?;
+        (self.slow.len() > self.most_slow()).then_some((oldest.slot, *ticket))
+    }
+
+    fn most_slow(&self) -> usize {
+        self.most / 2
+    }
+}

@@ -272,6 +272,11 @@ impl Claim {
         }
     }
 
+    /// Returns whether there is nothing to be done for it before a command.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.phase, Phase::Idle)
+    }
+
     /// Returns the record as last seen; `None` if there was none, or none was looked at.
     pub fn observed(&self) -> Option<&Lease> {
         self.observed.lease()

@@ -47,7 +47,7 @@ struct Driver<'a> {
     flights: HashMap<Tag, Flight>,
     streams: HashMap<Tag, AbortHandle>,
     outcomes: (Sender<Outcome>, Receiver<Outcome>),
-    told: (Sender<Told>, Receiver<Told>),
+    told: (Sender<Piece>, Receiver<Piece>),
 }
 
 type Sender<T> = mpsc::Sender<(Tag, T)>;
@@ -60,10 +60,16 @@ struct Flight {
     abort: AbortHandle,
 }
 
+/// What a stream says.
+struct Piece {
+    told: Told,
+    is_last: bool,
+}
+
 /// What has happened.
 enum Input {
     Outcome(Tag, Outcome),
-    Told(Tag, Told),
+    Told(Tag, Piece),
     /// Something was told to the set, or it is time.
     Nothing,
 }
@@ -179,7 +185,11 @@ impl<'a> Driver<'a> {
         let abort = self.work.spawn(async move {
             while stream.is_some() {
                 let (_, told) = watch::told(&mut stream).await;
-                if pieces.send((tag, told)).await.is_err() {
+                let piece = Piece {
+                    told,
+                    is_last: stream.is_none(),
+                };
+                if pieces.send((tag, piece)).await.is_err() {
                     return;
                 }
             }
@@ -210,7 +220,7 @@ impl<'a> Driver<'a> {
         let (outcomes, told) = (&mut self.outcomes.1, &mut self.told.1);
         tokio::select! {
             Some((tag, outcome)) = outcomes.recv() => Input::Outcome(tag, outcome),
-            Some((tag, told)) = told.recv() => Input::Told(tag, told),
+            Some((tag, piece)) = told.recv() => Input::Told(tag, piece),
             () = self.inner.told.notified() => Input::Nothing,
             () = tokio::time::sleep(pause) => Input::Nothing,
         }
@@ -219,7 +229,7 @@ impl<'a> Driver<'a> {
     fn take(&mut self, state: &mut State, input: Input) {
         match input {
             Input::Outcome(tag, outcome) => self.answer(state, tag, outcome),
-            Input::Told(tag, told) => self.hear(state, tag, told),
+            Input::Told(tag, piece) => self.hear(state, tag, piece),
             Input::Nothing => {}
         }
     }
@@ -242,20 +252,19 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn hear(&mut self, state: &mut State, tag: Tag, told: Told) {
+    fn hear(&mut self, state: &mut State, tag: Tag, piece: Piece) {
         if !self.streams.contains_key(&tag) {
             return;
         }
+        if piece.is_last {
+            self.streams.remove(&tag);
+        }
         let now = self.inner.clock().now();
-        match told {
+        match piece.told {
             Told::Answer(answer) => state.proto.handle_response(tag, &answer, now),
             Told::Chunk(chunk) => state.proto.handle_chunk(tag, &chunk, now),
-            Told::End(Some(TransportError::NoStreams)) => {
-                self.streams.remove(&tag);
-                state.proto.handle_no_stream(tag, now);
-            }
+            Told::End(Some(TransportError::NoStreams)) => state.proto.handle_no_stream(tag, now),
             Told::End(error) => {
-                self.streams.remove(&tag);
                 let member = tag.claim().and_then(|id| state.members.get(&id));
                 let silent = Observer::silent();
                 let observer = member.map_or(&silent, |member| &member.observer);

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) members: HashMap<ClaimId, Member>,
     /// Those to be looked at once all has been said.
     noted: Vec<ClaimId>,
+    /// Those to be released for good after that: what a claim has to say comes before what is asked of it.
+    stopped: Vec<ClaimId>,
     /// Those that begin again then, after a loss.
     resting: BTreeSet<(Instant, ClaimId)>,
     /// Whether somebody may add a claim.
@@ -48,6 +50,7 @@ impl Inner {
             proto: proto::ClaimSet::new(limits, seed, client.clock().now()),
             members: HashMap::new(),
             noted: Vec::new(),
+            stopped: Vec::new(),
             resting: BTreeSet::new(),
             is_open: true,
             has_ended: false,
@@ -120,17 +123,6 @@ impl State {
         self.note(id);
     }
 
-    /// Has a claim released for good.
-    pub(super) fn stop(&mut self, id: ClaimId, now: Instant) {
-        let Some(member) = self.members.get_mut(&id) else {
-            return;
-        };
-        if member.stop() {
-            self.proto.release(id, now);
-            self.note(id);
-        }
-    }
-
     /// Has a claim looked at once all has been said.
     pub(super) fn note(&mut self, id: ClaimId) {
         if let Some(member) = self.members.get_mut(&id)
@@ -179,7 +171,21 @@ impl State {
                 self.resting.insert((now + pause, id));
             }
         }
+        for id in std::mem::take(&mut self.stopped) {
+            self.stop(id, now);
+            goes_on = true;
+        }
         goes_on
+    }
+
+    fn stop(&mut self, id: ClaimId, now: Instant) {
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        if member.stop() {
+            self.proto.release(id, now);
+            self.note(id);
+        }
     }
 
     /// Says when somebody's rest is over.
@@ -205,8 +211,7 @@ pub(crate) struct Seat {
 impl Seat {
     /// Has the Lease given up for good.
     pub(crate) fn stop(&self) {
-        let now = self.inner.clock().now();
-        self.inner.state().stop(self.id, now);
+        self.inner.state().stopped.push(self.id);
         self.inner.told.notify_one();
     }
 

@@ -1,8 +1,14 @@
 //! The two drivers as the scenarios see them.
 
-use std::{path::Path, sync::OnceLock, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use lease_proto::{AcquireError, Config, Event, Grant, Loss, Lost, Released, VerifyError};
+use lease_proto::{
+    AcquireError, Config, Event, Grant, Loss, Lost, Released, SetLimits, VerifyError,
+};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::fabric::Fabric;
@@ -48,7 +54,7 @@ impl Driver for lease_blocking::Client {
     type Keeper = lease_blocking::Keeper;
 
     fn over(fabric: &Fabric) -> Self {
-        Self::with_transport(std::sync::Arc::new(fabric.clone()), "default")
+        Self::with_transport(Arc::new(fabric.clone()), "default")
     }
 
     fn with_token_file(url: &str, token: &Path) -> Self {
@@ -84,7 +90,7 @@ impl Driver for lease_tokio::Client {
     type Keeper = lease_tokio::Keeper;
 
     fn over(fabric: &Fabric) -> Self {
-        Self::with_transport(std::sync::Arc::new(fabric.clone()), "default")
+        Self::with_transport(Arc::new(fabric.clone()), "default")
     }
 
     fn with_token_file(url: &str, token: &Path) -> Self {
@@ -113,6 +119,50 @@ impl Driver for lease_tokio::Client {
     fn keep(&self, config: Config) -> Self::Keeper {
         let _context = runtime().enter();
         self.keep(config)
+    }
+}
+
+/// Many claims in one task, of which a scenario has but one or two.
+#[derive(Clone)]
+pub(crate) struct TokioSet(Arc<lease_tokio::ClaimSet>);
+
+impl TokioSet {
+    fn of(client: &lease_tokio::Client) -> Self {
+        let _context = runtime().enter();
+        Self(Arc::new(client.claim_set(SetLimits::default())))
+    }
+}
+
+impl Driver for TokioSet {
+    type Guard = lease_tokio::Guard;
+    type Keeper = lease_tokio::Keeper;
+
+    fn over(fabric: &Fabric) -> Self {
+        Self::of(&lease_tokio::Client::over(fabric))
+    }
+
+    fn with_token_file(url: &str, token: &Path) -> Self {
+        Self::of(&lease_tokio::Client::with_token_file(url, token))
+    }
+
+    fn acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
+        runtime().block_on(self.0.acquire(config))
+    }
+
+    fn try_acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
+        runtime().block_on(self.0.try_acquire(config))
+    }
+
+    fn acquire_timeout(
+        &self,
+        config: Config,
+        timeout: Duration,
+    ) -> Result<Self::Guard, AcquireError> {
+        runtime().block_on(self.0.acquire_timeout(config, timeout))
+    }
+
+    fn keep(&self, config: Config) -> Self::Keeper {
+        self.0.keep(config)
     }
 }
 

@@ -62,6 +62,10 @@ macro_rules! scenarios {
         mod tokio {
             $(#[test] fn $name() { super::$name::<lease_tokio::Client>(); })*
         }
+
+        mod tokio_set {
+            $(#[test] fn $name() { super::$name::<crate::driver::TokioSet>(); })*
+        }
     };
 }
 

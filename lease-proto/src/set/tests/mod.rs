@@ -1,6 +1,8 @@
 //! Sets of claims before the API server of this crate, in simulated time.
 
+mod alone;
 mod bounds;
+mod clocks;
 mod ids;
 mod sharing;
 mod world;
@@ -9,7 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::world::World;
 use super::*;
-use crate::claim::{Event, Loss};
+use crate::{
+    claim::{Event, Loss},
+    config::ConfigBuilder,
+};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

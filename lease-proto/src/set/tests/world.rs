@@ -25,6 +25,8 @@ type Delay = Box<dyn Fn(&str, &str) -> Duration>;
 pub(super) struct World {
     pub(super) set: ClaimSet,
     pub(super) server: ApiServer,
+    /// A claim without a set, to which all happens that happens to the only one of the set.
+    pub(super) twin: Option<Claim>,
     start: Instant,
     /// Since the start.
     pub(super) now: Duration,
@@ -36,6 +38,11 @@ pub(super) struct World {
     pub(super) delay: Delay,
     /// How much longer whole answers take on their way back.
     pub(super) lag: Duration,
+    /// How far the machine's wall clock and the server's are off, in seconds.
+    pub(super) wall_error: i64,
+    pub(super) server_error: i64,
+    /// Those whose answers do not tell the server's time.
+    pub(super) timeless: Choice,
     /// Whether streams say nothing any more.
     pub(super) is_mute: bool,
     /// Whether what is lost is to be acquired again.
@@ -63,6 +70,8 @@ enum Arrival {
 }
 
 impl World {
+    pub(super) const SEED: u64 = 7;
+
     pub(super) fn new(limits: SetLimits) -> Self {
         Self::before(ApiServer::builder().history(1_000_000).build(), limits)
     }
@@ -70,14 +79,18 @@ impl World {
     pub(super) fn before(server: ApiServer, limits: SetLimits) -> Self {
         let start = some_instant();
         Self {
-            set: ClaimSet::new(limits, 7, start),
+            set: ClaimSet::new(limits, Self::SEED, start),
             server,
+            twin: None,
             start,
             now: Duration::ZERO,
             way: MILLI * 5 / 2,
             hang: Box::new(|_, _| false),
             delay: Box::new(|_, _| Duration::ZERO),
             lag: Duration::ZERO,
+            wall_error: 0,
+            server_error: 0,
+            timeless: Box::new(|_, _| false),
             is_mute: false,
             insists: false,
             token: None,
@@ -117,13 +130,21 @@ impl World {
         instant.duration_since(self.start)
     }
 
-    fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + WALL + self.now
+    /// What a clock shows that is so many seconds off.
+    pub(super) fn wall(&self, error: i64) -> SystemTime {
+        let seconds = WALL.as_secs().checked_add_signed(error).unwrap();
+        let wall = Duration::new(seconds, WALL.subsec_nanos());
+        SystemTime::UNIX_EPOCH + wall + self.now
     }
 
     pub(super) fn output(&mut self) -> SetOutput {
-        let (now, wall) = (self.instant(), self.wall());
-        self.set.poll_output(now, wall)
+        let (now, wall) = (self.instant(), self.wall(self.wall_error));
+        let output = self.set.poll_output(now, wall);
+        if let Some(twin) = &mut self.twin {
+            let twins = twin.poll_output(now, wall);
+            assert!(says_the_same(&output, &twins), "{output:?}, {twins:?}");
+        }
+        output
     }
 
     /// Does what the set says until it waits.
@@ -203,11 +224,24 @@ impl World {
 
     fn arrive(&mut self, arrival: Arrival) {
         let now = self.instant();
+        if let Some(twin) = &mut self.twin {
+            match &arrival {
+                Arrival::Request(..) => {}
+                Arrival::Answer(tag, answer) => twin.handle_response(tag.request, answer, now),
+                Arrival::Chunk(tag, chunk) => twin.handle_chunk(tag.request, chunk, now),
+                Arrival::End(tag) => twin.handle_end(tag.request, now),
+            }
+        }
         match arrival {
             Arrival::Request(tag, request) => {
                 let way = self.way;
-                match self.server.handle(&request.http, self.wall()) {
-                    Answer::Whole(answer) => {
+                let wall = self.wall(self.server_error);
+                match self.server.handle(&request.http, wall) {
+                    Answer::Whole(mut answer) => {
+                        let (method, path) = (request.http.method(), request.http.uri());
+                        if (self.timeless)(method.as_str(), path.path()) {
+                            answer.headers_mut().remove(http::header::DATE);
+                        }
                         self.put(way + self.lag, Arrival::Answer(tag, answer));
                     }
                     Answer::Watch(head, watch) => {
@@ -232,7 +266,8 @@ impl World {
         let streams: Vec<_> = self.streams.iter().map(|(tag, id)| (*tag, *id)).collect();
         for (tag, id) in streams {
             loop {
-                let output = self.server.poll_watch(id, self.wall());
+                let wall = self.wall(self.server_error);
+                let output = self.server.poll_watch(id, wall);
                 let way = self.way;
                 match output {
                     WatchOutput::Chunk(_) if self.is_mute => {}
@@ -267,7 +302,12 @@ impl World {
 
     /// Writes a record, or changes it, as somebody else.
     pub(super) fn write(&mut self, name: &str, holder: &str) {
-        let wall = self.wall();
+        self.write_by("curl", name, holder);
+    }
+
+    /// Writes a record, or changes it, as somebody else under the name of a program, by a clock that is right.
+    pub(super) fn write_by(&mut self, manager: &str, name: &str, holder: &str) {
+        let wall = self.wall(0);
         let time = jiff::Timestamp::try_from(wall).unwrap();
         let spec = serde_json::json!({
             "holderIdentity": holder,
@@ -276,10 +316,10 @@ impl World {
         });
         let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
         let request = if self.server.lease("default", name).is_some() {
-            let request = http::Request::patch(format!("{path}/{name}"));
+            let request = http::Request::patch(format!("{path}/{name}?fieldManager={manager}"));
             request.header("content-type", "application/merge-patch+json")
         } else {
-            http::Request::post(path)
+            http::Request::post(format!("{path}?fieldManager={manager}"))
         };
         let request = request.header("authorization", "Bearer other");
         let body = serde_json::json!({"metadata": {"name": name}, "spec": spec});
@@ -315,6 +355,20 @@ impl World {
     pub(super) fn watches(&self) -> Vec<&str> {
         let paths = self.sent.iter().map(|(_, _, path)| path.as_str());
         paths.filter(|path| path.contains("watch=true")).collect()
+    }
+}
+
+/// Whether a set of one says what its claim does. It may look around more often.
+fn says_the_same(set: &SetOutput, claim: &Output) -> bool {
+    match (set, claim) {
+        (SetOutput::Request(tag, one), Output::Request(other)) => {
+            tag.request == other.id && format!("{one:?}") == format!("{other:?}")
+        }
+        (SetOutput::Cancel(tag), Output::Cancel(id)) => tag.request == *id,
+        (SetOutput::Event(_, one), Output::Event(other)) => one == other,
+        (SetOutput::Wait(one), Output::Wait(other)) => one <= other,
+        (SetOutput::Done, Output::Done) => true,
+        _ => false,
     }
 }
 

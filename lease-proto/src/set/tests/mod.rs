@@ -5,6 +5,7 @@ mod bounds;
 mod clocks;
 mod ids;
 mod sharing;
+mod watches;
 mod world;
 
 use std::time::{Duration, Instant, SystemTime};
@@ -20,5 +21,6 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn config(name: &str) -> Config {
-    Config::builder("default", name, "me").build().unwrap()
+    let (namespace, name) = world::place(name);
+    Config::builder(namespace, name, "me").build().unwrap()
 }

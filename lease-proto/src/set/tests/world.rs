@@ -43,6 +43,12 @@ pub(super) struct World {
     pub(super) server_error: i64,
     /// Those whose answers do not tell the server's time.
     pub(super) timeless: Choice,
+    /// What the next requests for streams are answered instead.
+    pub(super) refusals: Vec<Response<Vec<u8>>>,
+    /// For how many seconds records that others write are theirs.
+    pub(super) seconds: u64,
+    /// How many requests went out with credentials that were read again.
+    pub(super) reloads: usize,
     /// Whether streams say nothing any more.
     pub(super) is_mute: bool,
     /// Whether what is lost is to be acquired again.
@@ -54,6 +60,7 @@ pub(super) struct World {
     /// Those not answered or given up.
     open: BTreeSet<Tag>,
     streams: BTreeMap<Tag, WatchId>,
+    pub(super) cancelled: BTreeSet<Tag>,
     pub(super) most_open: usize,
     pub(super) most_streams: usize,
     /// When requests were sent, by what method, to which path.
@@ -91,6 +98,9 @@ impl World {
             wall_error: 0,
             server_error: 0,
             timeless: Box::new(|_, _| false),
+            refusals: Vec::new(),
+            seconds: 15,
+            reloads: 0,
             is_mute: false,
             insists: false,
             token: None,
@@ -98,6 +108,7 @@ impl World {
             next: 0,
             open: BTreeSet::new(),
             streams: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
             most_open: 0,
             most_streams: 0,
             sent: Vec::new(),
@@ -157,6 +168,7 @@ impl World {
                         request.http.uri().to_string(),
                     );
                     assert!(self.instant() < request.deadline);
+                    self.reloads += usize::from(request.reload_credentials);
                     if let Some(token) = self.token {
                         let value = format!("Bearer {token}").parse().unwrap();
                         request.http.headers_mut().insert("authorization", value);
@@ -172,6 +184,7 @@ impl World {
                     self.sent.push((self.now, method, path));
                 }
                 SetOutput::Cancel(tag) => {
+                    self.cancelled.insert(tag);
                     if let Some(watch) = self.streams.remove(&tag) {
                         self.server.close_watch(watch);
                     }
@@ -236,6 +249,12 @@ impl World {
             Arrival::Request(tag, request) => {
                 let way = self.way;
                 let wall = self.wall(self.server_error);
+                if request.is_stream
+                    && let Some(refusal) = self.refusals.pop()
+                {
+                    self.put(way, Arrival::Answer(tag, refusal));
+                    return;
+                }
                 match self.server.handle(&request.http, wall) {
                     Answer::Whole(mut answer) => {
                         let (method, path) = (request.http.method(), request.http.uri());
@@ -292,6 +311,21 @@ impl World {
         self.streams.keys().next_back().copied()
     }
 
+    /// Has a stream tell something that this server would not.
+    pub(super) fn tell(&mut self, line: &str) {
+        let (tag, now) = (self.last_stream().unwrap(), self.instant());
+        let line = format!("{line}\n");
+        self.set.handle_chunk(tag, line.as_bytes(), now);
+        self.drive();
+    }
+
+    /// Has no stream end ever, nor tell anything, as where a connection is no more and nobody knows.
+    pub(super) fn lose_streams(&mut self) {
+        for watch in std::mem::take(&mut self.streams).into_values() {
+            self.server.close_watch(watch);
+        }
+    }
+
     /// Ends all streams, as a server that is stopped does.
     pub(super) fn cut_streams(&mut self) {
         for (tag, watch) in std::mem::take(&mut self.streams) {
@@ -311,11 +345,12 @@ impl World {
         let time = jiff::Timestamp::try_from(wall).unwrap();
         let spec = serde_json::json!({
             "holderIdentity": holder,
-            "leaseDurationSeconds": 15,
+            "leaseDurationSeconds": self.seconds,
             "renewTime": format!("{time:.6}"),
         });
-        let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
-        let request = if self.server.lease("default", name).is_some() {
+        let (namespace, name) = place(name);
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
+        let request = if self.server.lease(namespace, name).is_some() {
             let request = http::Request::patch(format!("{path}/{name}?fieldManager={manager}"));
             request.header("content-type", "application/merge-patch+json")
         } else {
@@ -356,6 +391,11 @@ impl World {
         let paths = self.sent.iter().map(|(_, _, path)| path.as_str());
         paths.filter(|path| path.contains("watch=true")).collect()
     }
+}
+
+/// The namespace and the name that a name stands for.
+pub(super) fn place(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap_or(("default", name))
 }
 
 /// Whether a set of one says what its claim does. It may look around more often.

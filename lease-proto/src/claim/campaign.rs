@@ -1,18 +1,18 @@
-//! Trying to acquire: looking at the record, judging it, taking it by compare-and-swap.
+//! Trying to acquire: looking at the record, judging it, waiting for it.
 
 use std::time::Duration;
 
 use super::{
-    Ask, Claim, Want,
-    event::{Event, Failure, FencingToken, GaveUp, Grant, Trouble, Waiting},
+    Claim, Want,
+    event::{Event, Failure, GaveUp, Trouble, Waiting},
+    exchange::Ask,
     is_echo,
     observed::Verdict,
-    state::{Campaign, CampaignStep, InFlight, Patience, Phase, Renewal, Tenure, TenureStep},
-    writes::Sent,
+    state::{Campaign, CampaignStep, InFlight, Patience, Phase},
 };
 use crate::{
     call::{Answer, Call},
-    wire::{Lease, LeaseSpec, MicroTime},
+    wire::{Lease, MicroTime},
 };
 
 impl Claim {
@@ -300,115 +300,6 @@ impl Claim {
         campaign_of(&mut self.phase)
     }
 
-    /// Returns whether the record as last seen may be rewritten now.
-    fn may_take(&self) -> bool {
-        let is_own = self.observed.lease().is_some_and(|lease| {
-            self.own_write(lease).is_some()
-                || (self.config.reclaim_own_identity
-                    && lease.spec.holder() == Some(self.identity.as_str()))
-        });
-        is_own || self.verdict() == Verdict::Free
-    }
-
-    /// Makes the record that says that we hold the Lease.
-    fn taking(&mut self, campaign: u64, wall: MicroTime) -> (LeaseSpec, Sent) {
-        let seen = self.observed.lease();
-        let creates = seen.is_none();
-        let is_own = seen.is_some_and(|lease| self.own_write(lease).is_some());
-        let mut spec = seen.map(|lease| lease.spec.clone()).unwrap_or_default();
-        let is_named = spec.holder() == Some(self.identity.as_str());
-        let is_reclaimed = is_named && self.config.reclaim_own_identity && !is_own;
-        let is_same_holder = is_reclaimed || is_own;
-        let counted = spec.lease_transitions.unwrap_or(0).max(0);
-        let counted = u32::try_from(counted).unwrap_or(u32::MAX);
-        let transitions = match (creates, is_same_holder) {
-            (true, _) => 0,
-            (false, true) => counted,
-            (false, false) => counted.saturating_add(1).min(i32::MAX.unsigned_abs()),
-        };
-        let time = |time: &Option<crate::wire::RawTime>| time.as_ref().and_then(|time| time.time());
-        let last_renewal = time(&spec.renew_time).filter(|_| is_reclaimed);
-        let at_least = match last_renewal {
-            // The wall clock was set back since, so it does not tell how old that second is: another one is begun.
-            Some(last) if last >= wall => last.saturating_add(Duration::from_secs(1)),
-            _ => wall,
-        };
-        let renew_time = self.writes.next_time(wall, self.now).max(at_least);
-        let mut renew_time = self.writes.unused(renew_time);
-        if time(&spec.renew_time) == Some(renew_time) {
-            // Where the wall clock stands still, a release has written this time already.
-            let later = renew_time.saturating_add(Duration::from_micros(1));
-            renew_time = self.writes.unused(later);
-        }
-        let acquire_time = time(&spec.acquire_time).filter(|_| is_reclaimed);
-        // Another process wrote the last renewal. If that was in this same second, observers that see whole seconds may
-        // have counted since its beginning.
-        let is_same_second = last_renewal.is_some_and(|last| last.second() == renew_time.second());
-        let earlier = Duration::from_secs(u64::from(
-            is_same_second && self.config.whole_second_observers,
-        ));
-        let write = Sent {
-            acquire_time: acquire_time.unwrap_or(renew_time),
-            renew_time,
-            at: self.now,
-            counts_from: self.now.checked_sub(earlier).unwrap_or(self.now),
-            campaign,
-            creates,
-            confirmed: false,
-            stands: false,
-            refused: false,
-        };
-        let write = self.sign(&mut spec, write, transitions);
-        (spec, write)
-    }
-
-    /// Begins a tenure with a write that is known to have made the record what it was last seen to be.
-    fn hold(&mut self, write: Sent) {
-        let Some(lease) = self.observed.lease() else {
-            return;
-        };
-        let meta = &lease.metadata;
-        let valid_until = write.counts_from + self.config.grant_length();
-        if valid_until <= self.now {
-            self.look_again(Trouble::NoAnswer, None);
-            return;
-        }
-        let version = meta
-            .resource_version
-            .as_ref()
-            .and_then(|version| version.number());
-        let counted = lease.spec.lease_transitions.unwrap_or(0).max(0);
-        let grant = Grant {
-            valid_until,
-            token: version
-                .filter(|_| !self.observed.has_regressed())
-                .and_then(FencingToken::new),
-            transitions: u32::try_from(counted).unwrap_or(u32::MAX),
-        };
-        let uid = meta.uid.clone().unwrap_or_default();
-        if let Phase::Campaign(Campaign {
-            contested: Some(_), ..
-        }) = &self.phase
-        {
-            self.crowd.won();
-        }
-        self.writes.confirm(&write);
-        self.backoff.reset();
-        let at = self.first_renewal(&write);
-        self.phase = Phase::Held(Tenure {
-            grant,
-            uid,
-            at,
-            last: Renewal::from(&write),
-            step: TenureStep::Renew,
-            told_trouble: false,
-            reloaded: false,
-            verify: None,
-            last_try_made: false,
-        });
-        self.events.push_back(Event::Acquired(grant));
-    }
-
     fn lose_race(&mut self) {
         let campaign = campaign_of(&mut self.phase);
         campaign.step = CampaignStep::Read;
@@ -437,7 +328,7 @@ impl Claim {
     }
 
     /// Tries again after a failure that leaves open whether something was written.
-    fn look_again(&mut self, trouble: Trouble, pause: Option<Duration>) {
+    pub(super) fn look_again(&mut self, trouble: Trouble, pause: Option<Duration>) {
         campaign_of(&mut self.phase).step = CampaignStep::Read;
         self.retry(trouble, pause);
     }

@@ -5,6 +5,7 @@ mod clocks;
 mod crowd;
 mod event;
 mod events;
+mod exchange;
 mod gate;
 mod news;
 mod observed;
@@ -13,6 +14,7 @@ mod retry;
 mod sharing;
 mod state;
 mod stream;
+mod taking;
 mod tenure;
 #[cfg(test)]
 mod tests;
@@ -20,8 +22,6 @@ mod watching;
 mod writes;
 
 use std::time::{Duration, Instant, SystemTime};
-
-use http::Response;
 
 pub use self::event::{
     Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Released, Trouble, Waiting,
@@ -31,6 +31,7 @@ use self::{
     clocks::Clocks,
     crowd::Crowd,
     events::Events,
+    exchange::Ask,
     observed::{Observed, Verdict},
     retry::Backoff,
     state::{Campaign, CampaignStep, InFlight, Phase, Release},
@@ -42,8 +43,8 @@ pub(crate) use self::{
     stream::Watching,
 };
 use crate::{
-    call::{self, Answer, Call, Request, RequestId},
-    config::{Config, FIELD_MANAGER, UNTIMED_FIELD_MANAGER},
+    call::{Answer, RequestId},
+    config::Config,
     wire::{Identity, Lease, LeaseSpec, MicroTime, RawTime},
 };
 
@@ -100,14 +101,6 @@ enum Want {
     Nothing,
 }
 
-/// A request to be rendered.
-enum Ask {
-    Read,
-    /// Have the record as last seen, or a new one, say this; it names us as the holder if the second part is there.
-    Write(Box<LeaseSpec>, Option<Sent>),
-    Delete,
-}
-
 impl Claim {
     /// Makes a claim at rest.
     ///
@@ -154,48 +147,6 @@ impl Claim {
         match self.poll_gated(now, wall, Gate::OPEN) {
             Gated::Output(output) => output,
             Gated::Shut(_) => unreachable!("an open gate keeps nothing back"),
-        }
-    }
-
-    /// Takes the answer to a request, or the beginning of a stream's. One whose request is over is ignored.
-    pub fn handle_response(&mut self, id: RequestId, response: &Response<Vec<u8>>, now: Instant) {
-        self.advance(now);
-        if self.watching.is(id) {
-            self.settle_stream(id, response);
-            return;
-        }
-        let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) else {
-            return;
-        };
-        self.round_trip = self.now.saturating_duration_since(flight.sent);
-        let answer = call::classify(&self.config, flight.call, response);
-        if self.config.server_time && answer != Answer::Unclear {
-            self.clocks.hear(response, flight.sent, self.now);
-        }
-        let trouble = Trouble::Unclear(if answer == Answer::Unclear {
-            call::unclear(response)
-        } else {
-            response.status().into()
-        });
-        let pause = call::pause_asked_for(response);
-        match &answer {
-            Answer::Busy(asked) => self.spare_the_server(*asked),
-            Answer::Unclear => self.spare_the_server(pause),
-            Answer::Record { .. }
-            | Answer::Absent
-            | Answer::Deleted
-            | Answer::Conflict
-            | Answer::Unauthorized(_)
-            | Answer::Refused(_) => self.quiet_until = None,
-        }
-        self.settle(*flight, answer, trouble, pause);
-    }
-
-    /// Takes note that no usable answer will come. Whether the server carried the request out is unknown.
-    pub fn handle_failure(&mut self, id: RequestId, now: Instant) {
-        self.handle_end(id, now);
-        if let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) {
-            self.settle(*flight, Answer::Unclear, Trouble::NoAnswer, None);
         }
     }
 
@@ -356,88 +307,10 @@ impl Claim {
         }
     }
 
-    /// Renders a request; what it writes may be judged by the clocks if it is `timed`.
-    fn send(&mut self, ask: Ask, deadline: Instant, timed: bool) -> Request {
-        let timeout = deadline.saturating_duration_since(self.now);
-        let (call, http, write) = match ask {
-            Ask::Read => (Call::Read, call::read(&self.config, timeout), None),
-            Ask::Write(spec, write) => {
-                let manager = if timed {
-                    FIELD_MANAGER
-                } else {
-                    UNTIMED_FIELD_MANAGER
-                };
-                let seen = self.observed.lease();
-                let (call, http) = call::write(&self.config, seen, &spec, manager, timeout);
-                (call, http, write)
-            }
-            Ask::Delete => {
-                let seen = self.observed.lease();
-                let http = call::delete(&self.config, seen, timeout);
-                (Call::Delete, http, None)
-            }
-        };
-        let id = self.number();
-        self.in_flight = Some(Box::new(InFlight {
-            id,
-            call,
-            sent: self.now,
-            deadline,
-            write,
-        }));
-        Request {
-            id,
-            deadline,
-            reload_credentials: std::mem::take(&mut self.reload_credentials),
-            is_stream: false,
-            http,
-        }
-    }
-
-    /// Takes note of a pause that the server has asked for.
-    fn spare_the_server(&mut self, asked: Option<Duration>) {
-        // Longer than a lease lasts is nobody's intention, and would leave it to whoever did not ask.
-        let until = asked.map(|asked| self.now + asked.min(self.config.lease_duration));
-        self.quiet_until = self.quiet_until.max(until);
-    }
-
-    fn number(&mut self) -> RequestId {
-        self.next_request += 1;
-        RequestId(self.next_request - 1)
-    }
-
     /// Judges the record by all that is known now.
     fn verdict(&self) -> Verdict {
         self.observed
             .verdict(self.now, self.clocks.earliest(self.now))
-    }
-
-    /// Brings the outcome of a request to the state that it concerns.
-    ///
-    /// `trouble` says what an unclear answer was, and `pause` what it asked for.
-    fn settle(
-        &mut self,
-        flight: InFlight,
-        answer: Answer,
-        trouble: Trouble,
-        pause: Option<Duration>,
-    ) {
-        if let (Answer::Record { lease, .. }, None) = (&answer, &flight.write) {
-            self.note_earlier(lease);
-        }
-        match self.phase {
-            Phase::Idle => {}
-            Phase::Campaign(_) => self.settle_campaign(flight, answer, trouble, pause),
-            Phase::Held(_) => self.settle_tenure(flight, answer, trouble, pause),
-            Phase::Release(_) => self.settle_release(flight, answer, pause),
-        }
-    }
-
-    /// Gives up the request in flight: its outcome concerns a state that is over.
-    fn cancel(&mut self) {
-        if let Some(flight) = self.in_flight.take() {
-            self.cancelled.push(flight.id);
-        }
     }
 
     /// Returns the write that made `lease` what it is, if the record names us and was written by this claim.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    Ask, Claim, Want,
+    Claim, Want,
     event::{Event, Failure, GaveUp, Loss, Released},
+    exchange::Ask,
     is_echo,
     state::{InFlight, Phase, Release, ReleaseStep, TenureStep},
 };

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Ask, Claim, Want,
+    Claim, Want,
     event::{Event, Loss, Trouble},
+    exchange::Ask,
     is_echo, is_newer,
     state::{InFlight, Phase, Renewal, Tenure, TenureStep},
     writes::Sent,

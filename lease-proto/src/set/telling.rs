@@ -171,13 +171,14 @@ impl ClaimSet {
         }
         let slots: Vec<_> = slots.collect();
         let change = Change::read_of(watch.namespace(), &subject.name, line);
-        if change == Change::Unclear {
-            self.drop_watch(index, End::Over);
-            return;
-        }
         for slot in slots {
             if let Some((_, member)) = self.slots.at(slot) {
-                member.claim.hear_shared(change.clone(), now);
+                if change == Change::Unclear {
+                    // That is no concern of the others'. It has not been told what there was to tell, and looks by itself.
+                    member.claim.leave(None, now);
+                } else {
+                    member.claim.hear_shared(change.clone(), now);
+                }
             }
             self.touch(slot);
         }

@@ -125,10 +125,10 @@ impl World {
         if knows || !self.is_doubled() {
             audit::check_right(&standing, before, after, may_take, may_create, message.sent)?;
         }
-        if !self.is_doubled() {
-            if let (Some(before), Some(after)) = (before, after) {
-                audit::check_change(&standing, before, after)?;
-            }
+        if !self.is_doubled()
+            && let (Some(before), Some(after)) = (before, after)
+        {
+            audit::check_change(&standing, before, after)?;
         }
         let was_mine =
             before.is_some_and(|before| before.signed_by == mine && before.holder.is_some());

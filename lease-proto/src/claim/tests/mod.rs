@@ -10,6 +10,7 @@ mod taking;
 mod told;
 mod watching;
 
+use http::Response;
 use serde_json::{Value, json};
 
 use super::*;

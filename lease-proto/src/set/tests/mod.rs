@@ -1,19 +1,26 @@
 //! Sets of claims before the API server of this crate, in simulated time.
 
+mod alone;
 mod bounds;
+mod clocks;
 mod ids;
 mod sharing;
+mod watches;
 mod world;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use self::world::World;
 use super::*;
-use crate::claim::{Event, Loss};
+use crate::{
+    claim::{Event, Loss},
+    config::ConfigBuilder,
+};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn config(name: &str) -> Config {
-    Config::builder("default", name, "me").build().unwrap()
+    let (namespace, name) = world::place(name);
+    Config::builder(namespace, name, "me").build().unwrap()
 }

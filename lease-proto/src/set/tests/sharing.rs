@@ -5,7 +5,7 @@ use crate::server::{ApiServer, Rule};
 
 impl World {
     /// So many claims that wait for somebody else, and the names of their Leases.
-    fn waiting(&mut self, count: usize) -> Vec<ClaimId> {
+    pub(super) fn waiting(&mut self, count: usize) -> Vec<ClaimId> {
         self.renew(count);
         let ids = self.acquire(count);
         self.run(SECOND);
@@ -13,27 +13,27 @@ impl World {
     }
 
     /// Renews all of these as somebody else.
-    fn renew(&mut self, count: usize) {
+    pub(super) fn renew(&mut self, count: usize) {
         for number in 0..count {
             self.write(&format!("lease-{number}"), "them");
         }
     }
 
-    fn run_renewed(&mut self, count: usize, times: usize) {
+    pub(super) fn run_renewed(&mut self, count: usize, times: usize) {
         for _ in 0..times {
             self.run(SECOND * 5);
             self.renew(count);
         }
     }
 
-    fn shared(&self) -> usize {
+    pub(super) fn shared(&self) -> usize {
         self.watches()
             .iter()
             .filter(|path| !path.contains("fieldSelector"))
             .count()
     }
 
-    fn own(&self) -> usize {
+    pub(super) fn own(&self) -> usize {
         self.watches().len() - self.shared()
     }
 }

@@ -25,6 +25,8 @@ type Delay = Box<dyn Fn(&str, &str) -> Duration>;
 pub(super) struct World {
     pub(super) set: ClaimSet,
     pub(super) server: ApiServer,
+    /// A claim without a set, to which all happens that happens to the only one of the set.
+    pub(super) twin: Option<Claim>,
     start: Instant,
     /// Since the start.
     pub(super) now: Duration,
@@ -36,6 +38,17 @@ pub(super) struct World {
     pub(super) delay: Delay,
     /// How much longer whole answers take on their way back.
     pub(super) lag: Duration,
+    /// How far the machine's wall clock and the server's are off, in seconds.
+    pub(super) wall_error: i64,
+    pub(super) server_error: i64,
+    /// Those whose answers do not tell the server's time.
+    pub(super) timeless: Choice,
+    /// What the next requests for streams are answered instead.
+    pub(super) refusals: Vec<Response<Vec<u8>>>,
+    /// For how many seconds records that others write are theirs.
+    pub(super) seconds: u64,
+    /// How many requests went out with credentials that were read again.
+    pub(super) reloads: usize,
     /// Whether streams say nothing any more.
     pub(super) is_mute: bool,
     /// Whether what is lost is to be acquired again.
@@ -47,6 +60,7 @@ pub(super) struct World {
     /// Those not answered or given up.
     open: BTreeSet<Tag>,
     streams: BTreeMap<Tag, WatchId>,
+    pub(super) cancelled: BTreeSet<Tag>,
     pub(super) most_open: usize,
     pub(super) most_streams: usize,
     /// When requests were sent, by what method, to which path.
@@ -63,6 +77,8 @@ enum Arrival {
 }
 
 impl World {
+    pub(super) const SEED: u64 = 7;
+
     pub(super) fn new(limits: SetLimits) -> Self {
         Self::before(ApiServer::builder().history(1_000_000).build(), limits)
     }
@@ -70,14 +86,21 @@ impl World {
     pub(super) fn before(server: ApiServer, limits: SetLimits) -> Self {
         let start = some_instant();
         Self {
-            set: ClaimSet::new(limits, 7, start),
+            set: ClaimSet::new(limits, Self::SEED, start),
             server,
+            twin: None,
             start,
             now: Duration::ZERO,
             way: MILLI * 5 / 2,
             hang: Box::new(|_, _| false),
             delay: Box::new(|_, _| Duration::ZERO),
             lag: Duration::ZERO,
+            wall_error: 0,
+            server_error: 0,
+            timeless: Box::new(|_, _| false),
+            refusals: Vec::new(),
+            seconds: 15,
+            reloads: 0,
             is_mute: false,
             insists: false,
             token: None,
@@ -85,6 +108,7 @@ impl World {
             next: 0,
             open: BTreeSet::new(),
             streams: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
             most_open: 0,
             most_streams: 0,
             sent: Vec::new(),
@@ -117,13 +141,21 @@ impl World {
         instant.duration_since(self.start)
     }
 
-    fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + WALL + self.now
+    /// What a clock shows that is so many seconds off.
+    pub(super) fn wall(&self, error: i64) -> SystemTime {
+        let seconds = WALL.as_secs().checked_add_signed(error).unwrap();
+        let wall = Duration::new(seconds, WALL.subsec_nanos());
+        SystemTime::UNIX_EPOCH + wall + self.now
     }
 
     pub(super) fn output(&mut self) -> SetOutput {
-        let (now, wall) = (self.instant(), self.wall());
-        self.set.poll_output(now, wall)
+        let (now, wall) = (self.instant(), self.wall(self.wall_error));
+        let output = self.set.poll_output(now, wall);
+        if let Some(twin) = &mut self.twin {
+            let twins = twin.poll_output(now, wall);
+            assert!(says_the_same(&output, &twins), "{output:?}, {twins:?}");
+        }
+        output
     }
 
     /// Does what the set says until it waits.
@@ -136,6 +168,7 @@ impl World {
                         request.http.uri().to_string(),
                     );
                     assert!(self.instant() < request.deadline);
+                    self.reloads += usize::from(request.reload_credentials);
                     if let Some(token) = self.token {
                         let value = format!("Bearer {token}").parse().unwrap();
                         request.http.headers_mut().insert("authorization", value);
@@ -151,6 +184,7 @@ impl World {
                     self.sent.push((self.now, method, path));
                 }
                 SetOutput::Cancel(tag) => {
+                    self.cancelled.insert(tag);
                     if let Some(watch) = self.streams.remove(&tag) {
                         self.server.close_watch(watch);
                     }
@@ -203,11 +237,30 @@ impl World {
 
     fn arrive(&mut self, arrival: Arrival) {
         let now = self.instant();
+        if let Some(twin) = &mut self.twin {
+            match &arrival {
+                Arrival::Request(..) => {}
+                Arrival::Answer(tag, answer) => twin.handle_response(tag.request, answer, now),
+                Arrival::Chunk(tag, chunk) => twin.handle_chunk(tag.request, chunk, now),
+                Arrival::End(tag) => twin.handle_end(tag.request, now),
+            }
+        }
         match arrival {
             Arrival::Request(tag, request) => {
                 let way = self.way;
-                match self.server.handle(&request.http, self.wall()) {
-                    Answer::Whole(answer) => {
+                let wall = self.wall(self.server_error);
+                if request.is_stream
+                    && let Some(refusal) = self.refusals.pop()
+                {
+                    self.put(way, Arrival::Answer(tag, refusal));
+                    return;
+                }
+                match self.server.handle(&request.http, wall) {
+                    Answer::Whole(mut answer) => {
+                        let (method, path) = (request.http.method(), request.http.uri());
+                        if (self.timeless)(method.as_str(), path.path()) {
+                            answer.headers_mut().remove(http::header::DATE);
+                        }
                         self.put(way + self.lag, Arrival::Answer(tag, answer));
                     }
                     Answer::Watch(head, watch) => {
@@ -232,7 +285,8 @@ impl World {
         let streams: Vec<_> = self.streams.iter().map(|(tag, id)| (*tag, *id)).collect();
         for (tag, id) in streams {
             loop {
-                let output = self.server.poll_watch(id, self.wall());
+                let wall = self.wall(self.server_error);
+                let output = self.server.poll_watch(id, wall);
                 let way = self.way;
                 match output {
                     WatchOutput::Chunk(_) if self.is_mute => {}
@@ -257,6 +311,21 @@ impl World {
         self.streams.keys().next_back().copied()
     }
 
+    /// Has a stream tell something that this server would not.
+    pub(super) fn tell(&mut self, line: &str) {
+        let (tag, now) = (self.last_stream().unwrap(), self.instant());
+        let line = format!("{line}\n");
+        self.set.handle_chunk(tag, line.as_bytes(), now);
+        self.drive();
+    }
+
+    /// Has no stream end ever, nor tell anything, as where a connection is no more and nobody knows.
+    pub(super) fn lose_streams(&mut self) {
+        for watch in std::mem::take(&mut self.streams).into_values() {
+            self.server.close_watch(watch);
+        }
+    }
+
     /// Ends all streams, as a server that is stopped does.
     pub(super) fn cut_streams(&mut self) {
         for (tag, watch) in std::mem::take(&mut self.streams) {
@@ -267,19 +336,25 @@ impl World {
 
     /// Writes a record, or changes it, as somebody else.
     pub(super) fn write(&mut self, name: &str, holder: &str) {
-        let wall = self.wall();
+        self.write_by("curl", name, holder);
+    }
+
+    /// Writes a record, or changes it, as somebody else under the name of a program, by a clock that is right.
+    pub(super) fn write_by(&mut self, manager: &str, name: &str, holder: &str) {
+        let wall = self.wall(0);
         let time = jiff::Timestamp::try_from(wall).unwrap();
         let spec = serde_json::json!({
             "holderIdentity": holder,
-            "leaseDurationSeconds": 15,
+            "leaseDurationSeconds": self.seconds,
             "renewTime": format!("{time:.6}"),
         });
-        let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
-        let request = if self.server.lease("default", name).is_some() {
-            let request = http::Request::patch(format!("{path}/{name}"));
+        let (namespace, name) = place(name);
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
+        let request = if self.server.lease(namespace, name).is_some() {
+            let request = http::Request::patch(format!("{path}/{name}?fieldManager={manager}"));
             request.header("content-type", "application/merge-patch+json")
         } else {
-            http::Request::post(path)
+            http::Request::post(format!("{path}?fieldManager={manager}"))
         };
         let request = request.header("authorization", "Bearer other");
         let body = serde_json::json!({"metadata": {"name": name}, "spec": spec});
@@ -315,6 +390,25 @@ impl World {
     pub(super) fn watches(&self) -> Vec<&str> {
         let paths = self.sent.iter().map(|(_, _, path)| path.as_str());
         paths.filter(|path| path.contains("watch=true")).collect()
+    }
+}
+
+/// The namespace and the name that a name stands for.
+pub(super) fn place(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap_or(("default", name))
+}
+
+/// Whether a set of one says what its claim does. It may look around more often.
+fn says_the_same(set: &SetOutput, claim: &Output) -> bool {
+    match (set, claim) {
+        (SetOutput::Request(tag, one), Output::Request(other)) => {
+            tag.request == other.id && format!("{one:?}") == format!("{other:?}")
+        }
+        (SetOutput::Cancel(tag), Output::Cancel(id)) => tag.request == *id,
+        (SetOutput::Event(_, one), Output::Event(other)) => one == other,
+        (SetOutput::Wait(one), Output::Wait(other)) => one <= other,
+        (SetOutput::Done, Output::Done) => true,
+        _ => false,
     }
 }
 

@@ -183,6 +183,8 @@ impl Teller {
             (Event::Retrying { trouble, .. } | Event::AtRisk { trouble, .. }, _) => {
                 say(format_args!("{trouble}"))
             }
+            // Of thousands of Leases that would be most of what the process does.
+            (Event::Renewed(_), _) => {}
             (event, _) => say(format_args!("{event:?}")),
         }
     }

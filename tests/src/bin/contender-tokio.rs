@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use lease_proto::SetLimits;
 use lease_tests::contender::{self, Contender};
 use lease_tokio::Client;
 use tokio::{
@@ -36,8 +37,14 @@ async fn run(contender: &Contender) -> Result<(), contender::Error> {
     );
     let stop = tokio::sync::watch::Sender::new(false);
     let mut tasks = JoinSet::new();
+    // As a program would: many are kept by one task.
+    let set = (contender.leases().count() > 1).then(|| client.claim_set(SetLimits::default()));
     for name in contender.leases() {
-        let keeper = Arc::new(client.keep(contender.config(&name)?));
+        let config = contender.config(&name)?;
+        let keeper = Arc::new(match &set {
+            Some(set) => set.keep(config),
+            None => client.keep(config),
+        });
         let writer = Arc::clone(&keeper);
         let identity = keeper.identity().as_str().to_owned();
         let teller = contender.begin(&name, &identity, move || writer.grant())?;

@@ -1,0 +1,196 @@
+//! How long nobody holds a Lease: after a release, after a crash, an hour after one, and at first.
+
+use std::{path::Path, thread, time::Duration};
+
+use lease_tests::random::Random;
+
+use crate::{
+    cluster::Cluster,
+    numbers::{Sorted, millis, table},
+    plot,
+    process::{Ears, Library, Process, Setup, now},
+};
+
+/// Longer than anybody takes.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// In seconds: of Leases that are left to expire.
+const SHORT: u64 = 6;
+
+/// What one library takes.
+#[derive(Debug, Default)]
+struct Times {
+    after_release: Sorted,
+    after_crash: Sorted,
+    dead: Sorted,
+    fresh: Sorted,
+}
+
+/// Measures all libraries beside each other, each with a Lease of its own.
+pub(crate) fn run(cluster: &Cluster, libraries: &[Library], rounds: usize, svg: Option<&Path>) {
+    let all: Vec<(Library, Times)> = thread::scope(|scope| {
+        let handles: Vec<_> = libraries
+            .iter()
+            .map(|&library| {
+                (
+                    library,
+                    scope.spawn(move || measure(cluster, library, rounds)),
+                )
+            })
+            .collect();
+        let joined = handles.into_iter();
+        joined
+            .map(|(library, it)| (library, it.join().unwrap()))
+            .collect()
+    });
+    // One after another: here a process that starts takes a processor.
+    let all: Vec<(Library, Times)> = all
+        .into_iter()
+        .map(|(library, mut times)| {
+            times.dead = firsts(cluster, library, rounds, true);
+            times.fresh = firsts(cluster, library, rounds, false);
+            (library, times)
+        })
+        .collect();
+    let rows = all.iter().map(|(library, times)| {
+        let mut row = vec![library.name().to_owned()];
+        let early = times.after_crash.0.iter().filter(|it| **it < 0.0).count();
+        for (numbers, percents) in [
+            (&times.after_release, &[50, 99][..]),
+            (&times.after_crash, &[50, 99]),
+        ] {
+            row.extend(percents.iter().map(|it| millis(numbers.percentile(*it))));
+        }
+        row.push(early.to_string());
+        row.push(millis(times.dead.percentile(50)));
+        row.push(millis(times.fresh.percentile(50)));
+        row
+    });
+    let head = [
+        "milliseconds",
+        "hand-over p50",
+        "p99",
+        "take-over p50",
+        "p99",
+        "before expiry",
+        "dead an hour p50",
+        "fresh p50",
+    ];
+    let title = format!(
+        "Nobody holds it ({rounds} times each; hand-over: from SIGTERM on; take-over: of a holder killed by SIGKILL, from the \
+         instant at which what it wrote last expires; dead an hour, and fresh: from the start of the process on)"
+    );
+    table(&title, &head, &rows.collect::<Vec<_>>());
+    if let Some(directory) = svg {
+        let of = |pick: fn(&Times) -> &Sorted| {
+            let series = all
+                .iter()
+                .map(|(library, times)| (library.name(), pick(times).clone()));
+            series.collect::<Vec<_>>()
+        };
+        let file = |name: &str| directory.join(name);
+        plot::draw(
+            &file("hand-over.svg"),
+            "from a release to the next holder",
+            &of(|it| &it.after_release),
+        );
+        plot::draw(
+            &file("take-over.svg"),
+            "from expiry to the next holder",
+            &of(|it| &it.after_crash),
+        );
+    }
+}
+
+fn measure(cluster: &Cluster, library: Library, rounds: usize) -> Times {
+    Times {
+        after_release: successions(cluster, library, rounds, false),
+        after_crash: successions(cluster, library, rounds / 2, true),
+        ..Times::default()
+    }
+}
+
+/// Has the holder end, again and again, and measures until there is another.
+fn successions(cluster: &Cluster, library: Library, rounds: usize, crash: bool) -> Sorted {
+    let kind = if crash { "crash" } else { "release" };
+    let lease = format!("{kind}-{}", library.name());
+    let ids = ["a", "b", "c"];
+    let ears = Ears::new();
+    let start = |number: usize| {
+        let mut setup = Setup::new(library, &lease, ids[number]);
+        setup.ttl = if crash { SHORT } else { setup.ttl };
+        Process::start(cluster, setup, number, &ears)
+    };
+    // Whoever asks every so often must not be asked about in step with that.
+    let mut random = Random::new(7);
+    let mut pause = |least: u64, most: u64| {
+        thread::sleep(Duration::from_millis(random.between(least, most)));
+    };
+    let mut processes: Vec<Process> = Vec::new();
+    for number in 0..ids.len() {
+        processes.push(start(number));
+        pause(100, 5_000);
+    }
+    let first = ears.hear(PATIENCE, |said| said.event == "acquired");
+    let mut holder = first.expect("nobody acquires it").process;
+    let mut took = Vec::new();
+    for _ in 0..rounds {
+        pause(5_000, 10_000);
+        ears.take();
+        let begun = if crash {
+            processes[holder].kill();
+            expiry(cluster, &lease)
+        } else {
+            processes[holder].terminate()
+        };
+        let next = ears.hear(PATIENCE, |said| {
+            said.event == "acquired" && said.process != holder
+        });
+        let Some(next) = next else {
+            println!("{}: nobody took over in {PATIENCE:?}", library.name());
+            break;
+        };
+        took.push(next.at - begun);
+        let gone = std::mem::replace(&mut processes[holder], start(holder));
+        gone.wait();
+        holder = next.process;
+    }
+    took.into()
+}
+
+/// When what was written last expires, in Unix time.
+fn expiry(cluster: &Cluster, lease: &str) -> f64 {
+    // Whatever was on its way when the holder was killed has arrived by then.
+    thread::sleep(Duration::from_millis(300));
+    let spec = cluster.lease(lease).expect("it was held").spec;
+    let renewed = spec.renew_time.and_then(|time| time.time()).unwrap();
+    let seconds = u32::try_from(spec.lease_duration_seconds.unwrap()).unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "microseconds are good enough")]
+    let renewed = renewed.as_micros() as f64 / 1e6;
+    renewed + f64::from(seconds)
+}
+
+/// Measures from the start of a process until it holds a Lease that nobody else wants.
+fn firsts(cluster: &Cluster, library: Library, rounds: usize, dead: bool) -> Sorted {
+    let kind = if dead { "dead" } else { "fresh" };
+    let mut took = Vec::new();
+    for round in 0..rounds / 2 {
+        let lease = format!("{kind}-{}-{round}", library.name());
+        if dead {
+            cluster.write_dead(&lease);
+        }
+        let ears = Ears::new();
+        let process = Process::start(cluster, Setup::new(library, &lease, "a"), 0, &ears);
+        let Some(said) = ears.hear(PATIENCE, |said| said.event == "acquired") else {
+            println!(
+                "{}: {lease} was not acquired in {PATIENCE:?}",
+                library.name()
+            );
+            break;
+        };
+        took.push(said.at - process.begun);
+        debug_assert!(now() >= said.at);
+        process.terminate();
+        process.wait();
+    }
+    took.into()
+}

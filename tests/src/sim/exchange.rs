@@ -350,9 +350,7 @@ impl World {
                     .as_ref()
                     .is_some_and(|record| record.signed_by == mine)
                 {
-                    if !is_outdated {
-                        node.evidence.settle(is_believed);
-                    }
+                    node.evidence.settle(is_believed && !is_outdated);
                 } else {
                     let certain = is_honest && !is_outdated;
                     node.evidence.receive(record.as_ref(), own, now, certain);

@@ -177,7 +177,8 @@ impl ClaimSet {
         self.command(id, now, Claim::release);
     }
 
-    /// Advances to `now` and says what to do next. `wall` is for records only, as with [`Claim::poll_output`].
+    /// Advances to `now` and says what to do next. `wall` is for records, and decides nothing by itself, as with
+    /// [`Claim::poll_output`]: each claim goes by what it has heard of the server's clock by itself.
     ///
     /// `Lost` comes out before anything that follows from it for the same claim.
     pub fn poll_output(&mut self, now: Instant, wall: SystemTime) -> SetOutput {

@@ -4,6 +4,7 @@ mod alone;
 mod bounds;
 mod clocks;
 mod ids;
+mod late;
 mod sharing;
 mod watches;
 mod world;

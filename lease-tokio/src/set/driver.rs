@@ -1,7 +1,7 @@
 //! The task that drives a set: requests out, answers in.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -45,6 +45,8 @@ struct Driver<'a> {
     /// Dropped, they end what they do.
     work: JoinSet<()>,
     flights: HashMap<Tag, Flight>,
+    /// When they must be over, the first first.
+    deadlines: BTreeSet<(Instant, Tag)>,
     streams: HashMap<Tag, AbortHandle>,
     outcomes: (Sender<Outcome>, Receiver<Outcome>),
     told: (Sender<Piece>, Receiver<Piece>),
@@ -80,6 +82,7 @@ impl<'a> Driver<'a> {
             inner,
             work: JoinSet::new(),
             flights: HashMap::new(),
+            deadlines: BTreeSet::new(),
             streams: HashMap::new(),
             outcomes: mpsc::channel(BACKLOG),
             told: mpsc::channel(BACKLOG),
@@ -107,6 +110,7 @@ impl<'a> Driver<'a> {
         let mut state = self.inner.state();
         loop {
             let now = clock.now();
+            self.notice_silence(&mut state, now);
             let until = match state.proto.poll_output(now, clock.wall()) {
                 SetOutput::Request(tag, request) if request.is_stream => {
                     self.open(&state, tag, request);
@@ -117,7 +121,7 @@ impl<'a> Driver<'a> {
                     continue;
                 }
                 SetOutput::Cancel(tag) => {
-                    self.cancel(&mut state, tag, now);
+                    self.cancel(&mut state, tag);
                     continue;
                 }
                 SetOutput::Event(id, event) => {
@@ -172,6 +176,7 @@ impl<'a> Driver<'a> {
             timeout,
             abort,
         };
+        self.deadlines.insert((deadline, tag));
         self.flights.insert(tag, flight);
     }
 
@@ -198,7 +203,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Gives a request up: what is dropped ends its stream of the connection.
-    fn cancel(&mut self, state: &mut State, tag: Tag, now: Instant) {
+    fn cancel(&mut self, state: &mut State, tag: Tag) {
         if let Some(stream) = self.streams.remove(&tag) {
             stream.abort();
         }
@@ -206,12 +211,22 @@ impl<'a> Driver<'a> {
             return;
         };
         flight.abort.abort();
-        if flight.deadline <= now {
-            let silence = Err(self.inner.client.silence(flight.timeout));
-            Self::observe(state, tag, &silence, flight.timeout);
-            keep_error(state, tag, silence.err());
-        }
+        self.deadlines.remove(&(flight.deadline, tag));
         asks_no_more(state, tag);
+    }
+
+    /// Keeps the reason when no outcome comes in time, which the core notices by itself, and tells of right away.
+    fn notice_silence(&mut self, state: &mut State, now: Instant) {
+        while let Some(&(deadline, tag)) = self.deadlines.first()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            if let Some(flight) = self.flights.get(&tag) {
+                let silence = Err(self.inner.client.silence(flight.timeout));
+                Self::observe(state, tag, &silence, flight.timeout);
+                keep_error(state, tag, silence.err());
+            }
+        }
     }
 
     /// Waits until something happens.
@@ -239,6 +254,7 @@ impl<'a> Driver<'a> {
         let Some(flight) = self.flights.remove(&tag) else {
             return;
         };
+        self.deadlines.remove(&(flight.deadline, tag));
         let now = self.inner.clock().now();
         let left = flight.deadline.saturating_duration_since(now);
         Self::observe(state, tag, &outcome, flight.timeout.saturating_sub(left));

@@ -196,9 +196,9 @@ impl State {
     /// Takes note that nobody keeps the claims from here on.
     pub(super) fn end(&mut self) {
         self.has_ended = true;
-        for (_, member) in self.members.drain() {
-            member.shared.end();
-        }
+        self.members
+            .drain()
+            .for_each(|(_, member)| member.shared.end());
     }
 }
 

@@ -162,6 +162,7 @@ mod observe;
 mod plugin;
 mod plugin_cache;
 mod shared;
+mod task;
 mod tenure;
 mod threads;
 mod tls;

@@ -9,7 +9,7 @@ use std::{
 
 use lease_proto::{Event, Patience};
 
-use crate::{Claim, Keeper, claim::Mailbox, shared::Shared};
+use crate::{Claim, Keeper, claim::Mailbox, set::Seat, shared::Shared};
 
 /// When a keeper ends by itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +33,8 @@ impl Plan {
 pub(crate) enum Line {
     /// A thread of its own, until it was waited for.
     Thread(Mailbox, Option<JoinHandle<()>>),
+    /// A thread that keeps others besides.
+    Set(Seat),
 }
 
 impl Line {
@@ -40,6 +42,7 @@ impl Line {
     pub(crate) fn stop(&self) {
         match self {
             Self::Thread(mailbox, _) => mailbox.release(),
+            Self::Set(seat) => seat.stop(),
         }
     }
 
@@ -47,15 +50,17 @@ impl Line {
     pub(crate) fn verify(&self, look: u64) {
         match self {
             Self::Thread(mailbox, _) => mailbox.verify(look),
+            Self::Set(seat) => seat.verify(look),
         }
     }
 
-    /// Waits for the end of the thread, whose work is done.
+    /// Waits for the end of the thread, now that its work for this claim is done, unless it has other work.
     pub(crate) fn join(&mut self) {
         match self {
             Self::Thread(_, thread) => {
                 let _caught = thread.take().map(JoinHandle::join);
             }
+            Self::Set(seat) => seat.join(),
         }
     }
 }

@@ -63,6 +63,10 @@ macro_rules! scenarios {
             $(#[test] fn $name() { super::$name::<lease_tokio::Client>(); })*
         }
 
+        mod blocking_set {
+            $(#[test] fn $name() { super::$name::<crate::driver::BlockingSet>(); })*
+        }
+
         mod tokio_set {
             $(#[test] fn $name() { super::$name::<crate::driver::TokioSet>(); })*
         }

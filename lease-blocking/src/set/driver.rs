@@ -1,7 +1,7 @@
 //! The thread that drives a set: requests out, answers in.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc::Receiver},
@@ -62,6 +62,7 @@ struct Driver<'a> {
     clock: Clock,
     inbox: Receiver<Input>,
     flights: HashMap<Tag, Flight>,
+    deadlines: BTreeSet<(Instant, Tag)>,
     /// Requests that were given up and have not come back from the transport.
     strays: HashSet<Tag>,
     streams: HashMap<Tag, Watch>,
@@ -91,6 +92,7 @@ impl<'a> Driver<'a> {
             clock: Clock::new(),
             inbox,
             flights: HashMap::new(),
+            deadlines: BTreeSet::new(),
             strays: HashSet::new(),
             streams: HashMap::new(),
             over: Vec::new(),
@@ -123,6 +125,7 @@ impl<'a> Driver<'a> {
         let mut state = self.inner.state();
         loop {
             let now = self.clock.now();
+            self.notice_silence(&mut state, now);
             let until = match state.proto.poll_output(now, self.clock.wall()) {
                 SetOutput::Request(tag, request) if request.is_stream => {
                     self.open(&mut state, tag, request);
@@ -133,7 +136,7 @@ impl<'a> Driver<'a> {
                     continue;
                 }
                 SetOutput::Cancel(tag) => {
-                    self.cancel(&mut state, tag, now);
+                    self.cancel(&mut state, tag);
                     continue;
                 }
                 SetOutput::Event(id, event) => {
@@ -170,6 +173,7 @@ impl<'a> Driver<'a> {
             abort: abort.clone(),
         };
         self.flights.insert(tag, flight);
+        self.deadlines.insert((deadline, tag));
         let mut strays = 0;
         let member = tag.claim().and_then(|id| state.members.get_mut(&id));
         let observer = member.map_or_else(Observer::silent, |member| {
@@ -217,24 +221,43 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Gives a request up: its thread is free as soon as its transport has returned, and what it says is ignored.
-    fn cancel(&mut self, state: &mut State, tag: Tag, now: Instant) {
-        self.over.extend(self.streams.remove(&tag));
-        let Some(flight) = self.flights.remove(&tag) else {
-            return;
-        };
-        self.strays.insert(tag);
-        if flight.deadline <= now {
+    /// Keeps the reason when no outcome comes in time, which the core notices by itself, and tells of first.
+    fn notice_silence(&mut self, state: &mut State, now: Instant) {
+        while let Some(&(at, tag)) = self.deadlines.first()
+            && at <= now
+            && let Some(flight) = self.land(tag)
+        {
             let silence = Err(self.inner.client.silence(flight.timeout));
             observe(state, tag, &silence, flight.timeout);
             keep_error(state, tag, silence.err());
+            self.give_up(state, tag);
         }
+    }
+
+    fn cancel(&mut self, state: &mut State, tag: Tag) {
+        self.over.extend(self.streams.remove(&tag));
+        if self.land(tag).is_some() {
+            self.give_up(state, tag);
+        }
+    }
+
+    /// Counts a request that was given up: its thread is free as soon as its transport has returned, and what it says is
+    /// ignored.
+    fn give_up(&mut self, state: &mut State, tag: Tag) {
+        self.strays.insert(tag);
         if let Some(id) = tag.claim()
             && let Some(member) = state.members.get_mut(&id)
         {
             member.strays += 1;
         }
         asks_no_more(state, tag);
+    }
+
+    /// Returns the request that has this name, if it is awaited, which it is no more.
+    fn land(&mut self, tag: Tag) -> Option<Flight> {
+        let flight = self.flights.remove(&tag)?;
+        self.deadlines.remove(&(flight.deadline, tag));
+        Some(flight)
     }
 
     fn take(&mut self, state: &mut State, input: Input) {
@@ -250,7 +273,7 @@ impl<'a> Driver<'a> {
     }
 
     fn answer(&mut self, state: &mut State, tag: Tag, outcome: Outcome) {
-        let Some(flight) = self.flights.remove(&tag) else {
+        let Some(flight) = self.land(tag) else {
             self.count_back(state, tag);
             return;
         };
@@ -332,3 +355,46 @@ const BACKLOG: usize = 64;
 const IDLE: Duration = Duration::from_secs(10);
 /// How many requests, and how many streams, may have been given up without having come back from the transport.
 const STRAYS: usize = 64;
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use lease_proto::{Config, Patience, SetLimits};
+
+    use super::*;
+    use crate::{Client, Transport, task::Plan};
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl Transport for Nowhere {
+        fn send(&self, _: http::Request<Vec<u8>>, _: Duration) -> Outcome {
+            Err(TransportError::NoStreams)
+        }
+    }
+
+    #[test]
+    fn nobody_believes_in_a_claim_whose_thread_has_ended_however_it_has() {
+        let client = Client::with_transport(Arc::new(Nowhere), "default");
+        let (inner, inbox) = Inner::new(&client, SetLimits::default());
+        let inner = Arc::new(inner);
+        let add = || {
+            let config = Config::builder("default", "leader", "me").build().unwrap();
+            inner.add(config, Patience::Forever, Plan::Forever)
+        };
+        let keeper = add();
+        assert!(!keeper.has_ended());
+        let end = End(Arc::clone(&inner));
+        let panics = thread::spawn(move || {
+            let _dropped = (end, inbox);
+            panic!("as the test wants it");
+        });
+        panics.join().unwrap_err();
+        assert!(keeper.has_ended());
+        assert!(add().has_ended());
+        // Nobody is there to answer.
+        keeper.stop();
+        assert_eq!(keeper.release(), None);
+        assert_eq!(inner.len(), 0);
+    }
+}

@@ -148,3 +148,136 @@ impl Exchange {
 fn lock(ready: &Mutex<Ready>) -> MutexGuard<'_, Ready> {
     ready.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use std::collections::HashSet;
+
+    use lease_proto::{ClaimSet, Config, Patience, SetLimits, SetOutput};
+
+    use super::*;
+    use crate::Transport;
+
+    /// Answers nothing, and notes on which threads it was asked.
+    #[derive(Debug, Default)]
+    struct Nowhere(Mutex<HashSet<thread::ThreadId>>);
+
+    impl Nowhere {
+        fn note(&self) {
+            self.0.lock().unwrap().insert(thread::current().id());
+        }
+    }
+
+    impl Transport for Nowhere {
+        fn send(
+            &self,
+            _: http::Request<Vec<u8>>,
+            _: Duration,
+        ) -> Result<http::Response<Vec<u8>>, TransportError> {
+            self.note();
+            Err(TransportError::NoStreams)
+        }
+    }
+
+    fn tag() -> Tag {
+        let now = Instant::now();
+        let mut set = ClaimSet::new(SetLimits::default(), 1, now);
+        let config = Config::builder("default", "leader", "me").build();
+        let id = set.add(config.unwrap(), now);
+        set.acquire(id, Patience::Once, now);
+        let SetOutput::Request(tag, _) = set.poll_output(now, std::time::SystemTime::now()) else {
+            panic!("it has nothing to ask");
+        };
+        tag
+    }
+
+    struct World {
+        transport: Arc<Nowhere>,
+        outbox: Sender<Input>,
+        inbox: Receiver<Input>,
+        tag: Tag,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let (outbox, inbox) = mpsc::channel();
+            Self {
+                transport: Arc::default(),
+                outbox,
+                inbox,
+                tag: tag(),
+            }
+        }
+
+        fn carry(&self, pool: &Pool) {
+            let transport: Arc<dyn Transport> = Arc::<Nowhere>::clone(&self.transport);
+            let exchange = Exchange {
+                tag: self.tag,
+                http: http::Request::default(),
+                deadline: Clock::new().now() + Duration::from_secs(60),
+                reload_credentials: false,
+                client: Client::with_transport(transport, "default"),
+                observer: Observer::silent(),
+                abort: Abort::default(),
+                outbox: self.outbox.clone(),
+            };
+            pool.carry(exchange).unwrap();
+        }
+
+        fn wait(&self) {
+            let input = self.inbox.recv_timeout(Duration::from_secs(60));
+            assert!(matches!(input, Ok(Input::Outcome(..))), "{input:?}");
+        }
+
+        fn threads(&self) -> usize {
+            self.transport.0.lock().unwrap().len()
+        }
+    }
+
+    fn await_that(holds: impl Fn() -> bool) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !holds() {
+            assert!(Instant::now() < until, "waited in vain");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn requests_one_after_the_other_have_one_thread() {
+        let (world, pool) = (World::new(), Pool::new(Duration::from_secs(60)));
+        for _ in 0..1_000 {
+            world.carry(&pool);
+            world.wait();
+        }
+        assert_eq!(world.threads(), 1);
+    }
+
+    #[test]
+    fn a_thread_without_a_request_ends_and_none_is_lost_in_that_moment() {
+        let idle = Duration::from_millis(1);
+        let (world, pool) = (World::new(), Pool::new(idle));
+        for pause in 0..400 {
+            world.carry(&pool);
+            world.wait();
+            // About as long as a thread waits.
+            thread::sleep(idle - Duration::from_micros(400) + Duration::from_micros(pause * 2));
+        }
+        // Each thread has the list, and the pool.
+        await_that(|| Arc::strong_count(&pool.ready) == 1);
+        assert!(lock(&pool.ready).threads.is_empty());
+        assert!(world.threads() > 1, "none has ended");
+    }
+
+    #[test]
+    fn no_thread_is_left_without_the_pool() {
+        let (world, pool) = (World::new(), Pool::new(Duration::from_secs(600)));
+        world.carry(&pool);
+        world.carry(&pool);
+        let ready = Arc::clone(&pool.ready);
+        drop(pool);
+        world.wait();
+        world.wait();
+        await_that(|| Arc::strong_count(&ready) == 1);
+    }
+}

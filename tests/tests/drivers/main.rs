@@ -10,6 +10,7 @@ mod memory;
 #[path = "../clients/server.rs"]
 #[expect(dead_code, reason = "the tests of the clients use the rest")]
 mod server;
+mod sets_blocking;
 mod threads;
 mod working;
 

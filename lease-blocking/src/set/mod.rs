@@ -31,8 +31,8 @@ use crate::{Client, Clock, Guard, Keeper, task::Plan};
 /// it is open. Over the built-in transport each of these threads has a connection.
 ///
 /// By default, with [`SetLimits::default`], that is at most 64 threads for requests, and 32 for streams, of which only those
-/// have one that wait. Where that is too much, 16 and 2 will do for some thousand Leases of one namespace:
-/// `SetLimits::default().requests(16).streams(2)`.
+/// have one that wait. Where that is too much, 16 and 4 will do for some thousand Leases of one namespace, of whose four streams
+/// one is kept for being shared: `SetLimits::default().requests(16).streams(4)`.
 ///
 /// A transport that was given, and does not keep to its timeouts, keeps its threads beyond that: three for the requests of one
 /// claim and 64 in all, and as many for streams. Where there are so many, further requests fail at once, without being sent.
@@ -41,7 +41,7 @@ use crate::{Client, Clock, Guard, Keeper, task::Plan};
 /// use lease_blocking::{Client, proto::{Config, SetLimits}};
 ///
 /// let client = Client::try_default()?;
-/// let set = client.claim_set(SetLimits::default().requests(16).streams(2))?;
+/// let set = client.claim_set(SetLimits::default().requests(16).streams(4))?;
 /// let mut shards = Vec::new();
 /// for shard in 0..1_000 {
 ///     let config = Config::builder(client.namespace(), format!("shard-{shard}"), "me").build()?;

@@ -117,11 +117,10 @@ impl Inner {
 
     /// Waits for the end of the thread, if there is nothing to drive any more.
     pub(super) fn join(&self) {
-        if self.state().is_over()
-            && let Some(thread) = self.thread().take()
-        {
-            let _caught = thread.join();
-        }
+        let is_over = self.state().is_over();
+        let thread = self.thread().take_if(|_| is_over);
+        // Neither is locked meanwhile.
+        let _caught = thread.map(JoinHandle::join);
     }
 
     pub(super) fn len(&self) -> usize {

@@ -88,19 +88,26 @@ fn work(mut exchange: Exchange, ready: &Mutex<Ready>, idle: Duration) {
         let place = lock(ready).enter();
         let _nobody_waits = outbox.send(Input::Outcome(tag, outcome));
         drop(outbox);
-        let Some((number, inbox)) = place else {
-            return;
-        };
-        let next = inbox.recv_timeout(idle).or_else(|_| {
-            lock(ready).leave(number);
-            // It may have been handed one just before.
-            inbox.recv()
-        });
+        let next = place.and_then(|place| next(place, ready, idle));
         match next {
-            Ok(next) => exchange = next,
-            Err(mpsc::RecvError) => return,
+            Some(next) => exchange = next,
+            None => return,
         }
     }
+}
+
+/// Waits for another request; `None` if the thread is to end.
+fn next(
+    (number, inbox): (u64, Receiver<Exchange>),
+    ready: &Mutex<Ready>,
+    idle: Duration,
+) -> Option<Exchange> {
+    let next = inbox.recv_timeout(idle).or_else(|_| {
+        lock(ready).leave(number);
+        // It may have been chosen for one just before.
+        inbox.recv()
+    });
+    next.ok()
 }
 
 impl Ready {
@@ -210,9 +217,9 @@ mod tests {
             }
         }
 
-        fn carry(&self, pool: &Pool) {
+        fn exchange(&self) -> Exchange {
             let transport: Arc<dyn Transport> = Arc::<Nowhere>::clone(&self.transport);
-            let exchange = Exchange {
+            Exchange {
                 tag: self.tag,
                 http: http::Request::default(),
                 deadline: Clock::new().now() + Duration::from_secs(60),
@@ -221,8 +228,11 @@ mod tests {
                 observer: Observer::silent(),
                 abort: Abort::default(),
                 outbox: self.outbox.clone(),
-            };
-            pool.carry(exchange).unwrap();
+            }
+        }
+
+        fn carry(&self, pool: &Pool) {
+            pool.carry(self.exchange()).unwrap();
         }
 
         fn wait(&self) {
@@ -254,19 +264,29 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_without_a_request_ends_and_none_is_lost_in_that_moment() {
-        let idle = Duration::from_millis(1);
-        let (world, pool) = (World::new(), Pool::new(idle));
-        for pause in 0..400 {
+    fn a_thread_without_a_request_ends() {
+        let (world, pool) = (World::new(), Pool::new(Duration::from_millis(1)));
+        for threads in 1..=3 {
             world.carry(&pool);
             world.wait();
-            // About as long as a thread waits.
-            thread::sleep(idle - Duration::from_micros(400) + Duration::from_micros(pause * 2));
+            assert_eq!(world.threads(), threads);
+            // Each thread has the list, and the pool.
+            await_that(|| Arc::strong_count(&pool.ready) == 1);
+            assert!(lock(&pool.ready).threads.is_empty());
         }
-        // Each thread has the list, and the pool.
-        await_that(|| Arc::strong_count(&pool.ready) == 1);
-        assert!(lock(&pool.ready).threads.is_empty());
-        assert!(world.threads() > 1, "none has ended");
+    }
+
+    #[test]
+    fn a_request_is_carried_by_a_thread_that_was_chosen_as_it_gave_up_waiting() {
+        let ready = Mutex::new(Ready::default());
+        let place = lock(&ready).enter().unwrap();
+        let (_, chosen) = lock(&ready).threads.pop().unwrap();
+        let sender = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            chosen.send(World::new().exchange()).unwrap();
+        });
+        assert!(next(place, &ready, Duration::from_millis(1)).is_some());
+        sender.join().unwrap();
     }
 
     #[test]

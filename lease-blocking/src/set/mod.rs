@@ -26,9 +26,9 @@ use crate::{Client, Clock, Guard, Keeper, task::Plan};
 /// # Threads
 ///
 /// A request has a thread, `lease-request`, until it is answered; then that carries others, and ends once there were none for
-/// ten seconds. So there are as many as there were requests at once, which is seldom what is allowed: a thousand Leases, each
-/// renewed every five seconds by an answer that takes 10 ms, come to two or three. A stream has a thread, `lease-watch`, while
-/// it is open. Over the built-in transport each of these threads has a connection.
+/// ten seconds. So there are as many as there were requests at once, which is seldom what is allowed: of a thousand Leases,
+/// each renewed every five seconds by an answer that takes 10 ms, there are two at once on average, and seldom ten. A stream
+/// has a thread, `lease-watch`, while it is open. Over the built-in transport each of these threads has a connection.
 ///
 /// By default, with [`SetLimits::default`], that is at most 64 threads for requests, and 32 for streams, of which only those
 /// have one that wait. Where that is too much, 16 and 4 will do for some thousand Leases of one namespace, of whose four streams

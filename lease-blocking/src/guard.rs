@@ -8,7 +8,8 @@ use std::{
 use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
 
 use crate::{
-    AcquireError, Claim, Client, Clock, Keeper, Lost, LostWork, Tenure, VerifyError, keeper::Plan,
+    AcquireError, Claim, Client, Clock, Keeper, Lost, LostWork, Tenure, VerifyError,
+    task::{self, Plan},
 };
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
@@ -79,7 +80,13 @@ impl Claim {
     /// Says why the Lease is not held. A write whose outcome was not known has been undone, as far as that could be.
     pub fn hold(mut self, patience: Patience) -> Result<Guard, AcquireError> {
         self.acquire(patience);
-        let keeper = Keeper::start(self, Plan::OnceOrFail).map_err(Arc::new)?;
+        Guard::of(task::start(self, Plan::OnceOrFail).map_err(Arc::new)?)
+    }
+}
+
+impl Guard {
+    /// Waits until a keeper's claim is held, or says why it is not.
+    pub(crate) fn of(keeper: Keeper) -> Result<Self, AcquireError> {
         let outcome = keeper
             .shared()
             .wait(None, |ledger| match ledger.acquired() {
@@ -87,14 +94,12 @@ impl Claim {
                 None => ledger.has_ended().then(|| Err(ledger.take_error())),
             });
         match outcome {
-            Some(Ok(acquired)) => Ok(Guard { keeper, acquired }),
+            Some(Ok(acquired)) => Ok(Self { keeper, acquired }),
             Some(Err(Some(error))) => Err(error),
             Some(Err(None)) | None => Err(AcquireError::GaveUp(GaveUp::Stopped)),
         }
     }
-}
 
-impl Guard {
     /// Returns whether the Lease is held now.
     ///
     /// It is a look at a clock: true to the grant even while the thread that renews is stuck.
@@ -211,7 +216,7 @@ impl Guard {
         let shared = self.keeper.shared();
         let until = Clock::new().now() + self.remaining();
         let look = shared.ask();
-        self.keeper.mailbox().verify(look);
+        self.keeper.verify(look);
         let answer = shared.wait(Some(until), |ledger| {
             let is_over = ledger.has_ended() || ledger.loss().is_some();
             (is_over || shared.has_looked(look)).then_some(())

@@ -60,6 +60,8 @@ impl HttpTransport {
             .accept_encoding("")
             .user_agent("")
             .max_response_header_size(MAX_HEADERS)
+            .max_idle_connections(MAX_IDLE)
+            .max_idle_connections_per_host(MAX_IDLE)
             .build();
         let certificate = certificate.filter(|_| access.auth.client_certificate.is_none());
         let (tls, veil) = (
@@ -226,6 +228,9 @@ impl fmt::Debug for HttpTransport {
 }
 
 const MAX_HEADERS: usize = 64 * 1024;
+/// As many as a set of claims has requests under way by default. There are never more than there were requests at once, and
+/// what is not used for a while is closed.
+const MAX_IDLE: usize = 64;
 /// Far beyond any request's deadline, and far from what instants cannot hold.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 

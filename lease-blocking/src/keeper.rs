@@ -1,16 +1,13 @@
-//! A claim that is kept going by a thread of its own.
+//! A claim that is kept going by a thread, and the handle of it.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use lease_proto::{Config, Event, Grant, Identity, Loss, Patience, Released, State, Unhealthy};
 
 use crate::{
-    Claim, Client, Clock, LostWork, Tenure, TransportError, claim::Mailbox, shared::Shared,
+    Claim, Client, Clock, LostWork, Tenure, TransportError,
+    shared::Shared,
+    task::{self, Line, Plan},
 };
 
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
@@ -20,11 +17,12 @@ use crate::{
 #[must_use = "dropping a keeper releases the Lease"]
 pub struct Keeper {
     shared: Arc<Shared>,
-    mailbox: Mailbox,
+    line: Line,
     identity: Identity,
     renew_deadline: Duration,
     clock: Clock,
-    thread: Option<JoinHandle<()>>,
+    /// Whether its end was waited for, be it in vain.
+    is_finished: bool,
 }
 
 impl Client {
@@ -52,7 +50,7 @@ impl Client {
     pub fn keep(&self, config: Config) -> std::io::Result<Keeper> {
         let mut claim = self.claim(config);
         claim.acquire(Patience::Forever);
-        Keeper::start(claim, Plan::Forever)
+        task::start(claim, Plan::Forever)
     }
 }
 
@@ -64,52 +62,26 @@ impl Claim {
     ///
     /// Fails if the system has no thread to give.
     pub fn keep(self) -> std::io::Result<Keeper> {
-        Keeper::start(self, Plan::Once)
-    }
-}
-
-/// When a keeper ends by itself.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Plan {
-    /// Never: it begins again after every loss.
-    Forever,
-    /// When the claim is at rest.
-    Once,
-    /// When the claim is at rest; a failure that trying again will not change ends the campaign.
-    OnceOrFail,
-}
-
-impl Plan {
-    fn is_ended_by(self, event: &Event) -> bool {
-        self == Self::OnceOrFail && matches!(event, Event::Failed(_))
+        task::start(self, Plan::Once)
     }
 }
 
 impl Keeper {
-    /// Keeps `claim` going.
-    pub(crate) fn start(claim: Claim, plan: Plan) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::new(claim.config()));
-        let mut keeper = Self {
-            shared: Arc::clone(&shared),
-            mailbox: claim.mailbox(),
-            identity: claim.identity().clone(),
-            renew_deadline: claim.config().renew_deadline(),
+    /// Makes one of what is known of a claim, and of how to speak to whatever keeps it.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        line: Line,
+        identity: Identity,
+        renew_deadline: Duration,
+    ) -> Self {
+        Self {
+            shared,
+            line,
+            identity,
+            renew_deadline,
             clock: Clock::new(),
-            thread: None,
-        };
-        if let Some(grant) = claim.grant() {
-            shared.note(&Event::Acquired(grant), &claim);
+            is_finished: false,
         }
-        let run = move || {
-            // Whatever happens, nobody may believe in a Lease that is not kept any more.
-            let _panicked = catch_unwind(AssertUnwindSafe(|| run(claim, &shared, plan)));
-            shared.end();
-        };
-        let thread = thread::Builder::new()
-            .name("lease-keeper".to_owned())
-            .spawn(run)?;
-        keeper.thread = Some(thread);
-        Ok(keeper)
     }
 
     /// Waits for the next event; `None` once the keeper has ended and all have been taken.
@@ -249,7 +221,7 @@ impl Keeper {
 
     /// Tells the keeper to give the Lease up for good; its events tell how that goes, and end.
     pub fn stop(&self) {
-        self.mailbox.release();
+        self.line.stop();
     }
 
     /// Gives the Lease up for good, and waits until that is over, no longer than the renew deadline.
@@ -269,22 +241,22 @@ impl Keeper {
         &self.shared
     }
 
-    pub(crate) fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
+    pub(crate) fn verify(&self, look: u64) {
+        self.line.verify(look);
     }
 
     /// Gives the Lease up for good, and waits for that, but not longer than `patience`; then it goes on in the background.
     pub(crate) fn finish(&mut self, patience: Duration) {
-        let Some(thread) = self.thread.take() else {
+        if std::mem::replace(&mut self.is_finished, true) {
             return;
-        };
+        }
         self.stop();
         let until = self.clock.now() + patience;
         let ended = self
             .shared
             .wait(Some(until), |ledger| ledger.has_ended().then_some(()));
         if ended.is_some() {
-            let _caught = thread.join();
+            self.line.join();
         }
     }
 
@@ -297,28 +269,6 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.finish(self.longest_release());
-    }
-}
-
-/// Drives a claim for as long as the plan says.
-fn run(mut claim: Claim, shared: &Shared, plan: Plan) {
-    loop {
-        while let Some(event) = claim.next_event() {
-            shared.note(&event, &claim);
-            // Once only: a release that is refused says the same, and is over.
-            if plan.is_ended_by(&event) && !shared.has_acquired() && !claim.is_stopping() {
-                claim.stop();
-            }
-        }
-        if plan != Plan::Forever || claim.is_stopping() {
-            return;
-        }
-        // Whoever has just lost it must not begin again without a pause.
-        claim.rest(claim.config().retry_period());
-        // Told to stop meanwhile, it has begun to free what it may have written: that is driven to its end as well.
-        if !claim.is_stopping() {
-            claim.acquire(Patience::Forever);
-        }
     }
 }
 

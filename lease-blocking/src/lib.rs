@@ -51,6 +51,7 @@
 //! | work that must not go on without the Lease | [`Guard::run_while_held`] |
 //! | a service that leads, loses and leads again | [`Keeper`], from [`Client::keep`] |
 //! | health for `/healthz` | [`Keeper::health`] |
+//! | thousands of Leases in one process | [`ClaimSet`], from [`Client::claim_set`]: a [`Keeper`] or [`Guard`] for each |
 //! | each event in your own loop | [`Claim`], from [`Client::claim`] |
 //! | another HTTP client, or none | [`Transport`] |
 //!
@@ -161,7 +162,9 @@ mod memory;
 mod observe;
 mod plugin;
 mod plugin_cache;
+mod set;
 mod shared;
+mod task;
 mod tenure;
 mod threads;
 mod tls;
@@ -187,5 +190,6 @@ pub use lease_proto::server::directory::EmbeddedError;
 pub use lease_proto::{AcquireError, Lost, State, Unhealthy, VerifyError};
 #[cfg(feature = "memory")]
 pub use memory::Memory;
+pub use set::ClaimSet;
 pub use tenure::{LostWork, Tenure};
 pub use transport::{Chunks, Transport};

@@ -49,6 +49,14 @@ impl Observer {
         }
     }
 
+    /// Tells of nobody's claim: of what is done for several.
+    pub(crate) fn silent() -> Self {
+        Self {
+            #[cfg(feature = "tracing")]
+            span: tracing::Span::none(),
+        }
+    }
+
     /// An event is told to the application.
     pub(crate) fn event(&self, claim: &Claim, event: &Event) {
         #[cfg(feature = "tracing")]

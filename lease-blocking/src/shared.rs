@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -12,7 +12,7 @@ use lease_proto::{
     AcquireError, Config, Deadline, Event, Grant, Ledger, Loss, Released, Unhealthy,
 };
 
-use crate::{Claim, Clock};
+use crate::{Clock, TransportError};
 
 /// What is known of a claim, written by one thread and read by others.
 #[derive(Debug)]
@@ -93,8 +93,14 @@ impl Shared {
     }
 
     /// Takes note of an event, before anybody is told.
-    pub(crate) fn note(&self, event: &Event, claim: &Claim) {
-        let last_error = claim.last_error();
+    ///
+    /// `looked` is the latest look that a `Verified` answers.
+    pub(crate) fn note(
+        &self,
+        event: &Event,
+        last_error: Option<&Arc<TransportError>>,
+        looked: u64,
+    ) {
         let mut ledger = self.ledger();
         ledger.note(event, last_error, self.clock.now());
         if let Event::GaveUp(why) = event {
@@ -104,7 +110,7 @@ impl Shared {
             ledger.fail(AcquireError::Failed(failure.clone()));
         }
         if let Event::Verified(_) = event {
-            self.looked.store(claim.looked(), Ordering::Release);
+            self.looked.store(looked, Ordering::Release);
         }
         self.deadline
             .set(ledger.grant().map(|grant| grant.valid_until));

@@ -1,24 +1,41 @@
-//! The threads that a claim has beside its own, and a bound on how many there are.
+//! Threads that are made for one thing each, and a bound on how many there are.
 
 use std::{sync::Arc, thread};
 
 use crate::TransportError;
 
-/// Counts the threads of one kind that a claim has.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Threads(Arc<()>);
+/// Counts the threads of one kind that a claim or a set has.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    count: Arc<()>,
+    most: usize,
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        Self {
+            count: Arc::new(()),
+            most: MOST,
+        }
+    }
+}
 
 impl Threads {
+    /// Sets how many there may be.
+    pub(crate) fn allow(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Does `work` on a thread of its own, unless too many have not come back from theirs.
     pub(crate) fn spawn(
         &self,
         name: &'static str,
         work: impl FnOnce() + Send + 'static,
     ) -> Result<(), TransportError> {
-        if Arc::strong_count(&self.0) > MOST {
-            return Err(TransportError::Other(STUCK.into()));
+        if Arc::strong_count(&self.count) > self.most {
+            return Err(stuck());
         }
-        let counted = Arc::clone(&self.0);
+        let counted = Arc::clone(&self.count);
         let run = move || {
             work();
             drop(counted);
@@ -29,8 +46,13 @@ impl Threads {
     }
 }
 
+/// What is said of a request that is not sent.
+pub(crate) fn stuck() -> TransportError {
+    TransportError::Other(STUCK.into())
+}
+
 /// One that is waited for, one that was given up before its time was over, and one that is a little late to notice that its
 /// own is.
-const MOST: usize = 3;
-const STUCK: &str = "nothing was sent, since three earlier requests have not come back from the transport, which does not \
+pub(crate) const MOST: usize = 3;
+const STUCK: &str = "nothing was sent, since too many earlier requests have not come back from the transport, which does not \
                      keep to its timeouts";

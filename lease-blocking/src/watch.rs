@@ -91,7 +91,8 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let end = std::mem::replace(&mut *lock(&self.end), End::Over);
         if let End::Close(close) = end {
-            close();
+            // Whoever drops it may have other claims to keep.
+            let _panicked = catch_unwind(AssertUnwindSafe(close));
         }
         // There may be no answer yet, and nothing to close.
         self.abort.abort();

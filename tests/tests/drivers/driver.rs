@@ -166,6 +166,50 @@ impl Driver for TokioSet {
     }
 }
 
+/// Many claims on one thread, of which a scenario has but one or two.
+#[derive(Clone)]
+pub(crate) struct BlockingSet(Arc<lease_blocking::ClaimSet>);
+
+impl BlockingSet {
+    fn of(client: &lease_blocking::Client) -> Self {
+        let set = client.claim_set(SetLimits::default());
+        Self(Arc::new(set.expect("there are threads")))
+    }
+}
+
+impl Driver for BlockingSet {
+    type Guard = lease_blocking::Guard;
+    type Keeper = lease_blocking::Keeper;
+
+    fn over(fabric: &Fabric) -> Self {
+        Self::of(&lease_blocking::Client::over(fabric))
+    }
+
+    fn with_token_file(url: &str, token: &Path) -> Self {
+        Self::of(&lease_blocking::Client::with_token_file(url, token))
+    }
+
+    fn acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
+        self.0.acquire(config)
+    }
+
+    fn try_acquire(&self, config: Config) -> Result<Self::Guard, AcquireError> {
+        self.0.try_acquire(config)
+    }
+
+    fn acquire_timeout(
+        &self,
+        config: Config,
+        timeout: Duration,
+    ) -> Result<Self::Guard, AcquireError> {
+        self.0.acquire_timeout(config, timeout)
+    }
+
+    fn keep(&self, config: Config) -> Self::Keeper {
+        self.0.keep(config)
+    }
+}
+
 /// The same methods twice: one waits, the other is awaited.
 macro_rules! twins {
     ($($driver:ident: |$future:ident| $wait:expr;)*) => {$(

@@ -23,6 +23,10 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ),
     ("a_release_hands_over", a_release_hands_over),
     ("a_killed_holder_is_succeeded", a_killed_holder_is_succeeded),
+    (
+        "what_died_an_hour_ago_is_taken_at_once_if_both_clocks_say_so",
+        what_died_an_hour_ago_is_taken_at_once_if_both_clocks_say_so,
+    ),
     ("an_annotation_costs_nothing", an_annotation_costs_nothing),
     ("a_deletion_is_noticed", a_deletion_is_noticed),
     (
@@ -222,6 +226,26 @@ fn a_role_for_leader_election_is_enough(cluster: &Cluster, kind: Kind) -> Result
         refused.keys().all(|(_, _, code)| *code != 403),
         &format!("{refused:?}"),
     )
+}
+
+fn what_died_an_hour_ago_is_taken_at_once_if_both_clocks_say_so(
+    cluster: &Cluster,
+    kind: Kind,
+) -> Result<(), Failed> {
+    // Whoever watched it for as long as it names would take it after a minute and more.
+    let dead = Start::new(cluster, kind, "dead", "holder-a");
+    cluster.write_dead(&dead.lease, "lease-proto", 3 * SOON)?;
+    let mut holder = dead.run()?;
+    holder.expect("acquired", SOON)?;
+    check(
+        cluster.record(&dead.lease)?.spec.lease_transitions == Some(4),
+        "a take-over is a transition",
+    )?;
+    // Nobody knows by which clock others write.
+    let other = Start::new(cluster, kind, "dead-by-one-clock", "holder-a");
+    cluster.write_dead(&other.lease, "kubectl", 3 * SOON)?;
+    let mut waiter = other.run()?;
+    waiter.expect_nothing(Duration::from_secs(8))
 }
 
 fn a_holder_costs_one_write_for_each_interval(cluster: &Cluster, kind: Kind) -> Result<(), Failed> {

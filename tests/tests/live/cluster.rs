@@ -4,11 +4,11 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     sync::OnceLock,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use lease_blocking::{Client, Preconditions};
-use lease_proto::wire::Lease;
+use lease_proto::wire::{Lease, MicroTime};
 use libtest_mimic::Failed;
 
 /// The API server that the environment names.
@@ -82,6 +82,35 @@ impl Cluster {
             Ok(())
         } else {
             Err(format!("annotating was answered with {}", answer.status()).into())
+        }
+    }
+
+    /// Creates a record that was renewed for the last time an hour ago, by `manager`.
+    pub(crate) fn write_dead(
+        &self,
+        lease: &str,
+        manager: &str,
+        duration: Duration,
+    ) -> Result<(), Failed> {
+        let then = SystemTime::now() - Duration::from_secs(3_600);
+        let then = MicroTime::from(then).to_string();
+        let body = serde_json::json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": lease},
+            "spec": {"holderIdentity": "dead", "leaseDurationSeconds": duration.as_secs(), "leaseTransitions": 3,
+                "acquireTime": then, "renewTime": then},
+        });
+        let path = format!(
+            "/apis/coordination.k8s.io/v1/namespaces/{}/leases?fieldManager={manager}",
+            self.namespace
+        );
+        let request = http::Request::post(path)
+            .header("content-type", "application/json")
+            .body(body.to_string().into_bytes())?;
+        let answer = self.admin().send(request, Duration::from_secs(10), false)?;
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(format!("creating was answered with {}", answer.status()).into())
         }
     }
 

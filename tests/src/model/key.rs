@@ -10,6 +10,8 @@
 //!   against them any more.
 //! - Versions keep their order and nothing else, as do the numbers of campaigns.
 //! - Uids are told apart, and their names do not count.
+//! - What a claim knows of the servers' clock counts by how far it was from that clock when it was heard, to the tenth of a
+//!   second; that it widens by two thousandths of the time since does not, or no state would ever come again.
 //! - Numbers of requests do not count: whether an answer is still awaited is told in its place. Nor do times that have no
 //!   fraction, which only servers write, for people to read; nor the last instant that a claim has heard of and what its
 //!   wall clock showed then, since clocks do not go back here and agree.
@@ -61,6 +63,7 @@ impl Text {
             hasher: DefaultHasher::new(),
             parts: Vec::new(),
             campaigns: Vec::new(),
+            heard: 0,
         };
         scan.text(text.as_bytes());
         let Scan {
@@ -144,6 +147,8 @@ struct Scan<'a> {
     hasher: DefaultHasher,
     parts: Vec<Part>,
     campaigns: Vec<u64>,
+    /// What the servers' clock showed when a claim heard of it last, in microseconds.
+    heard: i64,
 }
 
 impl Scan<'_> {
@@ -196,10 +201,20 @@ impl Scan<'_> {
                 return Some(length);
             }
             let tick = self.clock.tick_of_printed(number, nanos);
+            if before.ends_with(b"Bounds { at: Instant { tv_sec: ") {
+                self.heard = tick * Clock::micros(1);
+                return Some(length);
+            }
             return Some(self.push(length, Part::Instant(tick)));
         }
         let names = [&b"Random("[..], b"RequestId(", b"next_request: "];
         if names.iter().any(|name| before.ends_with(name)) {
+            return Some(length);
+        }
+        let bounds = [&b"earliest: MicroTime("[..], b"latest: MicroTime("];
+        if number >= FIRST_TIME && bounds.iter().any(|name| before.ends_with(name)) {
+            let micros = i64::try_from(number).ok()? - epoch_micros();
+            self.hasher.write_i64((micros - self.heard) / 100_000);
             return Some(length);
         }
         let names = [&b"campaigns: "[..], b"campaign: ", b"number: "];
@@ -309,6 +324,22 @@ mod tests {
         assert_eq!(key_of(&two(1, 2), 2), key_of(&two(5, 9), 2));
         assert_ne!(key_of(&two(1, 2), 2), key_of(&two(2, 1), 2));
         assert_ne!(key_of(&two(1, 2), 2), key_of(&two(2, 2), 2));
+    }
+
+    #[test]
+    fn what_is_known_of_the_servers_clock_counts_from_when_it_was_heard() {
+        let clock = Clock::new();
+        let key_of = |heard: u32, off: i64, now: u32| {
+            let at = clock.now(heard);
+            let earliest = epoch_micros() + Clock::micros(heard) + off;
+            let latest = earliest + 1_000_000;
+            let text = format_args!(
+                "Bounds {{ at: {at:?}, earliest: MicroTime({earliest}), latest: MicroTime({latest}) }}"
+            );
+            key(now, [Text::new(&clock, text)].iter(), &[], ())
+        };
+        assert_eq!(key_of(3, 0, 5), key_of(30, 2_000, 700));
+        assert_ne!(key_of(3, 0, 5), key_of(3, 1_000_000, 5));
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Evidence {
     pub(crate) fn settle(&mut self, certain: bool) {
         self.foreign.retain(|_| !certain);
         for seen in &mut self.foreign {
-            seen.certain = false;
+            (seen.certain, seen.seconds) = (false, 0);
         }
     }
 

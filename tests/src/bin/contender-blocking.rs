@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     contender::main(|contender| {
         let keepers = keep(contender)?;
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             if let [(teller, keeper)] = &keepers[..] {
                 scope.spawn(move || {
                     while let Some(event) = keeper.next_event() {

@@ -28,6 +28,12 @@ pub(crate) struct Asked {
     pub(crate) code: u64,
 }
 
+impl Asked {
+    pub(crate) fn is_write(&self) -> bool {
+        ["create", "update", "patch"].contains(&self.verb.as_str())
+    }
+}
+
 /// Measures all libraries beside each other, each with a Lease of its own.
 pub(crate) fn run(cluster: &Cluster, libraries: &[Library]) {
     let ears = Ears::new();
@@ -66,9 +72,10 @@ pub(crate) fn run(cluster: &Cluster, libraries: &[Library]) {
         let of = |user: &str, is_write: bool| {
             let asked = asked.iter().filter(|it| it.uri.contains(lease.as_str()));
             let asked = asked.filter(|it| it.user == user);
-            let count = asked
-                .filter(|it| ["create", "update", "patch"].contains(&it.verb.as_str()) == is_write);
-            count.count().to_string()
+            asked
+                .filter(|it| it.is_write() == is_write)
+                .count()
+                .to_string()
         };
         vec![
             library.name().to_owned(),

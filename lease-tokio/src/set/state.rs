@@ -211,7 +211,12 @@ pub(crate) struct Seat {
 impl Seat {
     /// Has the Lease given up for good.
     pub(crate) fn stop(&self) {
-        self.inner.state().stopped.push(self.id);
+        let mut state = self.inner.state();
+        // Nobody takes them any more once the task has ended.
+        if !state.has_ended {
+            state.stopped.push(self.id);
+        }
+        drop(state);
         self.inner.told.notify_one();
     }
 

@@ -67,11 +67,24 @@ impl Client {
     /// The namespace cannot be one, no answer came, or the server refused.
     pub fn list(&self) -> Result<Vec<Lease>, Error> {
         let namespace = Namespace::new(self.namespace())?;
+        self.pages(Some(&namespace))
+    }
+
+    /// Reads all Leases of all namespaces, page by page. That needs a ClusterRole.
+    ///
+    /// # Errors
+    ///
+    /// No answer came, or the server refused.
+    pub fn list_everywhere(&self) -> Result<Vec<Lease>, Error> {
+        self.pages(None)
+    }
+
+    fn pages(&self, namespace: Option<&Namespace>) -> Result<Vec<Lease>, Error> {
         let mut leases = Vec::new();
         let mut page: Option<String> = None;
         loop {
-            let response = self.call(plain::list(&namespace, page.as_deref()))?;
-            let (found, next) = plain::read_list(&namespace, &response)?;
+            let response = self.call(plain::list(namespace, page.as_deref()))?;
+            let (found, next) = plain::read_list(namespace, &response)?;
             leases.extend(found);
             if next.is_none() {
                 return Ok(leases);

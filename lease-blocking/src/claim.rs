@@ -9,8 +9,8 @@ use std::{
 };
 
 use lease_proto::{
-    self as proto, Config, Event, Grant, Identity, Output, Patience, Request, RequestId,
-    wire::Lease,
+    self as proto, Config, Event, Grant, Identity, LeaseName, Output, Parting, Patience, Request,
+    RequestId, wire::Lease,
 };
 
 use crate::{
@@ -99,9 +99,9 @@ enum Input {
 }
 
 /// What another thread asks of a claim.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Command {
-    Release,
+    Release(Parting),
     Verify(u64),
 }
 
@@ -110,8 +110,8 @@ enum Command {
 pub(crate) struct Mailbox(mpsc::Sender<Input>);
 
 impl Mailbox {
-    pub(crate) fn release(&self) {
-        let _already_over = self.0.send(Input::Command(Command::Release));
+    pub(crate) fn release(&self, parting: Parting) {
+        let _already_over = self.0.send(Input::Command(Command::Release(parting)));
     }
 
     pub(crate) fn verify(&self, look: u64) {
@@ -194,7 +194,12 @@ impl Claim {
 
     /// Gives the Lease up: see [`lease_proto::Claim::release`].
     pub fn release(&mut self) {
-        self.proto.release(self.clock.now());
+        self.release_with(Parting::default());
+    }
+
+    /// Gives the Lease up, and leaves something in the record: see [`lease_proto::Claim::release_with`].
+    pub fn release_with(&mut self, parting: Parting) {
+        self.proto.release_with(parting, self.clock.now());
     }
 
     /// Returns the grant, if the Lease is held now.
@@ -210,6 +215,11 @@ impl Claim {
     /// Returns the record as last seen.
     pub fn observed(&self) -> Option<&Lease> {
         self.proto.observed()
+    }
+
+    /// Returns the name of the Lease in which this claim may have announced itself: see [`lease_proto::Claim::announcement`].
+    pub fn announcement(&self) -> Option<LeaseName> {
+        self.proto.announcement()
     }
 
     /// Returns the identity that stands in the record when this claim holds the Lease.
@@ -237,14 +247,21 @@ impl Claim {
         self.looks.begun
     }
 
+    /// Has it live by another clock.
+    #[cfg(all(test, feature = "memory"))]
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     pub(crate) fn mailbox(&self) -> Mailbox {
         Mailbox(self.outbox.clone())
     }
 
     /// Releases for good.
-    pub(crate) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self, parting: Parting) {
         self.is_stopping = true;
-        self.release();
+        self.release_with(parting);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -277,7 +294,7 @@ impl Claim {
             abort: abort.clone(),
         });
         let (client, clock, outbox) = (self.client.clone(), self.clock, self.outbox.clone());
-        let observer = self.observer.clone();
+        let observer = self.observer.of_request();
         let exchange = move || {
             let timeout = deadline.saturating_duration_since(clock.now());
             if timeout.is_zero() {
@@ -303,7 +320,7 @@ impl Claim {
             request,
             self.client.clone(),
             self.clock,
-            self.observer.clone(),
+            self.observer.of_request(),
             &self.watches,
             wake,
         ) {
@@ -347,7 +364,7 @@ impl Claim {
     fn take(&mut self, input: Input) {
         let now = self.clock.now();
         match input {
-            Input::Command(Command::Release) => self.stop(),
+            Input::Command(Command::Release(parting)) => self.stop(parting),
             Input::Command(Command::Verify(look)) => self.look(look),
             Input::Told(id) => {
                 let watch = self.watch.as_ref().filter(|watch| watch.id == id);
@@ -395,3 +412,37 @@ impl Claim {
 
 /// The longest that is waited without a look at the clock.
 const TICK: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use super::*;
+    use crate::{
+        Transport,
+        set::pool::tests::{Nowhere, await_that},
+    };
+
+    #[test]
+    fn a_request_that_is_over_before_it_begins_is_not_sent() {
+        for (left, sent) in [(Duration::ZERO, 0), (Duration::from_secs(60), 1)] {
+            let transport = Arc::new(Nowhere::default());
+            let client = Client::with_transport(
+                Arc::<Nowhere>::clone(&transport) as Arc<dyn Transport>,
+                "default",
+            );
+            let config = Config::builder("default", "leader", "me").build();
+            let mut claim = client.claim(config.unwrap());
+            claim.acquire(Patience::Once);
+            let (now, wall) = (claim.clock.now(), claim.clock.wall());
+            let Output::Request(mut request) = claim.proto.poll_output(now, wall) else {
+                panic!("it has nothing to ask");
+            };
+            request.deadline = now + left;
+            claim.send(request);
+            drop((claim, client));
+            // The thread has one as well, as long as it may ask.
+            await_that(|| Arc::strong_count(&transport) == 1);
+            assert_eq!(transport.threads(), sent);
+        }
+    }
+}

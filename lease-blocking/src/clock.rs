@@ -1,17 +1,34 @@
 //! The only reader of clocks.
 
+#[cfg(all(test, feature = "memory"))]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Reads the two clocks that the protocol asks for.
 ///
 /// All of a process share one origin, so instants of one clock compare with those of another.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Clock(());
+pub struct Clock(Source);
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    /// That, and so many milliseconds more, as if the machine had been suspended for as long.
+    #[cfg(all(test, feature = "memory"))]
+    Leaping(&'static AtomicU64),
+}
 
 impl Clock {
     /// Makes one; there is nothing to choose.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes one that is ahead of the timers by so many milliseconds.
+    #[cfg(all(test, feature = "memory"))]
+    pub(crate) fn leaping(by: &'static AtomicU64) -> Self {
+        Self(Source::Leaping(by))
     }
 
     /// The time since some moment, which counts the time that the machine was suspended.
@@ -20,7 +37,11 @@ impl Clock {
     /// during suspend. After a suspend it is ahead of `Instant::now()`: wait for `until - clock.now()`, not until an
     /// instant.
     pub fn now(&self) -> Instant {
-        boot::now()
+        match self.0 {
+            Source::System => boot::now(),
+            #[cfg(all(test, feature = "memory"))]
+            Source::Leaping(by) => boot::now() + Duration::from_millis(by.load(Ordering::SeqCst)),
+        }
     }
 
     /// The time of day, which somebody may set at any moment.

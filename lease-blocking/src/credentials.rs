@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use lease_proto::access::rustls::ChangingCertificate;
-use lease_proto::access::{Access, CredentialsError, Material, Origin, Secret, bearer};
+use lease_proto::access::{
+    Access, CredentialsError, FileStamp, Material, Origin, Secret, TokenFile, bearer,
+};
 
 use crate::clock::Clock;
 
@@ -17,34 +18,36 @@ use crate::clock::Clock;
 pub(crate) struct Credentials {
     source: Source,
     clock: Clock,
-    /// What was read last.
-    cached: Mutex<Option<Cached>>,
 }
 
 enum Source {
     /// Nothing to send, or always the same.
     Fixed(Option<HeaderValue>),
-    File(PathBuf),
+    File(Mutex<TokenFile>),
     Plugin(Box<dyn AskCredentials>),
 }
 
-struct Cached {
-    header: HeaderValue,
-    read_at: Instant,
-    /// What the file looked like when it was read.
-    stamp: Option<Stamp>,
-    /// Whether the server does not know it.
-    is_refused: bool,
+/// What goes with one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) header: Option<HeaderValue>,
+    /// Rises with each that a plugin gives; zero of what is not a plugin's.
+    pub(crate) number: u64,
+}
+
+impl Given {
+    fn by_nobody(header: Option<HeaderValue>) -> Self {
+        Self { header, number: 0 }
+    }
 }
 
 /// Gives what others than files hold: the `Authorization` header, and a client certificate.
 pub(crate) trait AskCredentials: fmt::Debug + Send + Sync {
-    /// The header to send, if any, after no longer than `timeout`. `reload`: the server refused the last credentials.
-    fn authorization(
-        &self,
-        reload: bool,
-        timeout: Duration,
-    ) -> Result<Option<HeaderValue>, CredentialsError>;
+    /// What to send, after no longer than `timeout`. `reload`: not what the server has [refused](Self::refuse).
+    fn authorization(&self, reload: bool, timeout: Duration) -> Result<Given, CredentialsError>;
+
+    /// Takes note that the server has refused what has this number, and what came before it.
+    fn refuse(&self, number: u64);
 
     /// What connections present.
     fn certificate(&self) -> ChangingCertificate;
@@ -58,9 +61,13 @@ impl Credentials {
         access: &Access,
         plugin: Option<Box<dyn AskCredentials>>,
     ) -> Result<Self, CredentialsError> {
-        let auth = &access.auth;
+        let (auth, clock) = (&access.auth, Clock::new());
         let source = match (&auth.token, &auth.basic, plugin) {
-            (Some(Material::File(path)), _, _) => Source::File(path.clone()),
+            (Some(Material::File(path)), _, _) => {
+                let mut file = TokenFile::new(path);
+                file.take(fs::read(path), stamp(path), false, clock.now())?;
+                Source::File(Mutex::new(file))
+            }
             (Some(Material::Inline(token)), _, _) => {
                 Source::Fixed(Some(header(token, Origin::Inline)?))
             }
@@ -73,56 +80,41 @@ impl Credentials {
             (None, None, Some(plugin)) => Source::Plugin(plugin),
             (None, None, None) => Source::Fixed(None),
         };
-        let clock = Clock::new();
-        let first = match &source {
-            Source::File(path) => Some(read(path, stamp(path), clock.now())?),
-            Source::Fixed(_) | Source::Plugin(_) => None,
-        };
-        Ok(Self {
-            source,
-            clock,
-            cached: Mutex::new(first),
-        })
+        Ok(Self { source, clock })
     }
 
-    /// The header to send, if any, after less than `timeout`. `reload`: the server refused the last one, so whatever is cached is not good enough.
+    /// What to send, after less than `timeout`. `reload`: the server refused the last one, so whatever is cached is not good enough.
     pub(crate) fn authorization(
         &self,
         reload: bool,
         timeout: Duration,
-    ) -> Result<Option<HeaderValue>, CredentialsError> {
+    ) -> Result<Given, CredentialsError> {
         match &self.source {
-            Source::Fixed(header) => Ok(header.clone()),
-            Source::File(path) => self.read_file(path, reload).map(Some),
+            Source::Fixed(header) => Ok(Given::by_nobody(header.clone())),
+            Source::File(file) => {
+                let header = self.read(&mut lock(file), reload)?;
+                Ok(Given::by_nobody(Some(header)))
+            }
             Source::Plugin(plugin) => plugin.authorization(reload, timeout),
         }
     }
 
-    fn read_file(&self, path: &Path, reload: bool) -> Result<HeaderValue, CredentialsError> {
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        let stamp = stamp(path);
-        if let Some(cached) = &*cached
-            && !reload
-            && stamp.is_some()
-            && cached.stamp == stamp
-            && now.saturating_duration_since(cached.read_at) < REREAD_AFTER
+    /// Takes note of an answer to what went with it: refused credentials are those that a reload replaces.
+    pub(crate) fn answered<T>(&self, number: u64, answer: &http::Response<T>) {
+        if let Source::Plugin(plugin) = &self.source
+            && answer.status() == StatusCode::UNAUTHORIZED
         {
-            return Ok(cached.header.clone());
+            plugin.refuse(number);
         }
-        let error = match read(path, stamp, now) {
-            Ok(fresh) => return Ok(cached.insert(fresh).header.clone()),
-            Err(error) => error,
-        };
-        match cached.as_mut() {
-            // While a token is rotated its file may be away for a moment, and the old one is good until refused.
-            Some(old) if !reload && !old.is_refused => Ok(old.header.clone()),
-            Some(old) => {
-                old.is_refused = true;
-                Err(error.after_refusal())
-            }
-            None => Err(error),
+    }
+
+    fn read(&self, file: &mut TokenFile, reload: bool) -> Result<HeaderValue, CredentialsError> {
+        let (stamp, now) = (stamp(file.path()), self.clock.now());
+        if !reload && let Some(known) = file.known(stamp, now) {
+            return Ok(known);
         }
+        let content = fs::read(file.path());
+        file.take(content, stamp, reload, now)
     }
 }
 
@@ -131,27 +123,10 @@ impl fmt::Debug for Credentials {
         match &self.source {
             Source::Fixed(None) => f.write_str("none"),
             Source::Fixed(Some(_)) => f.write_str("given"),
-            Source::File(path) => write!(f, "token in {}", path.display()),
+            Source::File(file) => lock(file).fmt(f),
             Source::Plugin(plugin) => plugin.fmt(f),
         }
     }
-}
-
-fn read(path: &Path, stamp: Option<Stamp>, now: Instant) -> Result<Cached, CredentialsError> {
-    let content =
-        fs::read(path)
-            .map(Secret::new)
-            .map_err(|source| CredentialsError::Unreadable {
-                what: "token",
-                path: path.to_owned(),
-                source,
-            })?;
-    Ok(Cached {
-        header: header(&content.trimmed(), Origin::File(path.to_owned()))?,
-        read_at: now,
-        stamp,
-        is_refused: false,
-    })
 }
 
 fn header(token: &Secret, origin: Origin) -> Result<HeaderValue, CredentialsError> {
@@ -164,15 +139,10 @@ pub(crate) fn patience(timeout: Duration) -> Duration {
     timeout.saturating_sub((timeout / 8).min(Duration::from_millis(250)))
 }
 
-/// When the file was written, and how long it is.
-type Stamp = (SystemTime, u64);
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let changed = |metadata: fs::Metadata| -> io::Result<Stamp> {
-        Ok((metadata.modified()?, metadata.len()))
-    };
-    fs::metadata(path).and_then(changed).ok()
+fn lock(file: &Mutex<TokenFile>) -> MutexGuard<'_, TokenFile> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file system may show a change without another time or length.
-const REREAD_AFTER: Duration = Duration::from_secs(60);
+fn stamp(path: &Path) -> Option<FileStamp> {
+    FileStamp::of(&fs::metadata(path).ok()?)
+}

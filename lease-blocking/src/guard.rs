@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
+use lease_proto::{
+    Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Parting, Patience, Plan, Released,
+};
 
 use crate::{
-    AcquireError, Claim, Client, Clock, Keeper, Lost, LostWork, Tenure, VerifyError,
-    task::{self, Plan},
+    AcquireError, Claim, Client, Clock, Keeper, Lost, LostWork, Tenure, VerifyError, task,
 };
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
@@ -150,7 +151,9 @@ impl Guard {
     /// Returns at the end of the grant even if the thread that renews is stuck.
     pub fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
         let until = Clock::new().now().checked_add(timeout);
-        self.keeper.shared().lost(TENURE, until, Duration::ZERO)
+        self.keeper
+            .shared()
+            .lost(TENURE, until, Duration::ZERO, false)
     }
 
     /// Does `work` for as long as the Lease is held, then releases the Lease, and returns what came of the work.
@@ -235,6 +238,11 @@ impl Guard {
     /// Returns how it ended: `None` if it was lost before.
     pub fn release(self) -> Option<Released> {
         self.keeper.release()
+    }
+
+    /// The same, and leaves something in the record: see [`Keeper::release_with`].
+    pub fn release_with(self, parting: Parting) -> Option<Released> {
+        self.keeper.release_with(parting)
     }
 
     fn loss(&self) -> Loss {

@@ -1,20 +1,24 @@
 //! The built-in transport: HTTP/1.1 by ureq.
 
 use std::fmt;
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lease_proto::MAX_BODY;
 use lease_proto::access::{
-    Access, CredentialsError, TransportError,
-    rustls::{self as settings, ChangingCertificate},
+    Access, CredentialsError, FileStamp, TransportError,
+    rustls::{self as settings, CertificateFiles, ChangingCertificate},
 };
 use ureq::config::Config;
 use ureq::unversioned::resolver::{DefaultResolver, Resolver};
 use ureq::{Agent, AsSendBody};
 
+use crate::clock::Clock;
 use crate::connector::{Labelled, agent, proxy};
+use crate::observe;
 use crate::tls::TlsConnector;
 use crate::transport::{Chunks, Transport};
 use crate::veil::Veil;
@@ -22,8 +26,9 @@ use crate::veil::Veil;
 /// Speaks HTTP to one server, over connections that are kept and used again.
 pub(crate) struct HttpTransport {
     pool: Mutex<Pool>,
-    /// What connections present, where that changes.
+    /// What connections present, where that changes, and the files that it is in, if it is.
     certificate: Option<ChangingCertificate>,
+    files: Option<CertificateFiles>,
     tls: TlsConnector,
     veil: Veil,
     server: String,
@@ -63,7 +68,11 @@ impl HttpTransport {
             .max_idle_connections(MAX_IDLE)
             .max_idle_connections_per_host(MAX_IDLE)
             .build();
-        let certificate = certificate.filter(|_| access.auth.client_certificate.is_none());
+        let files = CertificateFiles::of(access, &|path| fs::read(path))?;
+        let certificate = match &files {
+            Some(files) => Some(files.presented()),
+            None => certificate.filter(|_| access.auth.client_certificate.is_none()),
+        };
         let (tls, veil) = (
             TlsConnector::new(access, certificate.as_ref())?,
             Veil::default(),
@@ -74,6 +83,7 @@ impl HttpTransport {
                 certificate: 0,
             }),
             certificate,
+            files,
             tls,
             veil,
             server: access.server.to_string(),
@@ -84,6 +94,9 @@ impl HttpTransport {
     /// Where there is another certificate than last time, later requests make new connections. Those that are under way keep
     /// theirs, and with them the certificate of then.
     fn agent(&self) -> Agent {
+        if let Some(files) = &self.files {
+            refresh(files);
+        }
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let version = self
             .certificate
@@ -224,6 +237,15 @@ impl fmt::Debug for HttpTransport {
         f.debug_struct("HttpTransport")
             .field("server", &self.server)
             .finish_non_exhaustive()
+    }
+}
+
+/// Reads a client certificate's files again where they have changed. Where that fails, what was there is presented.
+fn refresh(files: &CertificateFiles) {
+    let stamp = |path: &Path| FileStamp::of(&fs::metadata(path).ok()?);
+    let refreshed = files.refresh(Clock::new().now(), &stamp, &|path| fs::read(path));
+    if let Err(error) = refreshed {
+        observe::not_renewed(&error);
     }
 }
 

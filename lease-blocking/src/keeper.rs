@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lease_proto::{Config, Event, Grant, Identity, Loss, Patience, Released, State, Unhealthy};
+use lease_proto::{
+    Config, Event, Grant, Identity, Loss, Parting, Patience, Plan, Released, State, Unhealthy,
+};
 
 use crate::{
     Claim, Client, Clock, LostWork, Tenure, TransportError,
     shared::Shared,
-    task::{self, Line, Plan},
+    task::{self, Line},
 };
 
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
@@ -151,10 +153,11 @@ impl Keeper {
     pub fn wait_lost(&self, timeout: Duration) -> Option<Loss> {
         let until = self.clock.now().checked_add(timeout);
         let tenure = self.shared.ledger().tenures();
-        self.shared.lost(tenure, until, Duration::ZERO)
+        self.shared.lost(tenure, until, Duration::ZERO, false)
     }
 
-    /// Waits until the Lease is held, and does `work` for as long as it is: `None` once the keeper has ended.
+    /// Waits until the Lease is held, and does `work` for as long as it is: `None` once the keeper has ended, or was told to
+    /// [stop](Self::stop).
     ///
     /// See [`Guard::run_while_held`](crate::Guard::run_while_held) for the margin, and for how the work is told to stop. The
     /// Lease is kept afterwards, so that the work can be done again: not before renewals succeed, if it was told to stop because
@@ -190,6 +193,11 @@ impl Keeper {
         work: impl FnOnce(&Tenure) -> T,
     ) -> Option<Result<T, LostWork<T>>> {
         let (grant, number) = self.shared.held(margin)?;
+        if !self.shared.ledger().begin_work() {
+            return None;
+        }
+        // Dropped after the work, even if that panics.
+        let _working = Working(self);
         Some(self.tenure(number, margin, grant).run(work))
     }
 
@@ -220,14 +228,51 @@ impl Keeper {
     }
 
     /// Tells the keeper to give the Lease up for good; its events tell how that goes, and end.
+    ///
+    /// Work of [`run_while_held`](Self::run_while_held) is told to stop first, and until it has the Lease is kept: nobody else
+    /// holds it while the work goes on.
     pub fn stop(&self) {
-        self.line.stop();
+        self.stop_with(Parting::default());
+    }
+
+    /// The same, and leaves something in the record if the Lease is held: whether it was left, [`Released::Cleared`] tells.
+    ///
+    /// Does nothing where the keeper was told to stop before.
+    pub fn stop_with(&self, parting: Parting) {
+        if let Some(parting) = self.shared.stop(parting) {
+            self.line.stop(parting);
+        }
     }
 
     /// Gives the Lease up for good, and waits until that is over, no longer than the renew deadline.
     ///
     /// Returns how it ended: `None` if there was nothing to release.
-    pub fn release(mut self) -> Option<Released> {
+    pub fn release(self) -> Option<Released> {
+        self.release_with(Parting::default())
+    }
+
+    /// The same, and leaves something in the record if the Lease is held: [`Released::Cleared`] says that it was left.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use lease_blocking::{Client, proto::{Config, Once, Parting}};
+    ///
+    /// # fn migrate() {}
+    /// let client = Client::try_default()?;
+    /// let config = Config::builder(client.namespace(), "db-migration", "me").build()?;
+    /// let once = Once::new("schema-42")?;
+    /// let keeper = client.keep(config)?;
+    /// keeper.wait_held(Duration::from_secs(60));
+    /// let lease = client.get("db-migration")?.unwrap_or_default();
+    /// if once.done(&lease).is_none() {
+    ///     migrate();
+    /// }
+    /// keeper.release_with(Parting::default().done(once));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn release_with(mut self, parting: Parting) -> Option<Released> {
+        self.stop_with(parting);
         self.finish(self.longest_release());
         self.shared.released()
     }
@@ -263,6 +308,18 @@ impl Keeper {
     /// The claim itself ends a release that gets no answer after the renew deadline.
     fn longest_release(&self) -> Duration {
         self.renew_deadline + GRACE
+    }
+}
+
+/// Work that relies on the Lease.
+struct Working<'a>(&'a Keeper);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let releases = self.0.shared.ledger().end_work();
+        if let Some(parting) = releases {
+            self.0.line.stop(parting);
+        }
     }
 }
 

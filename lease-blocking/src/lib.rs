@@ -148,6 +148,7 @@ mod abort;
 mod calls;
 mod claim;
 mod client;
+mod client_builder;
 mod clock;
 mod connector;
 mod credentials;
@@ -164,6 +165,9 @@ mod plugin;
 mod plugin_cache;
 mod set;
 mod shared;
+#[cfg(all(test, feature = "memory"))]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod suspended;
 mod task;
 mod tenure;
 mod threads;
@@ -173,7 +177,8 @@ mod veil;
 mod watch;
 
 pub use claim::Claim;
-pub use client::{Client, ClientBuilder, is_in_cluster};
+pub use client::{Client, is_in_cluster};
+pub use client_builder::ClientBuilder;
 pub use clock::Clock;
 #[cfg(feature = "embedded")]
 pub use embedded::default_directory;

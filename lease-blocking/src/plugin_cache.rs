@@ -6,12 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::HeaderValue;
 use lease_proto::access::rustls::ChangingCertificate;
 use lease_proto::access::{Access, CredentialsError, ExecCredential, ExecProblem, bearer};
 
 use crate::clock::Clock;
-use crate::credentials::{AskCredentials, patience};
+use crate::credentials::{AskCredentials, Given, patience};
 use crate::observe;
 use crate::plugin::Plugin;
 
@@ -30,12 +29,15 @@ struct Shared {
 #[derive(Default)]
 struct State {
     held: Option<Held>,
+    /// How often the plugin has given something, and the latest of that which the server has refused.
+    given: u64,
+    refused: u64,
     /// What is under way: it goes on when those who wait for it give up.
     run: Option<Arc<Run>>,
 }
 
 struct Held {
-    header: Option<HeaderValue>,
+    given: Given,
     good_until: Option<SystemTime>,
     renew_at: Option<SystemTime>,
 }
@@ -46,7 +48,7 @@ struct Run {
     told: Condvar,
 }
 
-type Outcome = Result<Option<HeaderValue>, ExecProblem>;
+type Outcome = Result<Given, ExecProblem>;
 
 /// The plugin that an access names, unless a token or a password goes before it.
 pub(crate) fn of(access: &Access) -> Result<Option<Box<dyn AskCredentials>>, CredentialsError> {
@@ -66,13 +68,14 @@ pub(crate) fn of(access: &Access) -> Result<Option<Box<dyn AskCredentials>>, Cre
 }
 
 impl AskCredentials for PluginCache {
-    fn authorization(
-        &self,
-        reload: bool,
-        timeout: Duration,
-    ) -> Result<Option<HeaderValue>, CredentialsError> {
+    fn authorization(&self, reload: bool, timeout: Duration) -> Result<Given, CredentialsError> {
         let outcome = self.ask(reload, patience(timeout));
         outcome.map_err(|problem| self.0.plugin.failed(problem))
+    }
+
+    fn refuse(&self, number: u64) {
+        let mut state = self.0.state();
+        state.refused = state.refused.max(number);
     }
 
     fn certificate(&self) -> ChangingCertificate {
@@ -83,20 +86,23 @@ impl AskCredentials for PluginCache {
 impl PluginCache {
     fn ask(&self, reload: bool, longest: Duration) -> Outcome {
         if reload {
-            // What was refused is not sent again.
-            self.0.state().held = None;
+            // What was refused is not sent again. What was got since then stays: of many requests that are refused together
+            // only one has the plugin run.
+            let mut state = self.0.state();
+            let refused = state.refused;
+            state.held.take_if(|held| held.given.number <= refused);
         }
         let run = {
             let mut state = self.0.state();
             let wall = self.0.clock.wall();
-            let State { held, run } = &mut *state;
+            let State { held, run, .. } = &mut *state;
             // One that nobody else has is that of a thread that is gone.
             run.take_if(|run| Arc::strong_count(run) == 1);
             if let Some(held) = held.as_ref().filter(|held| held.lasts(wall)) {
                 if held.is_due(wall) && run.is_none() {
                     *run = Shared::start(&self.0).ok();
                 }
-                return Ok(held.header.clone());
+                return Ok(held.given.clone());
             }
             match run {
                 Some(run) => Arc::clone(run),
@@ -144,7 +150,11 @@ impl Shared {
         let mut state = self.state();
         state.run = None;
         match held {
-            Ok(held) => Ok(state.held.insert(held).header.clone()),
+            Ok(mut held) => {
+                state.given += 1;
+                held.given.number = state.given;
+                Ok(state.held.insert(held).given.clone())
+            }
             Err(problem) => {
                 if state.held.is_some() {
                     observe::not_renewed(&self.plugin.failed(problem.clone()));
@@ -163,7 +173,7 @@ impl Shared {
             })
             .map_err(|error| ExecProblem::Certificate(Arc::new(error)))?;
         Ok(Held {
-            header,
+            given: Given { header, number: 0 },
             good_until: answer.good_until(),
             renew_at: answer.renew_at(self.clock.wall()),
         })

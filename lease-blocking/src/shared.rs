@@ -9,7 +9,7 @@ use std::{
 };
 
 use lease_proto::{
-    AcquireError, Config, Deadline, Event, Grant, Ledger, Loss, Released, Unhealthy,
+    AcquireError, Config, Deadline, Event, Grant, Ledger, Loss, Parting, Released, Unhealthy,
 };
 
 use crate::{Clock, TransportError};
@@ -44,6 +44,13 @@ impl Shared {
             looked: AtomicU64::new(0),
             changed: Condvar::new(),
         }
+    }
+
+    /// Has it live by another clock.
+    #[cfg(all(test, feature = "memory"))]
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Whether the Lease is held now: true to the grant even if nobody keeps the claim.
@@ -152,7 +159,7 @@ impl Shared {
     }
 
     /// Waits until less than `margin` is left of a tenure's grant because renewals fail, and says why it ended; `None` if it
-    /// lasts at `until`.
+    /// lasts at `until`. With `heeds_stop` a tenure is over as soon as the Lease is to be given up.
     ///
     /// Returns in time even if the thread that renews is stuck.
     pub(crate) fn lost(
@@ -160,11 +167,15 @@ impl Shared {
         tenure: u64,
         until: Option<Instant>,
         margin: Duration,
+        heeds_stop: bool,
     ) -> Option<Loss> {
         loop {
             let (now, left) = (self.clock.now(), self.remaining());
             if let Some(loss) = self.loss_past(tenure, margin) {
                 return Some(loss);
+            }
+            if heeds_stop && self.is_stopping() {
+                return Some(Loss::Released);
             }
             if until.is_some_and(|until| until <= now) {
                 return None;
@@ -176,9 +187,23 @@ impl Shared {
                 // It may be found out to end earlier.
                 let is_shorter = ledger.grant().is_none_or(|it| it.valid_until < grant_end);
                 let is_over = ledger.loss_of(tenure).is_some() || self.is_past(margin, ledger);
-                (is_shorter || is_over).then_some(())
+                let is_stopping = heeds_stop && ledger.is_stopping();
+                (is_shorter || is_over || is_stopping).then_some(())
             });
         }
+    }
+
+    /// Takes note that the Lease is to be given up, and tells work that relies on it. Returns what is to be left in the record if it
+    /// is to be now.
+    pub(crate) fn stop(&self, parting: Parting) -> Option<Parting> {
+        let now = self.ledger().stop(parting);
+        self.changed.notify_all();
+        now
+    }
+
+    /// Whether the Lease is to be given up, be it later.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.ledger().is_stopping()
     }
 
     /// Why a tenure is over, or as good as over.
@@ -198,7 +223,8 @@ impl Shared {
 
     /// Waits until `found` says something, or until then.
     ///
-    /// Looks at the clock at least once a second, since timers stop while the machine is suspended.
+    /// Without `until` only what the ledger takes note of counts, so that nobody wakes up for nothing. Otherwise looks at the clock
+    /// at least once a second, since timers stop while the machine is suspended.
     pub(crate) fn wait<T>(
         &self,
         until: Option<Instant>,
@@ -209,13 +235,16 @@ impl Shared {
             if let Some(found) = found(&mut ledger) {
                 return Some(found);
             }
-            let left = until.map(|until| until.saturating_duration_since(self.clock.now()));
-            if left == Some(Duration::ZERO) {
+            let Some(until) = until else {
+                let told = self.changed.wait(ledger);
+                ledger = told.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = until.saturating_duration_since(self.clock.now());
+            if left.is_zero() {
                 return None;
             }
-            let waited = self
-                .changed
-                .wait_timeout(ledger, left.unwrap_or(TICK).min(TICK));
+            let waited = self.changed.wait_timeout(ledger, left.min(TICK));
             ledger = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

@@ -7,26 +7,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use lease_proto::{Event, Patience};
+use lease_proto::{Event, Parting, Patience, Plan};
 
 use crate::{Claim, Keeper, claim::Mailbox, set::Seat, shared::Shared};
-
-/// When a keeper ends by itself.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Plan {
-    /// Never: it begins again after every loss.
-    Forever,
-    /// When the claim is at rest.
-    Once,
-    /// When the claim is at rest; a failure that trying again will not change ends the campaign.
-    OnceOrFail,
-}
-
-impl Plan {
-    pub(crate) fn is_ended_by(self, event: &Event) -> bool {
-        self == Self::OnceOrFail && matches!(event, Event::Failed(_))
-    }
-}
 
 /// How a keeper speaks to whatever keeps its claim.
 #[derive(Debug)]
@@ -38,11 +21,11 @@ pub(crate) enum Line {
 }
 
 impl Line {
-    /// Has the Lease given up for good.
-    pub(crate) fn stop(&self) {
+    /// Has the Lease given up for good, and that left in the record.
+    pub(crate) fn stop(&self, parting: Parting) {
         match self {
-            Self::Thread(mailbox, _) => mailbox.release(),
-            Self::Set(seat) => seat.stop(),
+            Self::Thread(mailbox, _) => mailbox.release(parting),
+            Self::Set(seat) => seat.stop(parting),
         }
     }
 
@@ -94,7 +77,7 @@ fn run(mut claim: Claim, shared: &Shared, plan: Plan) {
             shared.note(&event, claim.last_error(), claim.looked());
             // Once only: a release that is refused says the same, and is over.
             if plan.is_ended_by(&event) && !shared.has_acquired() && !claim.is_stopping() {
-                claim.stop();
+                claim.stop(Parting::default());
             }
         }
         if plan != Plan::Forever || claim.is_stopping() {

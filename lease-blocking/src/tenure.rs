@@ -40,7 +40,7 @@ impl Tenure {
     }
 
     /// Returns an error as soon as the work has to stop: the Lease was lost, or less than the margin is left of the grant
-    /// because renewals fail ([`Loss::AtRisk`]). Costs some tens of nanoseconds.
+    /// because renewals fail ([`Loss::AtRisk`]), or its keeper was told to stop ([`Loss::Released`]). Costs some tens of nanoseconds.
     ///
     /// Once it has returned an error it returns that for ever, even if renewals succeed again: work that was told to stop is
     /// over.
@@ -52,7 +52,14 @@ impl Tenure {
         if let Some(told) = self.0.told.get() {
             return Err(Lost::new(told.clone()));
         }
-        match self.0.shared.loss_past(self.0.number, self.0.margin) {
+        let Inner {
+            shared,
+            number,
+            margin,
+            ..
+        } = &*self.0;
+        let stopped = || shared.is_stopping().then_some(Loss::Released);
+        match shared.loss_past(*number, *margin).or_else(stopped) {
             Some(loss) => Err(Lost::new(self.tell(loss))),
             None => Ok(()),
         }
@@ -67,7 +74,10 @@ impl Tenure {
             return Some(told.clone());
         }
         let until = Clock::new().now().checked_add(timeout);
-        let loss = self.0.shared.lost(self.0.number, until, self.0.margin)?;
+        let loss = self
+            .0
+            .shared
+            .lost(self.0.number, until, self.0.margin, true)?;
         Some(self.tell(loss))
     }
 

@@ -58,6 +58,11 @@ impl Chunks {
             close: Box::new(close),
         }
     }
+
+    /// Returns the reader, and what has a read of it return at once when it is called from another thread.
+    pub fn into_parts(self) -> (Box<dyn Read + Send>, Box<dyn FnOnce() + Send>) {
+        (self.body, self.close)
+    }
 }
 
 impl fmt::Debug for Chunks {

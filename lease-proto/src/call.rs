@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::{
     config::{Config, WriteMethod},
+    notes::Changes,
     refusal::{Refusal, Verb},
     unclear::Unclear,
     wire::{Lease, LeaseSpec, Namespace, Status},
@@ -147,23 +148,24 @@ pub(crate) fn watch_all(
     render(Method::GET, &path, None, Vec::new())
 }
 
-/// Renders a write by `manager` that has the record say `spec`: a compare-and-swap on the uid and version with which it was
-/// `seen`, or a new record.
+/// Renders a write by `manager` that has the record say `spec` and `notes`: a compare-and-swap on the uid and version with
+/// which it was `seen`, or a new record.
 pub(crate) fn write(
     config: &Config,
     seen: Option<&Lease>,
-    spec: &LeaseSpec,
+    (spec, notes): (&LeaseSpec, &Changes),
     manager: &str,
     timeout: Duration,
 ) -> (Call, http::Request<Vec<u8>>) {
     const JSON: &str = "application/json";
     let manager = Some(manager);
-    let new;
+    let changed;
     let lease = match seen {
-        Some(lease) => lease,
-        None => {
-            new = Lease::new(config.namespace.as_str(), config.name.as_str());
-            &new
+        Some(lease) if notes.is_empty() => lease,
+        seen => {
+            let new = || Lease::new(config.namespace.as_str(), config.name.as_str());
+            changed = annotated(seen.cloned().unwrap_or_else(new), notes);
+            &changed
         }
     };
     let whole = || {
@@ -186,7 +188,7 @@ pub(crate) fn write(
             render(Method::PUT, &path, Some(JSON), whole()),
         ),
         WriteMethod::Patch => {
-            let patch = json!({
+            let mut patch = json!({
                 "metadata": { "resourceVersion": &lease.metadata.resource_version },
                 "spec": {
                     "holderIdentity": &spec.holder_identity,
@@ -196,11 +198,24 @@ pub(crate) fn write(
                     "leaseTransitions": &spec.lease_transitions,
                 },
             });
+            for (key, value) in notes.iter() {
+                patch["metadata"]["annotations"][key] = json!(value);
+            }
             const MERGE: &str = "application/merge-patch+json";
             let body = patch.to_string().into_bytes();
             (Call::Patch, render(Method::PATCH, &path, Some(MERGE), body))
         }
     }
+}
+
+fn annotated(mut lease: Lease, notes: &Changes) -> Lease {
+    for (key, value) in notes.iter() {
+        match value {
+            Some(value) => lease.metadata.set_annotation(key, value),
+            None => lease.metadata.remove_annotation(key),
+        }
+    }
+    lease
 }
 
 /// Renders the deletion of exactly the version and incarnation that was `seen`.

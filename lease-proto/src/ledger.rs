@@ -12,6 +12,7 @@ use std::{
 use crate::{
     access::TransportError,
     claim::{Event, Failure, Grant, Loss, Released, Trouble},
+    notes::Parting,
     outcome::{AcquireError, State, Unhealthy},
 };
 
@@ -82,6 +83,12 @@ pub struct Ledger {
     trouble: Option<(Instant, Trouble)>,
     events: VecDeque<Event>,
     ended: bool,
+    /// How much work goes on that relies on the Lease.
+    works: usize,
+    /// Whether the Lease is to be given up, once no work goes on.
+    stopping: bool,
+    /// What is to be left in the record then.
+    parting: Parting,
 }
 
 impl Ledger {
@@ -117,6 +124,7 @@ impl Ledger {
             | Event::HolderChanged(_)
             | Event::Retrying { .. }
             | Event::Polling(_)
+            | Event::Unranked(_)
             | Event::Failed(_)
             | Event::GaveUp(_)
             | Event::IdentityCollision
@@ -149,6 +157,7 @@ impl Ledger {
             | Event::Released(_)
             | Event::GaveUp(_)
             | Event::Polling(_)
+            | Event::Unranked(_)
             | Event::IdentityCollision
             | Event::StoreRegressed => {}
         }
@@ -193,6 +202,36 @@ impl Ledger {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Takes note that work begins which relies on the Lease. Returns whether it may: not once the Lease is to be given up.
+    pub fn begin_work(&mut self) -> bool {
+        self.works += usize::from(!self.stopping);
+        !self.stopping
+    }
+
+    /// Takes note that such work is over. Returns what is to be left in the record if the Lease is to be given up now.
+    pub fn end_work(&mut self) -> Option<Parting> {
+        self.works = self.works.saturating_sub(1);
+        self.parts_now()
+    }
+
+    /// Takes note that the Lease is to be given up, and what is to be left in the record; the first call counts. Returns that if it
+    /// is to be now: as long as work goes on that relies on the Lease nobody else may begin the same.
+    pub fn stop(&mut self, parting: Parting) -> Option<Parting> {
+        if !self.stopping {
+            (self.stopping, self.parting) = (true, parting);
+        }
+        self.parts_now()
+    }
+
+    fn parts_now(&self) -> Option<Parting> {
+        (self.works == 0 && self.stopping).then(|| self.parting.clone())
+    }
+
+    /// Returns whether the Lease is to be given up, be it later.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// Takes note of why there is no Lease; the first reason counts.

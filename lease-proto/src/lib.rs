@@ -39,6 +39,11 @@
 //! nothing: it lengthens no grant. Where streams are refused, break or stall, the record is looked at from time to time, and
 //! a stream is asked for again later.
 //!
+//! Who goes first, where that is wanted ([`ConfigBuilder::priority`]). A waiter announces itself in a Lease of its own, which names
+//! its priority and since when it waits, and renews that; before it takes what has become free it lists the others, and holds
+//! back for each that goes before it, for as long as that one is believed to need. All of this may be wrong, late or
+//! refused: what decides is still the write that names the version that was judged.
+//!
 //! # The loop
 //!
 //! > After every input and every command, call [`Claim::poll_output`] until it says `Wait` or `Done`.
@@ -96,10 +101,12 @@
 
 pub mod access;
 mod call;
+mod candidate;
 mod change;
 mod claim;
 mod config;
 mod ledger;
+mod notes;
 mod outcome;
 pub mod plain;
 mod refusal;
@@ -110,14 +117,16 @@ mod unclear;
 pub mod wire;
 
 pub use call::{MAX_BODY, Request, RequestId};
+pub use candidate::{Candidate, candidates_of};
 pub use claim::{
     Claim, Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Patience, Released, Trouble,
-    Waiting,
+    Waiting, over_for_newcomers,
 };
 pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
 pub use ledger::{Deadline, Ledger};
+pub use notes::{Done, Once, Parting, held_back, is_renewable, renewals, successor};
 pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};
-pub use set::{ClaimId, ClaimSet, SetLimits, SetOutput, Tag};
+pub use set::{ClaimId, ClaimSet, Plan, Roster, SetLimits, SetOutput, Tag};
 pub use unclear::Unclear;
 pub use wire::{Identity, LeaseName, NameError, Namespace};

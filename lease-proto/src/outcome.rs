@@ -96,7 +96,10 @@ impl AcquireError {
                 let source = source.filter(|_| trouble == Trouble::NoAnswer);
                 Self::Trouble { trouble, source }
             }
-            why @ (GaveUp::NotHeld { .. } | GaveUp::Outrun | GaveUp::Stopped) => Self::GaveUp(why),
+            why @ (GaveUp::NotHeld { .. }
+            | GaveUp::NotRenewable
+            | GaveUp::Outrun
+            | GaveUp::Stopped) => Self::GaveUp(why),
         }
     }
 

@@ -64,8 +64,8 @@ pub struct Refusal {
 impl Refusal {
     /// Reads a refusal from an answer.
     ///
-    /// `namespace` and `name` say what was asked for (`name` is empty for a whole namespace); `body` is quoted where
-    /// the server sent no `Status`.
+    /// `namespace` and `name` say what was asked for (`name` is empty for a whole namespace, and both are for all namespaces);
+    /// `body` is quoted where the server sent no `Status`.
     pub fn new(
         verb: Verb,
         status: StatusCode,
@@ -130,6 +130,12 @@ impl Refusal {
             namespace, verb, ..
         } = self;
         match self.status {
+            StatusCode::FORBIDDEN if namespace.is_empty() => format!(
+                "the identity lacks the verb {verb:?} on leases in all namespaces; this ClusterRole grants it (bind it with a \
+                 ClusterRoleBinding):\n{}",
+                self.role(),
+                verb = verb.as_str(),
+            ),
             StatusCode::FORBIDDEN => format!(
                 "the identity lacks the verb {verb:?} on leases in namespace {namespace:?}; this Role grants all that is \
                  needed (bind it with a RoleBinding):\n{}",
@@ -150,7 +156,8 @@ impl Refusal {
         }
     }
 
-    /// Returns a Role, as YAML, that grants the verb that was refused and those that every claimant needs.
+    /// Returns a Role, as YAML, that grants the verb that was refused and those that every claimant needs; one that grants
+    /// reading alone where a list was asked for, as no claimant does, and a ClusterRole where it was of all namespaces.
     pub fn role(&self) -> String {
         let Self {
             namespace,
@@ -158,6 +165,23 @@ impl Refusal {
             verb,
             ..
         } = self;
+        if namespace.is_empty() || *verb == Verb::List {
+            let (kind, place) = if namespace.is_empty() {
+                ("ClusterRole", String::new())
+            } else {
+                ("Role", format!("\n  namespace: {namespace}"))
+            };
+            return format!(
+                "apiVersion: rbac.authorization.k8s.io/v1\n\
+                 kind: {kind}\n\
+                 metadata:\n\
+                 \x20 name: lease-reader{place}\n\
+                 rules:\n\
+                 - apiGroups: [\"coordination.k8s.io\"]\n\
+                 \x20 resources: [\"leases\"]\n\
+                 \x20 verbs: [\"get\", \"list\", \"watch\"]\n"
+            );
+        }
         // PATCH stands in for PUT, so a Role for one needs no verb for the other.
         let write = if *verb == Verb::Patch {
             "patch"
@@ -170,8 +194,8 @@ impl Refusal {
             format!("\n  resourceNames: [{name:?}]")
         };
         let more = match verb {
-            Verb::Delete | Verb::List => format!(", {:?}", verb.as_str()),
-            Verb::Create | Verb::Get | Verb::Patch | Verb::Update | Verb::Watch => String::new(),
+            Verb::Delete => ", \"delete\"",
+            Verb::Create | Verb::Get | Verb::List | Verb::Patch | Verb::Update | Verb::Watch => "",
         };
         format!(
             "apiVersion: rbac.authorization.k8s.io/v1\n\
@@ -201,7 +225,9 @@ impl fmt::Display for Refusal {
             ..
         } = self;
         write!(f, "the API server refused to {verb} ")?;
-        if name.is_empty() {
+        if namespace.is_empty() {
+            f.write_str("leases in all namespaces")?;
+        } else if name.is_empty() {
             write!(f, "leases in namespace {namespace}")?;
         } else {
             write!(f, "lease {namespace}/{name}")?;
@@ -217,16 +243,81 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// Takes out what stands where a credential does: there are servers and proxies that quote the request they refuse.
+fn without_credentials(line: &str) -> String {
+    let mut follows = false;
+    let words = line.split(' ').map(|word| {
+        let is_credential = follows && !is_talk(word);
+        // Words between quotes and colons, too.
+        let end = word.rsplit(|c: char| !c.is_ascii_alphanumeric()).next();
+        let end = end.unwrap_or_default();
+        follows = ["bearer", "basic"]
+            .iter()
+            .any(|it| end.eq_ignore_ascii_case(it))
+            || follows && word.is_empty();
+        if is_credential { "<redacted>" } else { word }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a word after the name of a scheme is about credentials, and none itself.
+fn is_talk(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    const TALK: [&str; 12] = [
+        "",
+        "and",
+        "auth",
+        "authentication",
+        "authorization",
+        "credentials",
+        "error",
+        "is",
+        "or",
+        "realm",
+        "token",
+        "tokens",
+    ];
+    TALK.contains(&word.to_ascii_lowercase().as_str()) || word.starts_with("realm=")
+}
+
 /// Cuts what a server says, and takes out what could write over a terminal or a log.
 pub(crate) fn one_line(text: &str) -> String {
-    let mut line: String = text
+    let line: String = text
         .split(|c: char| c.is_control())
         .filter(|part| !part.trim().is_empty())
         .collect::<Vec<_>>()
         .join(" ");
+    let mut line = without_credentials(&line);
     if let Some((cut, _)) = line.char_indices().nth(500) {
         line.truncate(cut);
         line.push_str("...");
     }
     line.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_quotes_of_a_credential_is_not_said_again() {
+        for (said, shown) in [
+            (
+                "authorization: Bearer canary was refused",
+                "authorization: Bearer <redacted> was refused",
+            ),
+            (
+                "{\"Authorization\":\"bearer ey.J0\"}",
+                "{\"Authorization\":\"bearer <redacted>",
+            ),
+            ("Basic  dXNlcjpwYXNz", "Basic  <redacted>"),
+            (
+                "invalid bearer token, token lookup failed",
+                "invalid bearer token, token lookup failed",
+            ),
+            ("Unauthorized", "Unauthorized"),
+        ] {
+            assert_eq!(one_line(said), shown);
+        }
+    }
 }

@@ -89,11 +89,28 @@ impl Client {
     /// Nothing is changed, and the answer is lost.
     pub async fn list(&self) -> Result<Vec<Lease>, Error> {
         let namespace = Namespace::new(self.namespace())?;
+        self.pages(Some(&namespace)).await
+    }
+
+    /// Reads all Leases of all namespaces, page by page. That needs a ClusterRole.
+    ///
+    /// # Errors
+    ///
+    /// No answer came, or the server refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed, and the answer is lost.
+    pub async fn list_everywhere(&self) -> Result<Vec<Lease>, Error> {
+        self.pages(None).await
+    }
+
+    async fn pages(&self, namespace: Option<&Namespace>) -> Result<Vec<Lease>, Error> {
         let mut leases = Vec::new();
         let mut page: Option<String> = None;
         loop {
-            let response = self.call(plain::list(&namespace, page.as_deref())).await?;
-            let (found, next) = plain::read_list(&namespace, &response)?;
+            let response = self.call(plain::list(namespace, page.as_deref())).await?;
+            let (found, next) = plain::read_list(namespace, &response)?;
             leases.extend(found);
             if next.is_none() {
                 return Ok(leases);

@@ -10,8 +10,8 @@ use std::{
 };
 
 use lease_proto::{
-    self as proto, Config, Event, Grant, Identity, Output, Patience, Request, RequestId,
-    wire::Lease,
+    self as proto, Config, Event, Grant, Identity, LeaseName, Output, Parting, Patience, Request,
+    RequestId, wire::Lease,
 };
 
 use crate::{
@@ -149,7 +149,12 @@ impl Claim {
 
     /// Gives the Lease up: see [`lease_proto::Claim::release`].
     pub fn release(&mut self) {
-        self.proto.release(self.clock.now());
+        self.release_with(Parting::default());
+    }
+
+    /// Gives the Lease up, and leaves something in the record: see [`lease_proto::Claim::release_with`].
+    pub fn release_with(&mut self, parting: Parting) {
+        self.proto.release_with(parting, self.clock.now());
     }
 
     /// Returns the grant, if the Lease is held now.
@@ -165,6 +170,11 @@ impl Claim {
     /// Returns the record as last seen.
     pub fn observed(&self) -> Option<&Lease> {
         self.proto.observed()
+    }
+
+    /// Returns the name of the Lease in which this claim may have announced itself: see [`lease_proto::Claim::announcement`].
+    pub fn announcement(&self) -> Option<LeaseName> {
+        self.proto.announcement()
     }
 
     /// Returns the identity that stands in the record when this claim holds the Lease.
@@ -317,3 +327,42 @@ impl fmt::Debug for Claim {
 
 /// The longest that is waited without a look at the clock.
 const TICK: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::Transport;
+
+    /// Counts what it is asked.
+    #[derive(Debug, Default)]
+    struct Counting(AtomicUsize);
+
+    impl Transport for Counting {
+        fn send(&self, _: http::Request<Vec<u8>>, _: Duration) -> BoxFuture<'_, Outcome> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Err(TransportError::NoStreams) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_over_before_it_begins_is_not_sent() {
+        for (left, sent) in [(Duration::ZERO, 0), (Duration::from_secs(60), 1)] {
+            let transport = Arc::new(Counting::default());
+            let client = Client::with_transport(Arc::<Counting>::clone(&transport), "default");
+            let config = Config::builder("default", "leader", "me").build();
+            let mut claim = client.claim(config.unwrap());
+            claim.acquire(Patience::Once);
+            let (now, wall) = (claim.clock.now(), claim.clock.wall());
+            let Output::Request(mut request) = claim.proto.poll_output(now, wall) else {
+                panic!("it has nothing to ask");
+            };
+            request.deadline = now + left;
+            claim.send(request);
+            outcome(&mut claim.in_flight).await.1.unwrap_err();
+            assert_eq!(transport.0.load(Ordering::SeqCst), sent);
+        }
+    }
+}

@@ -1,16 +1,17 @@
 //! Where the API server is, how to be let in, and one request with its answer.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, USER_AGENT};
 use lease_proto::access::{
-    self, Access, Basic, ClientCertificate, CredentialsError, InCluster, Material, Proxy,
-    SERVICE_ACCOUNT_ROOT, Secret, ServerUrl, TransportError,
+    self, Access, CredentialsError, InCluster, SERVICE_ACCOUNT_ROOT, Secret, ServerUrl,
+    TransportError,
 };
 
+use crate::client_builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::credentials::{AskCredentials, Credentials};
 use crate::error::Error;
@@ -110,7 +111,10 @@ impl Client {
     }
 
     /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
-    fn assemble(access: &Access, plugin: Option<Box<dyn AskCredentials>>) -> Result<Self, Error> {
+    pub(crate) fn assemble(
+        access: &Access,
+        plugin: Option<Box<dyn AskCredentials>>,
+    ) -> Result<Self, Error> {
         let skips_verification = access.tls.insecure_skip_verify && access.server.is_https();
         if skips_verification {
             observe::unverified(&access.server);
@@ -182,7 +186,7 @@ impl Client {
     /// Sends one request and waits for the whole answer, no longer than `timeout` from name look-up to last byte.
     ///
     /// The request's URI is path and query; the server's address, the credentials and the `User-Agent` are added.
-    /// Redirects are answers like any other. `reload_credentials` is for the request after a 401: a token is read or got anew.
+    /// Redirects are answers like any other. `reload_credentials` is for the request after a 401: what was refused is got anew.
     ///
     /// # Cancel safety
     ///
@@ -199,34 +203,45 @@ impl Client {
         reload_credentials: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let mut request = request;
-        let left = self
+        let (left, number) = self
             .complete(&mut request, timeout, reload_credentials)
             .await?;
         let answered = tokio::time::timeout(left, self.transport.send(request, left)).await;
-        answered.unwrap_or_else(|_| Err(self.silence(timeout)))
+        self.answered(
+            number,
+            answered.unwrap_or_else(|_| Err(self.silence(timeout))),
+        )
     }
 
-    /// Adds the server's address and the credentials, and returns what is left of the time.
+    /// Adds the server's address and the credentials, and returns what is left of the time, and the number of the credentials.
     async fn complete(
         &self,
         request: &mut http::Request<Vec<u8>>,
         timeout: Duration,
         reload_credentials: bool,
-    ) -> Result<Duration, TransportError> {
+    ) -> Result<(Duration, u64), TransportError> {
         let Some(remote) = &self.remote else {
-            return Ok(timeout);
+            return Ok((timeout, 0));
         };
         let clock = Clock::new();
         let started = clock.now();
-        let authorization = remote
+        let given = remote
             .credentials
             .authorization(reload_credentials, timeout)
             .await?;
         remote.address(request)?;
-        if let Some(authorization) = authorization {
+        if let Some(authorization) = given.header {
             request.headers_mut().insert(AUTHORIZATION, authorization);
         }
-        Ok(timeout.saturating_sub(clock.now().saturating_duration_since(started)))
+        let left = timeout.saturating_sub(clock.now().saturating_duration_since(started));
+        Ok((left, given.number))
+    }
+
+    fn answered<T>(&self, number: u64, answer: Answer<T>) -> Answer<T> {
+        if let (Some(remote), Ok(answer)) = (&self.remote, &answer) {
+            remote.credentials.answered(number, answer);
+        }
+        answer
     }
 
     /// Sends a request whose answer comes in pieces, such as a watch, and waits for its beginning. Otherwise as
@@ -246,11 +261,14 @@ impl Client {
         reload_credentials: bool,
     ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
         let mut request = request;
-        let left = self
+        let (left, number) = self
             .complete(&mut request, timeout, reload_credentials)
             .await?;
         let opened = tokio::time::timeout(left, self.transport.stream(request, left)).await;
-        opened.unwrap_or_else(|_| Err(self.silence(timeout)))
+        self.answered(
+            number,
+            opened.unwrap_or_else(|_| Err(self.silence(timeout))),
+        )
     }
 
     fn from_pod(pod: InCluster) -> Result<Self, Error> {
@@ -268,7 +286,7 @@ impl Client {
 
     #[cfg(feature = "kubeconfig")]
     fn from_kubeconfig_files(
-        files: &[PathBuf],
+        files: &[std::path::PathBuf],
         options: &crate::KubeconfigOptions,
     ) -> Result<Self, Error> {
         let mut merged: Option<access::Kubeconfig> = None;
@@ -289,7 +307,7 @@ impl Client {
         }
         let mut access = merged.unwrap_or_default().access(options)?;
         if access.proxy.is_none() {
-            access.proxy = Proxy::from_environment(&access.server, &environment)?;
+            access.proxy = access::Proxy::from_environment(&access.server, &environment)?;
         }
         Self::from_access(&access)
     }
@@ -317,158 +335,11 @@ pub fn is_in_cluster() -> bool {
     access::in_cluster(&environment).is_ok()
 }
 
-/// What is known of a server, on the way to a [`Client`]. `Debug` shows no secret, and not the URL either.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct ClientBuilder {
-    /// Checked only when a client is made of it: until then there may be a password in it.
-    url: Secret,
-    allow_plain_http: bool,
-    ca: Option<Material>,
-    insecure_skip_verify: bool,
-    server_name: Option<String>,
-    token: Option<Material>,
-    basic: Option<Basic>,
-    client_certificate: Option<ClientCertificate>,
-    namespace: Option<String>,
-    proxy: ProxyChoice,
-}
-
-/// Which proxy a client uses.
-#[derive(Clone, Debug)]
-enum ProxyChoice {
-    Environment,
-    None,
-    Some(Secret),
-}
-
-impl ClientBuilder {
-    fn new(url: Secret) -> Self {
-        Self {
-            url,
-            allow_plain_http: false,
-            ca: None,
-            insecure_skip_verify: false,
-            server_name: None,
-            token: None,
-            basic: None,
-            client_certificate: None,
-            namespace: None,
-            proxy: ProxyChoice::Environment,
-        }
-    }
-
-    /// Takes `http://` to other machines: anyone on the way can then read the credentials. Defaults to no.
-    pub fn allow_plain_http(mut self, allow: bool) -> Self {
-        self.allow_plain_http = allow;
-        self
-    }
-
-    /// What the server's certificate must be signed by: PEM, or the file with it. Defaults to what the platform believes.
-    pub fn certificate_authority(mut self, ca: impl Into<Material>) -> Self {
-        self.ca = Some(ca.into());
-        self
-    }
-
-    /// Believes any certificate: whoever answers may read the credentials, which `tracing` is warned of. Defaults to no.
-    pub fn insecure_skip_verify(mut self, skip: bool) -> Self {
-        self.insecure_skip_verify = skip;
-        self
-    }
-
-    /// The name that the server's certificate must bear. Defaults to the host of the URL.
-    pub fn server_name(mut self, name: impl Into<String>) -> Self {
-        self.server_name = Some(name.into());
-        self
-    }
-
-    /// A bearer token. The last of this and [`ClientBuilder::token_file`] counts.
-    pub fn token(mut self, token: impl Into<Secret>) -> Self {
-        self.token = Some(Material::Inline(token.into()));
-        self
-    }
-
-    /// A file with a bearer token, read again when it changes and after a 401.
-    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.token = Some(Material::File(path.into()));
-        self
-    }
-
-    /// A name and a password; a token goes before them.
-    pub fn basic(mut self, username: impl Into<String>, password: impl Into<Secret>) -> Self {
-        self.basic = Some(Basic {
-            username: username.into(),
-            password: password.into(),
-        });
-        self
-    }
-
-    /// A client certificate and its key: PEM, or the files with it.
-    pub fn client_certificate(
-        mut self,
-        certificate: impl Into<Material>,
-        key: impl Into<Material>,
-    ) -> Self {
-        self.client_certificate = Some(ClientCertificate {
-            certificate: certificate.into(),
-            key: key.into(),
-        });
-        self
-    }
-
-    /// The namespace where none is named. Defaults to `default`.
-    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
-        self.namespace = Some(namespace.into());
-        self
-    }
-
-    /// The proxy that connections go through: `http://host:port`, with `name:password@` where it wants that; with the feature
-    /// `socks` also `socks5://host:port`.
-    ///
-    /// Defaults to what `HTTPS_PROXY` and `NO_PROXY` say, as for kubectl; never one for a server on this machine.
-    pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = ProxyChoice::Some(Secret::new(url.into().into_bytes()));
-        self
-    }
-
-    /// Goes through no proxy, whatever the environment says.
-    pub fn without_proxy(mut self) -> Self {
-        self.proxy = ProxyChoice::None;
-        self
-    }
-
-    /// Reads the files, and connects to nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// The URL cannot be used, a file is unreadable, or what is in it cannot be used.
-    pub fn build(self) -> Result<Client, Error> {
-        let url = String::from_utf8_lossy(self.url.expose());
-        let server = if self.allow_plain_http {
-            ServerUrl::parse_plain_http(&url)?
-        } else {
-            ServerUrl::parse(&url)?
-        };
-        let mut access = Access::new(server);
-        access.tls.ca = self.ca;
-        access.tls.insecure_skip_verify = self.insecure_skip_verify;
-        access.tls.server_name = self.server_name;
-        access.auth.token = self.token;
-        access.auth.basic = self.basic;
-        access.auth.client_certificate = self.client_certificate;
-        access.namespace = self.namespace;
-        access.proxy = match self.proxy {
-            ProxyChoice::Environment => Proxy::from_environment(&access.server, &environment)?,
-            ProxyChoice::None => None,
-            ProxyChoice::Some(url) => Some(Proxy::parse(&String::from_utf8_lossy(url.expose()))?),
-        };
-        Client::assemble(&access, None)
-    }
-}
-
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+type Answer<T> = Result<http::Response<T>, TransportError>;
 
 const DEFAULT_NAMESPACE: &str = "default";
 const OUR_USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

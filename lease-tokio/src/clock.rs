@@ -1,5 +1,7 @@
 //! The only reader of clocks.
 
+#[cfg(all(test, feature = "memory"))]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Reads the two clocks that the protocol asks for.
@@ -16,6 +18,9 @@ enum Source {
     /// The time of the runtime that it is read in, which a test may have paused.
     #[cfg(feature = "memory")]
     Tokio,
+    /// That, and so many milliseconds more, as if the machine had been suspended for as long.
+    #[cfg(all(test, feature = "memory"))]
+    Leaping(&'static AtomicU64),
 }
 
 impl Clock {
@@ -30,6 +35,12 @@ impl Clock {
         Self(Source::Tokio)
     }
 
+    /// Makes one of tokio's that is ahead of the timers by so many milliseconds.
+    #[cfg(all(test, feature = "memory"))]
+    pub(crate) fn leaping(by: &'static AtomicU64) -> Self {
+        Self(Source::Leaping(by))
+    }
+
     /// The time since some moment, which counts the time that the machine was suspended.
     ///
     /// On Linux and Android it is `CLOCK_BOOTTIME`. Elsewhere it is what the standard library has, which may stand still
@@ -40,6 +51,11 @@ impl Clock {
             Source::System => boot::now(),
             #[cfg(feature = "memory")]
             Source::Tokio => tokio::time::Instant::now().into_std(),
+            #[cfg(all(test, feature = "memory"))]
+            Source::Leaping(by) => {
+                let by = Duration::from_millis(by.load(Ordering::SeqCst));
+                tokio::time::Instant::now().into_std() + by
+            }
         }
     }
 
@@ -49,6 +65,8 @@ impl Clock {
             Source::System => SystemTime::now(),
             #[cfg(feature = "memory")]
             Source::Tokio => paced::wall(self.now()),
+            #[cfg(all(test, feature = "memory"))]
+            Source::Leaping(_) => SystemTime::now(),
         }
     }
 }

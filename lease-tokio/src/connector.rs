@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use crate::tcp;
 use crate::transport::BoxFuture;
+use crate::yielding::Yielding;
 
 pub(crate) type Connector = HttpsConnector<LabelledTcp>;
 
@@ -131,7 +132,7 @@ impl fmt::Debug for Way {
 }
 
 impl Service<Uri> for LabelledTcp {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Yielding<TcpStream>>;
     type Error = Labelled;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -166,7 +167,7 @@ impl Service<Uri> for LabelledTcp {
 struct Tcp;
 
 impl Service<Uri> for Tcp {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Yielding<TcpStream>>;
     type Error = Labelled;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -181,7 +182,7 @@ impl Service<Uri> for Tcp {
             let addresses = lookup_host((host, port)).await.map_err(label_dns)?;
             let stream = tcp::connect(addresses).await.map_err(label_tcp)?;
             stream.set_nodelay(true).map_err(label_tcp)?;
-            Ok(TokioIo::new(stream))
+            Ok(TokioIo::new(Yielding::from(stream)))
         })
     }
 }

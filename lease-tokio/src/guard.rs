@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use lease_proto::{Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Patience, Released};
-
-use crate::{
-    AcquireError, Claim, Client, Keeper, Lost, VerifyError,
-    task::{self, Plan},
+use lease_proto::{
+    Config, Event, FencingToken, GaveUp, Grant, Identity, Loss, Parting, Patience, Plan, Released,
 };
+
+use crate::{AcquireError, Claim, Client, Keeper, Lost, VerifyError, task};
 
 /// A Lease that is held, for as long as [`is_held`](Self::is_held) says so.
 ///
@@ -343,6 +342,15 @@ impl Guard {
     /// ```
     pub async fn release(self) -> Option<Released> {
         self.keeper.release().await
+    }
+
+    /// The same, and leaves something in the record: see [`Keeper::release_with`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The release goes on in the background, for as long as the runtime lasts.
+    pub async fn release_with(self, parting: Parting) -> Option<Released> {
+        self.keeper.release_with(parting).await
     }
 
     fn loss(&self) -> Loss {

@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::fs;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -12,18 +14,21 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lease_proto::MAX_BODY;
 use lease_proto::access::{
-    Access, CredentialsError, TlsProblem, TransportError,
-    rustls::{self as settings, ChangingCertificate},
+    Access, CredentialsError, FileStamp, TlsProblem, TransportError,
+    rustls::{self as settings, CertificateFiles, ChangingCertificate},
 };
 
+use crate::clock::Clock;
 use crate::connector::{Connector, Labelled, Phase, connector};
+use crate::observe;
 use crate::transport::{BoxFuture, Chunks, Transport};
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
 pub(crate) struct HttpTransport {
     connector: Connector,
-    /// What connections present, where that changes.
+    /// What connections present, where that changes, and the files that it is in, if it is.
     certificate: Option<ChangingCertificate>,
+    files: Option<Arc<CertificateFiles>>,
     pool: Mutex<Pool>,
     server: String,
     is_proxied: bool,
@@ -45,7 +50,11 @@ impl HttpTransport {
         access: &Access,
         certificate: Option<ChangingCertificate>,
     ) -> Result<Self, CredentialsError> {
-        let certificate = certificate.filter(|_| access.auth.client_certificate.is_none());
+        let files = CertificateFiles::of(access, &|path| fs::read(path))?.map(Arc::new);
+        let certificate = match &files {
+            Some(files) => Some(files.presented()),
+            None => certificate.filter(|_| access.auth.client_certificate.is_none()),
+        };
         let connector = connector(access, certificate.as_ref())?;
         Ok(Self {
             pool: Mutex::new(Pool {
@@ -55,6 +64,7 @@ impl HttpTransport {
             }),
             connector,
             certificate,
+            files,
             server: access.server.to_string(),
             is_proxied: access.proxy.is_some(),
         })
@@ -64,7 +74,7 @@ impl HttpTransport {
         &self,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let (client, mut abandoned) = self.client();
+        let (client, mut abandoned) = self.client().await;
         let answer = self.answer(&client, request).await;
         abandoned.answered = true;
         answer
@@ -74,14 +84,18 @@ impl HttpTransport {
         &self,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
-        let (client, mut abandoned) = self.client();
+        let (client, mut abandoned) = self.client().await;
         let answer = self.begin(&client, request).await;
         abandoned.answered = true;
         let server = self.server.clone();
         Ok(answer?.map(|body| Box::new(Pieces { body, server }) as Box<dyn Chunks>))
     }
 
-    fn client(&self) -> (Client, Abandoned<'_>) {
+    async fn client(&self) -> (Client, Abandoned<'_>) {
+        if let Some(files) = self.files.clone() {
+            // A file system may be slow. A panic changes nothing: what was there is presented.
+            let _panicked = tokio::task::spawn_blocking(move || refresh(&files)).await;
+        }
         let mut pool = self.pool();
         let version = self
             .certificate
@@ -250,6 +264,15 @@ impl Drop for Abandoned<'_> {
         if pool.generation == self.generation {
             self.transport.renew(&mut pool);
         }
+    }
+}
+
+/// Reads a client certificate's files again where they have changed. Where that fails, what was there is presented.
+fn refresh(files: &CertificateFiles) {
+    let stamp = |path: &Path| FileStamp::of(&fs::metadata(path).ok()?);
+    let refreshed = files.refresh(Clock::new().now(), &stamp, &|path| fs::read(path));
+    if let Err(error) = refreshed {
+        observe::not_renewed(&error);
     }
 }
 

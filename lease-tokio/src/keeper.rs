@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use lease_proto::{
-    self as proto, Config, Event, Grant, Identity, Loss, Patience, Released, State, Unhealthy,
+    self as proto, Config, Event, Grant, Identity, Loss, Parting, Patience, Plan, Released, State,
+    Unhealthy,
 };
 use tokio::sync::watch;
 
 use crate::{
     Claim, Client, Clock, Lost, TransportError,
     shared::Shared,
-    task::{self, Line, Plan},
+    task::{self, Line},
 };
 
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
@@ -182,7 +183,8 @@ impl Keeper {
         loss.unwrap_or(Loss::Expired)
     }
 
-    /// Waits until the Lease is held, and does `work` for as long as it is: `None` once the keeper has ended.
+    /// Waits until the Lease is held, and does `work` for as long as it is: `None` once the keeper has ended, or was told to
+    /// [stop](Self::stop).
     ///
     /// See [`Guard::run_while_held`](crate::Guard::run_while_held) for the margin, and for what cannot be stopped. The Lease is
     /// kept afterwards, so that the work can be done again: not before renewals succeed, if it was dropped because they did not.
@@ -190,8 +192,8 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// The Lease was lost, or less than `margin` was left of the grant because renewals failed ([`Loss::AtRisk`]), and the work
-    /// was dropped.
+    /// The Lease was lost, or less than `margin` was left of the grant because renewals failed ([`Loss::AtRisk`]), or the keeper
+    /// was told to stop ([`Loss::Released`]), and the work was dropped.
     ///
     /// # Cancel safety
     ///
@@ -224,6 +226,11 @@ impl Keeper {
         work: impl FnOnce(Grant) -> F,
     ) -> Option<Result<F::Output, Lost>> {
         let (grant, tenure) = self.shared.held(margin).await?;
+        if !self.shared.ledger().begin_work() {
+            return None;
+        }
+        // Dropped after the work, however that ends.
+        let _working = Working(self);
         Some(self.shared.run(tenure, margin, work(grant)).await)
     }
 
@@ -254,8 +261,20 @@ impl Keeper {
     }
 
     /// Tells the keeper to give the Lease up for good; its events tell how that goes, and end.
+    ///
+    /// Work of [`run_while_held`](Self::run_while_held) is dropped first, and until it is the Lease is kept: nobody else holds it
+    /// while the work goes on.
     pub fn stop(&self) {
-        self.line.stop();
+        self.stop_with(Parting::default());
+    }
+
+    /// The same, and leaves something in the record if the Lease is held: whether it was left, [`Released::Cleared`] tells.
+    ///
+    /// Does nothing where the keeper was told to stop before.
+    pub fn stop_with(&self, parting: Parting) {
+        if let Some(parting) = self.shared.stop(parting) {
+            self.line.stop(parting);
+        }
     }
 
     /// Gives the Lease up for good, and waits until that is over, no longer than the renew deadline.
@@ -266,7 +285,36 @@ impl Keeper {
     ///
     /// The release goes on in the background, for as long as the runtime lasts.
     pub async fn release(self) -> Option<Released> {
-        self.stop();
+        self.release_with(Parting::default()).await
+    }
+
+    /// The same, and leaves something in the record if the Lease is held: [`Released::Cleared`] says that it was left.
+    ///
+    /// # Cancel safety
+    ///
+    /// The release goes on in the background, for as long as the runtime lasts.
+    ///
+    /// ```no_run
+    /// use lease_tokio::{Client, proto::{Config, Once, Parting}};
+    ///
+    /// # async fn migrate() {}
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::try_default()?;
+    /// let config = Config::builder(client.namespace(), "db-migration", "me").build()?;
+    /// let once = Once::new("schema-42")?;
+    /// let keeper = client.keep(config);
+    /// keeper.held().await;
+    /// let lease = client.get("db-migration").await?.unwrap_or_default();
+    /// if once.done(&lease).is_none() {
+    ///     migrate().await;
+    /// }
+    /// keeper.release_with(Parting::default().done(once)).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn release_with(self, parting: Parting) -> Option<Released> {
+        self.stop_with(parting);
         // The claim itself ends a release that gets no answer after the renew deadline.
         let until = self.clock.now() + self.renew_deadline + GRACE;
         self.shared
@@ -285,6 +333,18 @@ impl Keeper {
 
     pub(crate) fn verify(&self, look: u64) {
         self.line.verify(look);
+    }
+}
+
+/// Work that relies on the Lease.
+struct Working<'a>(&'a Keeper);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let releases = self.0.shared.ledger().end_work();
+        if let Some(parting) = releases {
+            self.0.line.stop(parting);
+        }
     }
 }
 

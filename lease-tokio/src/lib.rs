@@ -152,6 +152,7 @@
 mod calls;
 mod claim;
 mod client;
+mod client_builder;
 mod clock;
 mod connector;
 mod credentials;
@@ -168,13 +169,18 @@ mod plugin;
 mod plugin_cache;
 mod set;
 mod shared;
+#[cfg(all(test, feature = "memory"))]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod suspended;
 mod task;
 mod tcp;
 mod transport;
 mod watch;
+mod yielding;
 
 pub use claim::Claim;
-pub use client::{Client, ClientBuilder, is_in_cluster};
+pub use client::{Client, is_in_cluster};
+pub use client_builder::ClientBuilder;
 pub use clock::Clock;
 #[cfg(feature = "embedded")]
 pub use embedded::default_directory;

@@ -33,10 +33,13 @@ pub(crate) fn not_renewed(error: &CredentialsError) {
 }
 
 /// Tells of one claim.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Observer {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
+    /// While the Lease is held.
+    #[cfg(feature = "metrics")]
+    leading: Option<Leading>,
 }
 
 impl Observer {
@@ -46,6 +49,8 @@ impl Observer {
         Self {
             #[cfg(feature = "tracing")]
             span: span(claim),
+            #[cfg(feature = "metrics")]
+            leading: None,
         }
     }
 
@@ -54,15 +59,27 @@ impl Observer {
         Self {
             #[cfg(feature = "tracing")]
             span: tracing::Span::none(),
+            #[cfg(feature = "metrics")]
+            leading: None,
+        }
+    }
+
+    /// The same for a request of the claim, which others carry and which may outlive it.
+    pub(crate) fn of_request(&self) -> Self {
+        Self {
+            #[cfg(feature = "tracing")]
+            span: self.span.clone(),
+            #[cfg(feature = "metrics")]
+            leading: None,
         }
     }
 
     /// An event is told to the application.
-    pub(crate) fn event(&self, claim: &Claim, event: &Event) {
+    pub(crate) fn event(&mut self, claim: &Claim, event: &Event) {
         #[cfg(feature = "tracing")]
         self.span.in_scope(|| trace(event));
         #[cfg(feature = "metrics")]
-        count(claim, event);
+        count(claim, event, &mut self.leading);
         #[cfg(not(any(feature = "metrics", feature = "tracing")))]
         let _nobody_asks = event;
         #[cfg(not(feature = "metrics"))]
@@ -159,7 +176,10 @@ fn trace(event: &Event) {
             tell!(info, token = token, transitions = grant.transitions);
         }
         Event::Failed(failure) => tell!(error, advice = failure.advice()),
-        Event::AtRisk { .. } | Event::IdentityCollision | Event::StoreRegressed => tell!(warn),
+        Event::AtRisk { .. }
+        | Event::IdentityCollision
+        | Event::StoreRegressed
+        | Event::Unranked(_) => tell!(warn),
         Event::Lost(Loss::Released) => tell!(info),
         Event::Lost(_) => tell!(warn),
         Event::Renewed(_) | Event::Verified(_) | Event::Retrying { .. } => tell!(debug),
@@ -172,26 +192,43 @@ fn trace(event: &Event) {
     }
 }
 
+/// What says 1 while a Lease is held, and 0 as soon as nobody keeps it any more, whatever became of that.
 #[cfg(feature = "metrics")]
-fn count(claim: &Claim, event: &Event) {
+#[derive(Debug)]
+struct Leading(metrics::Gauge);
+
+#[cfg(feature = "metrics")]
+impl Leading {
+    fn new(gauge: metrics::Gauge) -> Self {
+        gauge.set(1);
+        Self(gauge)
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.0.set(0);
+    }
+}
+
+#[cfg(feature = "metrics")]
+fn count(claim: &Claim, event: &Event, leading: &mut Option<Leading>) {
     let (namespace, name) = names(claim);
     let labels = [
         ("namespace", namespace.to_owned()),
         ("name", name.to_owned()),
     ];
     let add = |counter: &'static str| metrics::counter!(counter, &labels).increment(1);
-    let lead = |leads: bool| {
-        let leads = f64::from(u8::from(leads));
-        metrics::gauge!("leader_election_master_status", &labels).set(leads);
-    };
+    let gauge = || metrics::gauge!("leader_election_master_status", &labels);
     match event {
         Event::Acquired(_) => {
-            lead(true);
+            leading.get_or_insert_with(|| Leading::new(gauge()));
             add("lease_acquired_total");
         }
         Event::Renewed(_) => add("lease_renewed_total"),
         Event::Lost(loss) => {
-            lead(false);
+            *leading = None;
             if *loss != Loss::Released {
                 add("lease_lost_total");
             }
@@ -199,7 +236,8 @@ fn count(claim: &Claim, event: &Event) {
         Event::AtRisk { .. } | Event::Retrying { .. } | Event::Failed(_) => {
             add("lease_trouble_total")
         }
-        Event::Waiting(_) => lead(false),
+        // It is there from then on, and is not reset: another claim of this process may hold the Lease.
+        Event::Waiting(_) => gauge().increment(0),
         Event::Recovered
         | Event::Verified(_)
         | Event::HolderChanged(_)

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::HeaderValue;
 use lease_proto::access::rustls::ChangingCertificate;
 use lease_proto::access::{Access, CredentialsError, ExecCredential, ExecProblem, bearer};
 use tokio::sync::watch;
@@ -12,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time;
 
 use crate::clock::Clock;
-use crate::credentials::{AskCredentials, patience};
+use crate::credentials::{AskCredentials, Given, patience};
 use crate::observe;
 use crate::plugin::Plugin;
 use crate::transport::BoxFuture;
@@ -30,12 +29,15 @@ struct Shared {
 #[derive(Default)]
 struct State {
     held: Option<Held>,
+    /// How often the plugin has given something, and the latest of that which the server has refused.
+    given: u64,
+    refused: u64,
     /// What is under way: it goes on when those who wait for it give up.
     run: Option<Run>,
 }
 
 struct Held {
-    header: Option<HeaderValue>,
+    given: Given,
     good_until: Option<SystemTime>,
     renew_at: Option<SystemTime>,
 }
@@ -47,7 +49,7 @@ struct Run {
     task: AbortHandle,
 }
 
-type Outcome = Result<Option<HeaderValue>, ExecProblem>;
+type Outcome = Result<Given, ExecProblem>;
 
 /// The plugin that an access names, unless a token or a password goes before it.
 pub(crate) fn of(access: &Access) -> Result<Option<Box<dyn AskCredentials>>, CredentialsError> {
@@ -71,13 +73,18 @@ impl AskCredentials for PluginCache {
         &self,
         reload: bool,
         timeout: Duration,
-    ) -> BoxFuture<'_, Result<Option<HeaderValue>, CredentialsError>> {
+    ) -> BoxFuture<'_, Result<Given, CredentialsError>> {
         Box::pin(async move {
             let asking = time::timeout(patience(timeout), self.ask(reload));
             let unfinished = |_| Err(self.0.unfinished());
             let outcome = asking.await.unwrap_or_else(unfinished);
             outcome.map_err(|problem| self.0.plugin.failed(problem))
         })
+    }
+
+    fn refuse(&self, number: u64) {
+        let mut state = self.0.state();
+        state.refused = state.refused.max(number);
     }
 
     fn certificate(&self) -> ChangingCertificate {
@@ -88,21 +95,24 @@ impl AskCredentials for PluginCache {
 impl PluginCache {
     async fn ask(&self, reload: bool) -> Outcome {
         if reload {
-            // What was refused is not sent again.
-            self.0.state().held = None;
+            // What was refused is not sent again. What was got since then stays: of many requests that are refused together
+            // only one has the plugin run.
+            let mut state = self.0.state();
+            let refused = state.refused;
+            state.held.take_if(|held| held.given.number <= refused);
         }
         loop {
             let mut run = {
                 let mut state = self.0.state();
                 let wall = self.0.clock.wall();
-                let State { held, run } = &mut *state;
+                let State { held, run, .. } = &mut *state;
                 // One that ended without a word was that of a runtime that is gone.
                 run.take_if(|run| run.outcome.has_changed().is_err());
                 if let Some(held) = held.as_ref().filter(|held| held.lasts(wall)) {
                     if held.is_due(wall) {
                         run.get_or_insert_with(|| Shared::start(&self.0));
                     }
-                    return Ok(held.header.clone());
+                    return Ok(held.given.clone());
                 }
                 run.get_or_insert_with(|| Shared::start(&self.0)).clone()
             };
@@ -147,7 +157,11 @@ impl Shared {
         let mut state = self.state();
         state.run = None;
         match held {
-            Ok(held) => Ok(state.held.insert(held).header.clone()),
+            Ok(mut held) => {
+                state.given += 1;
+                held.given.number = state.given;
+                Ok(state.held.insert(held).given.clone())
+            }
             Err(problem) => {
                 if state.held.is_some() {
                     observe::not_renewed(&self.plugin.failed(problem.clone()));
@@ -166,7 +180,7 @@ impl Shared {
             })
             .map_err(|error| ExecProblem::Certificate(Arc::new(error)))?;
         Ok(Held {
-            header,
+            given: Given { header, number: 0 },
             good_until: answer.good_until(),
             renew_at: answer.renew_at(self.clock.wall()),
         })

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lease_proto::{
-    AcquireError, Config, Deadline, Event, Grant, Ledger, Loss, Released, State, Unhealthy,
+    AcquireError, Config, Deadline, Event, Grant, Ledger, Loss, Parting, Released, State, Unhealthy,
 };
 use tokio::sync::watch;
 
@@ -204,7 +204,18 @@ impl Shared {
         (has_ended || self.is_past(margin, &ledger)).then_some(why)
     }
 
-    /// Does `work` until it is done, or until less than `margin` is left of a tenure's grant because renewals fail: then it is
+    /// Takes note that the Lease is to be given up, and tells work that relies on it. Returns what is to be left in the record if it
+    /// is to be now.
+    pub(crate) fn stop(&self, parting: Parting) -> Option<Parting> {
+        let mut ledger = self.ledger();
+        let now = ledger.stop(parting);
+        let state = ledger.state();
+        drop(ledger);
+        self.changed.send_replace(state);
+        now
+    }
+
+    /// Does `work` until it is done, or until it is to be stopped, or until less than `margin` is left of a tenure's grant because renewals fail: then it is
     /// dropped. What work that cannot be dropped comes to after the tenure does not count.
     pub(crate) async fn run<F: Future>(
         &self,
@@ -212,10 +223,12 @@ impl Shared {
         margin: Duration,
         work: F,
     ) -> Result<F::Output, Lost> {
+        let stopped = self.wait(None, |ledger| ledger.is_stopping().then_some(()));
         tokio::select! {
             // The loss first: whoever has lost it must not go on.
             biased;
             loss = self.lost(tenure, None, margin) => Err(Lost::new(loss.unwrap_or(Loss::Expired))),
+            _ = stopped => Err(Lost::new(Loss::Released)),
             output = work => match self.loss_past(tenure, Duration::ZERO) {
                 Some(loss) => Err(Lost::new(loss)),
                 None => Ok(output),
@@ -225,8 +238,9 @@ impl Shared {
 
     /// Waits until `found` says something, or until then.
     ///
-    /// Looks at the clock at least once a second, since timers stop while the machine is suspended. May be dropped at
-    /// any moment: what `found` takes is returned in the same step.
+    /// Without `until` only what the ledger takes note of counts, so that nobody wakes up for nothing. Otherwise looks at the clock
+    /// at least once a second, since timers stop while the machine is suspended. May be dropped at any moment: what `found`
+    /// takes is returned in the same step.
     pub(crate) async fn wait<T>(
         &self,
         until: Option<Instant>,
@@ -238,12 +252,16 @@ impl Shared {
             if let Some(found) = found(&mut self.ledger()) {
                 return Some(found);
             }
-            let left = until.map(|until| until.saturating_duration_since(self.clock.now()));
-            if left == Some(Duration::ZERO) {
+            let Some(until) = until else {
+                // It cannot be closed: who would tell is `self`.
+                let _told = changed.changed().await;
+                continue;
+            };
+            let left = until.saturating_duration_since(self.clock.now());
+            if left.is_zero() {
                 return None;
             }
-            let timeout = left.unwrap_or(TICK).min(TICK);
-            let _either = tokio::time::timeout(timeout, changed.changed()).await;
+            let _either = tokio::time::timeout(left.min(TICK), changed.changed()).await;
         }
     }
 }

@@ -2,27 +2,10 @@
 
 use std::sync::Arc;
 
-use lease_proto::{Event, Patience};
+use lease_proto::{Event, Parting, Patience, Plan};
 use tokio::sync::mpsc;
 
 use crate::{Claim, Keeper, set::Seat, shared::Shared};
-
-/// When a keeper ends by itself.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Plan {
-    /// Never: it begins again after every loss.
-    Forever,
-    /// When the claim is at rest.
-    Once,
-    /// When the claim is at rest; a failure that trying again will not change ends the campaign.
-    OnceOrFail,
-}
-
-impl Plan {
-    pub(crate) fn is_ended_by(self, event: &Event) -> bool {
-        self == Self::OnceOrFail && matches!(event, Event::Failed(_))
-    }
-}
 
 /// How a keeper speaks to whatever keeps its claim.
 #[derive(Debug)]
@@ -33,18 +16,18 @@ pub(crate) enum Line {
     Set(Seat),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Command {
-    Release,
+    Release(Parting),
     Verify(u64),
 }
 
 impl Line {
-    /// Has the Lease given up for good.
-    pub(crate) fn stop(&self) {
+    /// Has the Lease given up for good, and that left in the record.
+    pub(crate) fn stop(&self, parting: Parting) {
         match self {
-            Self::Task(commands) => drop(commands.send(Command::Release)),
-            Self::Set(seat) => seat.stop(),
+            Self::Task(commands) => drop(commands.send(Command::Release(parting))),
+            Self::Set(seat) => seat.stop(parting),
         }
     }
 
@@ -117,7 +100,7 @@ impl Task {
                         shared.note(&event, self.claim.last_error(), self.claim.looked());
                         // Once only: a release that is refused says the same, and is over.
                         if plan.is_ended_by(&event) && !shared.has_acquired() && !self.is_stopping {
-                            self.stop();
+                            self.stop(Parting::default());
                         }
                     }
                     None => return,
@@ -143,14 +126,15 @@ impl Task {
     fn take(&mut self, command: Option<Command>) {
         match command {
             Some(Command::Verify(look)) => self.claim.look(look),
-            // The keeper was dropped, or asks.
-            Some(Command::Release) | None => self.stop(),
+            Some(Command::Release(parting)) => self.stop(parting),
+            // The keeper was dropped.
+            None => self.stop(Parting::default()),
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, parting: Parting) {
         self.is_stopping = true;
-        self.claim.release();
+        self.claim.release_with(parting);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     future::{pending, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     task::Poll,
     time::Instant,
 };
@@ -73,11 +73,14 @@ impl Watch {
                 Ok(Ok((answer, None))) => Told::Answer(answer),
                 Ok(Err(error)) | Err(error) => Told::End(Some(error)),
             },
-            State::Open(chunks) => match unless_it_panics(chunks.next().as_mut()).await {
-                Ok(Some(Ok(chunk))) => Told::Chunk(chunk),
-                Ok(Some(Err(error))) | Err(error) => Told::End(Some(error)),
-                Ok(None) => Told::End(None),
-            },
+            // What makes the future may panic as well.
+            State::Open(chunks) => {
+                match unless_it_panics(pin!(async { chunks.next().await })).await {
+                    Ok(Some(Ok(chunk))) => Told::Chunk(chunk),
+                    Ok(Some(Err(error))) | Err(error) => Told::End(Some(error)),
+                    Ok(None) => Told::End(None),
+                }
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod contender;
 pub mod echoes;
 pub mod fuzzing;
 pub mod model;
+pub mod picture;
 pub mod processes;
 pub mod random;
 pub mod sim;

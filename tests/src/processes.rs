@@ -52,24 +52,36 @@ pub fn build_contenders() -> io::Result<()> {
 
 /// Builds the command `lease` as the tests are built, and returns where it is.
 ///
-/// Cargo tells a test only of the programs of its own package.
-///
 /// # Panics
 ///
 /// Panics if it cannot be built.
 pub fn lease_command() -> PathBuf {
+    built("lease-blocking", "cli", "lease")
+}
+
+/// Builds the command `lease-server`, as [`lease_command`] does.
+///
+/// # Panics
+///
+/// Panics if it cannot be built.
+pub fn lease_server() -> PathBuf {
+    built("lease-tokio", "server", "lease-server")
+}
+
+/// Cargo tells a test only of the programs of its own package.
+fn built(package: &str, feature: &str, name: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "lease-blocking",
-            "--features",
-            "cli",
-            "--bin",
-            "lease",
-        ])
+    let mut command = Command::new(cargo);
+    // What cargo tells a test of its package would have some dependencies built anew, such as ring.
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&variable);
+        }
+    }
+    let output = command
+        .args(["build", "--quiet", "--package", package])
+        .args(["--features", feature, "--bin", name])
         .args(["--message-format", "json"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
@@ -82,7 +94,7 @@ pub fn lease_command() -> PathBuf {
     let messages = String::from_utf8_lossy(&output.stdout);
     let executable = messages.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        (message["target"]["name"] == "lease")
+        (message["target"]["name"] == name)
             .then(|| message["executable"].as_str().map(PathBuf::from))?
     });
     executable.expect("cargo names what it has built")

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are part of the result")]
 
-use lease_tests::sim::{Bug, Counts, Crowd, Run, shrink};
+use lease_tests::sim::{Bug, Counts, Crowd, Ranks, Run, shrink};
 
 /// Ten minutes.
 const LENGTH: u64 = 600_000_000;
@@ -23,8 +23,9 @@ fn no_seed_breaks_a_promise() {
         let run = Run::new(seed, LENGTH, None);
         let outcome = run.run();
         if let Some(violation) = outcome.violation {
-            let least = shrink(&run).traced();
-            panic!("{}\nLEASE_SEED={seed}: {violation}", least.trace);
+            let least = shrink(&run);
+            let (picture, trace) = (least.keep_picture(), least.traced().trace);
+            panic!("{trace}\nLEASE_SEED={seed}: {violation}; see {picture:?}");
         }
         if seeds.len() == 1 {
             println!("{}", run.traced().trace);
@@ -93,4 +94,36 @@ fn a_thousand_candidates_that_are_told_ask_for_nothing_and_make_room_for_each_ot
         );
         assert!(hand_over.micros <= 50_000, "{crowd:?}");
     }
+}
+
+#[test]
+fn the_most_important_goes_first_and_of_those_alike_whoever_waits_longest() {
+    for watch in [true, false] {
+        for seed in 0..10 {
+            let ranks = Ranks::gather(7, 3, seed, watch, 20, None);
+            let ranks = ranks.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+            // One look is two seconds and a fifth at the most, and each question and answer 8 ms.
+            let longest = ranks.free.iter().max();
+            assert!(longest < Some(&2_500_000), "{ranks:?}");
+        }
+    }
+}
+
+#[test]
+fn of_those_alike_nobody_has_a_second_turn_before_all_have_had_one() {
+    let ranks = Ranks::gather(6, 1, 1, true, 30, None).expect("it keeps all promises");
+    println!("free for {:?} µs", ranks.free);
+    for turns in ranks.turns.windows(6) {
+        let mut all: Vec<_> = turns.iter().map(|(who, _)| who).collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 6, "{ranks:?}");
+    }
+}
+
+#[test]
+fn whoever_goes_out_of_turn_is_found() {
+    let mut seeds = (0..20).map(|seed| Ranks::gather(7, 3, seed, true, 20, Some(Bug::OutOfTurn)));
+    let found = seeds.find_map(Result::err);
+    assert_eq!(found.map(|violation| violation.rule()), Some("L8"));
 }

@@ -3,13 +3,13 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lease_blocking::proto::{Identity, LeaseName, Namespace};
+use lease_blocking::proto::{Identity, LeaseName, NameError, Namespace, Once};
 
-use super::{duration, exit_code};
+use super::{duration, exit_code::Exit, failure::Failure, help};
 
 /// Kubernetes Leases for shell scripts: run a program while a lease is held, or hold one across commands.
 #[derive(Debug, Parser)]
-#[command(name = "lease", version, max_term_width = 100, after_help = exit_code::HELP)]
+#[command(name = "lease", version, max_term_width = 100, after_help = help::all())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -25,24 +25,42 @@ pub(crate) enum Command {
     Renew(Renew),
     /// Give a lease back that the holder has.
     Release(Release),
-    /// Show who holds a lease.
+    /// Show who holds a lease; exit with 0 if somebody does, else with 1.
     Status(Status),
+    /// Show all leases of a namespace.
+    List(List),
+    /// Print a line for each change of a lease, or of all of a namespace, as it happens.
+    Watch(Watch),
+    /// Print what a shell reads to complete command lines, such as with: source <(lease completion bash)
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print a page for man, such as with: lease man run | man -l -
+    Man {
+        /// The command whose page it is. Without it, the page that lists all.
+        command: Option<String>,
+    },
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = RUN_HELP)]
+#[command(after_help = help::run())]
 pub(crate) struct Run {
     /// The lease's name.
     pub(crate) name: LeaseName,
-    /// How long after its last renewal nobody else may take the lease, such as 30s, 5m or 1h30m.
+    /// How long after its last renewal nobody else may take the lease, such as 30s, 5m or 1h30m; at least 3s, with --embedded 1s.
     #[arg(long, value_parser = duration::parse, default_value = "15s", value_name = "DURATION")]
     pub(crate) ttl: Duration,
     /// Wait this long for the lease, and not for ever; 0 is one try.
-    #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, value_name = "DURATION", group = "bound")]
     pub(crate) timeout: Option<Duration>,
     /// Try once, and do not wait.
-    #[arg(long, conflicts_with_all = ["timeout", "wait"])]
+    #[arg(long, conflicts_with_all = ["timeout", "wait"], group = "bound")]
     pub(crate) no_wait: bool,
+    /// The exit code for when somebody else has the lease, with --no-wait, or after --timeout. Defaults to 124.
+    #[arg(long, value_name = "CODE", requires = "bound")]
+    pub(crate) conflict_exit_code: Option<u8>,
     /// Wait for the lease as long as it takes or --timeout allows. That is so without it, too.
     #[arg(long)]
     pub(crate) wait: bool,
@@ -50,6 +68,19 @@ pub(crate) struct Run {
     /// the ttl, at most 10s.
     #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
     pub(crate) grace: Option<Duration>,
+    /// What becomes of the program when the lease cannot be kept.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) on_lost: OnLost,
+    /// Record in the lease that KEY is done, once the program has succeeded; where it was done already, exit with 0 and run
+    /// nothing. Another KEY, such as the version of a schema or the tag of an image, is other work.
+    #[arg(long, value_parser = once, value_name = "KEY")]
+    pub(crate) once: Option<Once>,
+    /// Wait with this priority: of those that wait with one the highest goes first, and of several alike whoever came first. Nobody
+    /// who holds the lease is cut short. Needs the verbs create, update, list and delete on leases of any name.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i32>,
+    #[command(flatten)]
+    pub(crate) renewals: Renewals,
     /// Who holds the lease; a random suffix makes it unique. Defaults to POD_NAME or the host's name.
     #[arg(long, value_name = "ID")]
     pub(crate) holder: Option<Identity>,
@@ -60,12 +91,52 @@ pub(crate) struct Run {
     pub(crate) program: Vec<OsString>,
 }
 
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum OnLost {
+    /// It is dead, with all that it has started, before anybody else can hold the lease.
+    #[default]
+    Kill,
+    /// It goes on, though somebody else may hold the lease, and stderr says so.
+    Warn,
+}
+
+/// How the lease is renewed.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Renewals {
+    /// Never renew it: it ends with its ttl, and with it the program. Nobody else who renews it does, either.
+    #[arg(long)]
+    pub(crate) not_renewable: bool,
+    /// Count in the lease how often it is renewed.
+    #[arg(long, conflicts_with = "not_renewable")]
+    pub(crate) count_renewals: bool,
+}
+
+fn reserve(text: &str) -> Result<Duration, String> {
+    let reserve = duration::parse(text)?;
+    if reserve <= Duration::from_secs(300) {
+        Ok(reserve)
+    } else {
+        Err("others hold back for five minutes at the most".to_owned())
+    }
+}
+
+fn once(key: &str) -> Result<Once, NameError> {
+    Once::new(key)
+}
+
 #[derive(Args, Debug)]
+#[command(after_help = help::acquire())]
 pub(crate) struct Acquire {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// How long after its last renewal nobody else may take the lease, such as 30s, 5m or 1h30m. Defaults to what the
-    /// record names, else 15s.
+    #[command(flatten)]
+    pub(crate) renewals: Renewals,
+    /// Wait with this priority: of those that wait with one the highest goes first, and of several alike whoever came first. Nobody
+    /// who holds the lease is cut short. Needs the verbs create, update, list and delete on leases of any name.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i32>,
+    /// How long after its last renewal nobody else may take the lease, such as 30s, 5m or 1h30m; at least 3s, with
+    /// --embedded 1s. Defaults to what the record names, else 15s.
     #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
     pub(crate) ttl: Option<Duration>,
     /// Wait until the lease is free, as long as that takes or --timeout allows.
@@ -77,6 +148,7 @@ pub(crate) struct Acquire {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = help::renew())]
 pub(crate) struct Renew {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -86,23 +158,97 @@ pub(crate) struct Renew {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = help::release())]
 pub(crate) struct Release {
-    #[command(flatten)]
-    pub(crate) target: Target,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Status {
     /// The lease's name.
     pub(crate) name: LeaseName,
-    /// Exit with 5 unless this one holds it.
-    #[arg(long, value_name = "ID")]
+    /// Who holds it: the same as for acquire and renew. With --force, it is taken from this one only.
+    #[arg(
+        long,
+        env = "LEASE_HOLDER",
+        value_name = "ID",
+        required_unless_present = "force"
+    )]
     pub(crate) holder: Option<Identity>,
+    /// Take it from whoever holds it, after showing who that is and asking. Not for a holder that lives: it goes on until it
+    /// learns of that.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Leave it to this one: others hold back for as long as --for says, and then it is anybody's.
+    #[arg(long, value_name = "ID", conflicts_with = "force")]
+    pub(crate) to: Option<Identity>,
+    /// How long others hold back; at most 5m.
+    #[arg(long = "for", value_parser = reserve, default_value = "15s", value_name = "DURATION", requires = "to")]
+    pub(crate) reserve: Duration,
+    /// Do not ask.
+    #[arg(short, long, requires = "force")]
+    pub(crate) yes: bool,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) cluster: Cluster,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = help::status())]
+pub(crate) struct Status {
+    /// The lease's name.
+    pub(crate) name: LeaseName,
+    /// Exit with 5 if another one than this holds it.
+    #[arg(long, value_name = "ID")]
+    pub(crate) holder: Option<Identity>,
+    /// Print nothing: the exit code says it.
+    #[arg(short, long, conflicts_with = "output")]
+    pub(crate) quiet: bool,
+    /// Go on with a line for each change, as `lease watch` does.
+    #[arg(short, long, conflicts_with_all = ["quiet", "holder"])]
+    pub(crate) watch: bool,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: View,
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = help::list())]
+pub(crate) struct List {
+    /// Those of all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+    /// Go on with a line for each change, as `lease watch` does.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: View,
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = help::watch())]
+pub(crate) struct Watch {
+    /// The lease's name. Without it all of the namespace are watched.
+    pub(crate) name: Option<LeaseName>,
+    /// Those of all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Lines,
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Lines {
+    /// For people.
+    #[default]
+    Text,
+    /// An object on each line: `time`, `change`, and the `lease` as `status` has it.
+    Json,
 }
 
 /// A lease, and for whom.
@@ -129,8 +275,41 @@ pub(crate) enum Output {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum View {
+    /// For people.
+    #[default]
+    Text,
+    /// The same, with more columns.
+    Wide,
+    /// One object; of several leases, with the list `items`.
+    Json,
+    /// The same as YAML.
+    Yaml,
+    /// Names only, as kubectl takes them.
+    Name,
+}
+
+impl View {
+    /// How changes are printed that are asked for with `--watch`.
+    pub(crate) fn lines(self) -> Result<Lines, Failure> {
+        match self {
+            Self::Text => Ok(Lines::Text),
+            Self::Json => Ok(Lines::Json),
+            Self::Wide | Self::Yaml | Self::Name => Err(Failure::new(
+                Exit::Usage,
+                "--watch prints lines of text or JSON: -o text or -o json",
+            )),
+        }
+    }
+
+    pub(crate) fn is_for_programs(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml | Self::Name)
+    }
+}
+
 /// Where the leases are.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Where the leases are")]
 pub(crate) struct Cluster {
     /// The namespace. Defaults to that of the kubeconfig's context or of the pod, else default.
@@ -167,15 +346,3 @@ pub(crate) struct Cluster {
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }
-
-const RUN_HELP: &str = "\
-The program gets LEASE_NAME, LEASE_NAMESPACE, LEASE_HOLDER, LEASE_TOKEN and LEASE_TRANSITIONS. It runs in a process group
-of its own. Signals are passed on to that group, and what is left of it when the program ends is killed. Where the lease
-cannot be renewed the group gets SIGTERM (see --grace), and is killed before anybody else can hold the lease. If lease
-itself is killed, so is the program, though not what it has started.
-
-Examples:
-  lease run db-migration -- ./migrate                    one at a time, in all of the cluster
-  lease run nightly --timeout 10m -- ./report            give up after ten minutes
-  lease run worker --ttl 30s -- ./leader                 a leader that is replaced within 30s
-  lease run demo --embedded -- sh -c 'echo $LEASE_TOKEN' no cluster at all";

@@ -1,10 +1,36 @@
 //! Where the leases are: from the command line to a client.
 
+use std::{fs, io};
+
 use lease_blocking::{
     Client, Error, KubeconfigOptions, default_directory, proto::access::NothingConfigured,
 };
 
-use super::{args::Cluster, exit_code::Exit, failure::Failure};
+use super::{
+    args::Cluster,
+    exit_code::Exit,
+    failure::{Failure, chain},
+};
+
+/// Makes a client for what was typed, where there are leases already: who reads makes no directory for them.
+pub(crate) fn reader(cluster: &Cluster) -> Result<Client, Failure> {
+    if let Some(directory) = &cluster.embedded {
+        let directory = directory.clone().unwrap_or_else(default_directory);
+        let found = fs::read_dir(&directory).map(|mut entries| entries.next().is_none());
+        let nothing = match found {
+            Ok(true) => "is empty",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "does not exist",
+            // What is wrong with it is told where it is opened.
+            Ok(false) | Err(_) => return client(cluster),
+        };
+        let line = format!(
+            "there are no leases in {0}: it {nothing}; lease run and lease acquire make them",
+            directory.display()
+        );
+        return Err(Failure::new(Exit::NotFound, line));
+    }
+    client(cluster)
+}
 
 /// Makes a client for what was typed, and says which namespace is meant.
 pub(crate) fn client(cluster: &Cluster) -> Result<Client, Failure> {
@@ -60,7 +86,14 @@ fn explain(error: &Error) -> Failure {
              \x20 inside a pod                                     its service account is found by itself\n\
              \x20 --embedded[=DIR]                                 no cluster: a directory of this machine",
         ),
-        Error::ServerUrl(_) | Error::Name(_) => Failure::chain(Exit::Usage, error),
-        error => Failure::chain(Exit::Failed, error),
+        Error::ServerUrl(_) | Error::Name(_) => Failure::new(Exit::Usage, with_flags(error)),
+        error => Failure::new(Exit::Failed, with_flags(error)),
     }
+}
+
+/// What a program would have to call is a flag here.
+fn with_flags(error: &Error) -> String {
+    chain(error)
+        .replace("allow_plain_http", "--allow-plain-http")
+        .replace("allow_exec", "--allow-exec")
 }

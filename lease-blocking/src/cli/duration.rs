@@ -17,18 +17,37 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// Writes whole seconds as people read them.
+/// Writes whole seconds as people read them; of long ones only what matters, as kubectl does.
 pub(crate) fn show(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let days = hours / 24;
     match (hours, minutes, seconds) {
         (0, 0, seconds) => format!("{seconds}s"),
         (0, minutes, 0) => format!("{minutes}m"),
         (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
-        (hours, 0, _) => format!("{hours}h"),
-        (hours, minutes, _) => format!("{hours}h{minutes}m"),
+        (hours, 0, _) if hours < 48 => format!("{hours}h"),
+        (hours, minutes, _) if hours < 48 => format!("{hours}h{minutes}m"),
+        (hours, ..) if days < 8 && hours % 24 > 0 => format!("{days}d{}h", hours % 24),
+        _ if days < 2 * YEAR => format!("{days}d"),
+        _ if days < 8 * YEAR && days % YEAR > 0 => format!("{}y{}d", days / YEAR, days % YEAR),
+        _ => format!("{}y", days / YEAR),
     }
 }
+
+/// Writes what was typed as people read it, to the part of a second.
+pub(crate) fn exact(duration: Duration) -> String {
+    if duration.subsec_nanos() == 0 {
+        show(duration)
+    } else if duration < Duration::from_secs(1) {
+        format!("{}ms", duration.as_secs_f64() * 1_000.0)
+    } else {
+        format!("{}s", duration.as_secs_f64())
+    }
+}
+
+/// As many days as kubectl counts.
+const YEAR: u64 = 365;
 
 #[cfg(test)]
 mod tests {
@@ -59,8 +78,20 @@ mod tests {
             (61, "1m1s"),
             (3_600, "1h"),
             (5_430, "1h30m"),
+            (172_799, "47h59m"),
+            (172_800, "2d"),
+            (187_300, "2d4h"),
+            (8 * 86_400 + 3_600, "8d"),
+            (729 * 86_400, "729d"),
+            (2_147_483_647, "68y"),
+            (800 * 86_400, "2y70d"),
+            (359_999_996_400, "11415y"),
         ] {
             assert_eq!(show(Duration::from_secs(seconds)), text);
+            assert_eq!(exact(Duration::from_secs(seconds)), text);
+        }
+        for (millis, text) in [(500, "500ms"), (1_500, "1.5s"), (61_250, "61.25s")] {
+            assert_eq!(exact(Duration::from_millis(millis)), text);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// How a command ends.
 ///
-/// `acquire`, `renew`, `release` and `status` end with 0 to 5, `run` as timeout(1) does, and all with 64 where the
+/// `acquire`, `renew`, `release`, `status` and `list` end with 0 to 5, `run` as timeout(1) does, and all with 64 where the
 /// command line makes no sense.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exit {
@@ -12,9 +12,11 @@ pub(crate) enum Exit {
     Done,
     /// Any other failure.
     Failed,
-    /// There is no such lease, or no such namespace.
+    /// `status`: nobody holds it.
+    NotHeld,
+    /// There is no such lease, namespace or directory.
     NotFound,
-    /// The time given for waiting was over.
+    /// Somebody else had it until the time given for waiting was over.
     TimedOut,
     /// The API server does not know the identity, or does not permit it.
     NotPermitted,
@@ -24,7 +26,7 @@ pub(crate) enum Exit {
     Usage,
     /// `run`: the lease was lost while the program ran, and the program was stopped.
     Lost,
-    /// `run`: the lease was not acquired in the time given.
+    /// `run`: somebody else had it until the time given was over.
     NotAcquired,
     /// `run`: it failed before the program was run.
     RunFailed,
@@ -43,7 +45,7 @@ impl Exit {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::Failed => 1,
+            Self::Failed | Self::NotHeld => 1,
             Self::NotFound => 2,
             Self::TimedOut => 3,
             Self::NotPermitted => 4,
@@ -66,15 +68,31 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The codes as `--help` shows them.
-pub(crate) const HELP: &str = "\
-Exit codes of acquire, renew, release and status:
-  0 done   1 any other failure   2 no such lease or namespace   3 timed out waiting   4 not permitted
-  5 held by another   64 the command line makes no sense
-Exit codes of run:
-  the program's own, or 128 and the number of the signal that ended it
-  123 the lease was lost while the program ran   124 not acquired in time   125 lease itself failed
-  126 the program cannot be executed   127 there is no such program   64 the command line makes no sense";
+/// The codes of all commands but `run`, as `--help` shows them.
+pub(crate) const OURS: &str = "\
+EXIT CODES of acquire, renew, release, status, list and watch:
+    0  done; status: it is held
+    1  status: it is free or expired; else any other failure, such as that there was no answer
+    2  there is no such lease, namespace or directory
+    3  somebody else had it until the time for waiting was over
+    4  not permitted
+    5  somebody else holds it
+   64  the command line makes no sense";
+
+/// Those of `run`.
+pub(crate) const RUN: &str = "\
+EXIT CODES of run:
+       the program's own, or 128 and the number of the signal that ended it
+   64  the command line makes no sense
+  123  the lease was lost while the program ran, and the program was stopped
+  124  somebody else had it until the time for waiting was over, or --conflict-exit-code
+  125  lease itself failed, such as that there was no answer, or it is not permitted
+  126  the program cannot be executed
+  127  there is no such program";
+
+/// What they have in common.
+pub(crate) const RULE: &str = "\
+An API server that cannot be reached, or a directory that cannot be used, is 1, and for run 125, however long it was tried.";
 
 #[cfg(test)]
 mod tests {
@@ -85,6 +103,7 @@ mod tests {
         let codes = [
             (Exit::Done, 0),
             (Exit::Failed, 1),
+            (Exit::NotHeld, 1),
             (Exit::NotFound, 2),
             (Exit::TimedOut, 3),
             (Exit::NotPermitted, 4),
@@ -102,20 +121,21 @@ mod tests {
             assert_eq!(exit.code(), code, "{exit:?}");
         }
         for code in [
-            "0 done",
-            "1 any",
-            "2 no such",
-            "3 timed",
-            "4 not",
-            "5 held",
-            "64 ",
-            "123 ",
-            "124 ",
-            "125 ",
-            "126 ",
-            "127 ",
+            "  0  done",
+            "  1  status",
+            "  2  there is no such",
+            "  3  somebody else had",
+            "  4  not",
+            "  5  somebody else holds",
+            " 64  ",
+            "123  ",
+            "124  ",
+            "125  ",
+            "126  ",
+            "127  ",
         ] {
-            assert!(HELP.contains(code), "{code} is not in the help");
+            let is_told = [OURS, RUN].iter().any(|help| help.contains(code));
+            assert!(is_told, "{code} is not in the help");
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use std::{error::Error, fmt};
 
-use lease_blocking::proto::{Failure as Refused, GaveUp};
+use lease_blocking::{
+    Error as ClientError, TransportError,
+    proto::{self, Failure as Refused, GaveUp, Refusal, plain::ApiError, wire::Lease},
+};
 
-use super::exit_code::Exit;
+use super::{duration, exit_code::Exit};
 
 /// Why a command did not succeed: one line, what to do about it, and the exit code.
 #[derive(Debug)]
@@ -40,20 +43,58 @@ impl Failure {
             Refused::Refused(refusal) if refusal.is_namespace_missing() => Exit::NotFound,
             _ => Exit::Failed,
         };
-        Self::new(exit, refused).with_advice(refused.advice())
+        let line = match refused {
+            Refused::Refused(refusal) => from_server(refusal),
+            refused => refused.to_string(),
+        };
+        Self::new(exit, line).with_advice(refused.advice())
     }
 
-    /// Why acquiring has ended; `last_error` is what the transport said last.
+    /// Why something could not be read, or written beside the protocol.
+    pub(crate) fn of_client(error: &ClientError) -> Self {
+        let ClientError::Api(api) = error else {
+            return Self::chain(Exit::Failed, error);
+        };
+        let exit = match api {
+            ApiError::Forbidden(_) | ApiError::Unauthorized(_) => Exit::NotPermitted,
+            ApiError::NamespaceMissing(_) | ApiError::NotFound(_) => Exit::NotFound,
+            _ => Exit::Failed,
+        };
+        let failure = match api.refusal() {
+            Some(refusal) => Self::new(exit, from_server(refusal)),
+            None => Self::chain(exit, error),
+        };
+        match api.advice() {
+            Some(advice) => failure.with_advice(advice),
+            None => failure,
+        }
+    }
+
+    /// Why acquiring has ended; `record` is as it was last seen, and `last_error` what the transport said last.
     pub(crate) fn gave_up(
         why: &GaveUp,
         lease: &str,
+        record: Option<&Lease>,
         last_error: Option<&(dyn Error + 'static)>,
     ) -> Self {
         let exit = match why {
             GaveUp::Failed(failure) => return Self::refused(failure),
             GaveUp::Held(_) | GaveUp::NotHeld { .. } | GaveUp::Outrun => Exit::Held,
+            // Nobody is known to have been in the way.
+            GaveUp::TimedOut { holder: None } if last_error.is_some() => Exit::Failed,
             GaveUp::TimedOut { .. } => Exit::TimedOut,
             _ => Exit::Failed,
+        };
+        let left = record.and_then(|record| proto::successor(record).zip(proto::held_back(record)));
+        let why = match (why, left) {
+            (GaveUp::Held(_), Some((to, back))) => {
+                let back = duration::show(back);
+                format!("it was released and left to {to:?}, and others hold back for {back}")
+            }
+            (GaveUp::TimedOut { .. }, Some((to, _))) => {
+                format!("timed out while it was left to {to:?}")
+            }
+            _ => why.to_string(),
         };
         let line = match last_error {
             Some(error) => format!("lease {lease} was not acquired: {why}: {}", chain(error)),
@@ -73,16 +114,25 @@ impl fmt::Display for Failure {
     }
 }
 
+/// A refusal as kubectl tells it; where it was not the API server's own, what was refused is said as well.
+fn from_server(refusal: &Refusal) -> String {
+    match (refusal.reason(), refusal.message()) {
+        ("", _) | (_, "") => refusal.to_string(),
+        (reason, message) => format!("Error from server ({reason}): {message}"),
+    }
+}
+
 /// An error and its sources, on one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
+    let mut line = String::new();
+    let mut next = Some(error);
     while let Some(error) = next {
         let said = error.to_string();
-        // Some libraries repeat what their sources say.
-        if !line.ends_with(&said) {
-            line.push_str(": ");
-            line.push_str(&said);
+        let is_wrapping = matches!(error.downcast_ref(), Some(TransportError::Other(_)));
+        // Some libraries repeat what their sources say, and one says only that it failed.
+        if !is_wrapping && !line.ends_with(&said) {
+            let colon = if line.is_empty() { "" } else { ": " };
+            line = format!("{line}{colon}{said}");
         }
         next = error.source();
     }

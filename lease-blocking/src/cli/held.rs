@@ -4,21 +4,29 @@ use std::{error::Error, time::Duration};
 
 use lease_blocking::{
     Claim, Client, Clock,
-    proto::{Config, ConfigError, Event, GaveUp, Grant, OnRelease, Patience, Released},
+    proto::{
+        self, Config, ConfigError, Event, GaveUp, Grant, OnRelease, Parting, Patience, Released,
+        access::TransportError, plain::Preconditions, wire::Lease,
+    },
 };
 
 use super::{
-    args::{Acquire, Release, Renew, Target},
-    connect,
+    args::{Acquire, Cluster, Release, Renew, Renewals, Target},
+    connect, duration,
     exit_code::Exit,
     failure::Failure,
-    output, say, status,
+    force, output, say, status,
 };
 
 pub(crate) fn acquire(args: &Acquire) -> Result<Exit, Failure> {
+    if args.wait && args.timeout == Some(Duration::ZERO) {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--wait waits, and --timeout 0 does not: leave one of them out",
+        ));
+    }
     let client = connect::client(&args.target.cluster)?;
-    let mut claim = claim(&client, &args.target, args.ttl)?;
-    claim.acquire(match args.timeout {
+    let patience = match args.timeout {
         Some(Duration::ZERO) => Patience::Once,
         Some(timeout) => {
             let until = Clock::new().now().checked_add(timeout);
@@ -26,8 +34,20 @@ pub(crate) fn acquire(args: &Acquire) -> Result<Exit, Failure> {
         }
         None if args.wait => Patience::Forever,
         None => Patience::Once,
-    });
-    let grant = drive(&mut claim, &client, &args.target)?;
+    };
+    let held = match args.ttl {
+        Some(_) => None,
+        None => status::read_patiently(&client, &args.target.name, patience)?,
+    };
+    let wanted = Some((args.renewals, args.priority));
+    let mut claim = claim(&client, &args.target, args.ttl, wanted, held)?;
+    claim.acquire(patience);
+    let grant = drive(&mut claim, &client, &args.target);
+    if let Some(announcement) = claim.announcement() {
+        // Others do not hold back for it for long if it stays.
+        let _it_expires = client.delete(announcement.as_str(), &Preconditions::none());
+    }
+    let grant = grant?;
     match claim.observed() {
         Some(lease) => output::acquired(lease, grant.token, args.target.output),
         None => Ok(Exit::Done),
@@ -36,7 +56,8 @@ pub(crate) fn acquire(args: &Acquire) -> Result<Exit, Failure> {
 
 pub(crate) fn renew(args: &Renew) -> Result<Exit, Failure> {
     let client = connect::client(&args.target.cluster)?;
-    let mut claim = claim(&client, &args.target, args.ttl)?;
+    let held = status::read(&client, &args.target.name)?;
+    let mut claim = claim(&client, &args.target, args.ttl, None, held)?;
     claim.resume();
     drive(&mut claim, &client, &args.target)?;
     match claim.observed() {
@@ -46,10 +67,21 @@ pub(crate) fn renew(args: &Renew) -> Result<Exit, Failure> {
 }
 
 pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
-    let target = &args.target;
+    let Some(holder) = args.holder.as_ref().filter(|_| !args.force) else {
+        return force::release(args);
+    };
+    let target = &Target {
+        name: args.name.clone(),
+        holder: holder.clone(),
+        output: args.output,
+        cluster: args.cluster.clone(),
+    };
     let client = connect::client(&target.cluster)?;
-    let mut claim = claim(&client, target, None)?;
-    claim.release();
+    let held = status::read(&client, &target.name)?;
+    let mut claim = claim(&client, target, None, None, held)?;
+    claim.release_with(args.to.clone().map_or_else(Parting::default, |to| {
+        Parting::default().successor(to, args.reserve)
+    }));
     let mut refused = None;
     while let Some(event) = claim.next_event() {
         tell(&event, target);
@@ -65,10 +97,12 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
                 return Err(status::no_such_lease(&client, &target.name));
             }
             Event::Released(Released::NotOurs) => {
-                return Err(not_held(
-                    target,
-                    claim.observed().and_then(|lease| lease.spec.holder()),
-                ));
+                let holder = claim.observed().and_then(|lease| lease.spec.holder());
+                return match (holder, claim.observed()) {
+                    // As it should be, whoever did it: a script's last command may come twice.
+                    (None, Some(lease)) => output::changed(lease, target.output),
+                    _ => Err(not_held(target, holder)),
+                };
             }
             Event::Released(_) => break,
             _ => {}
@@ -80,12 +114,20 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
     }))
 }
 
-/// Makes a claim for a holder that is the same in every command.
-fn claim(client: &Client, target: &Target, ttl: Option<Duration>) -> Result<Claim, Failure> {
-    let ttl = match ttl {
-        Some(ttl) => ttl,
-        None => named_duration(client, target)?.unwrap_or(DEFAULT_TTL),
-    };
+/// Makes a claim for a holder that is the same in every command; without `renewals` it is renewed as it was acquired, and without
+/// `ttl` it lasts as long as what is `held` names.
+fn claim(
+    client: &Client,
+    target: &Target,
+    ttl: Option<Duration>,
+    wanted: Option<(Renewals, Option<i32>)>,
+    held: Option<Lease>,
+) -> Result<Claim, Failure> {
+    let renewals = wanted.map(|(renewals, _)| renewals);
+    let named = || held.as_ref().and_then(named_duration);
+    let ttl = ttl.or_else(named).unwrap_or(DEFAULT_TTL);
+    let was_counted = || held.as_ref().and_then(proto::renewals).is_some();
+    let counts = renewals.map_or_else(was_counted, |it| it.count_renewals);
     let config = Config::builder(
         client.namespace(),
         target.name.as_str(),
@@ -95,31 +137,34 @@ fn claim(client: &Client, target: &Target, ttl: Option<Duration>) -> Result<Clai
     .on_release(OnRelease::Clear)
     .whole_second_observers(target.cluster.embedded.is_none())
     .lease_duration(ttl)
-    .renew_deadline(ttl);
+    .renew_deadline(ttl)
+    .renewable(!renewals.is_some_and(|it| it.not_renewable))
+    .count_renewals(counts)
+    .priority(wanted.and_then(|(_, priority)| priority));
     match config.build() {
         Ok(config) => Ok(client.claim(config)),
-        Err(error) => Err(unusable(&error)),
+        Err(error) => Err(unusable(&error, &target.cluster)),
     }
 }
 
 /// The duration that the record names for its holder; what a release leaves behind is nobody's.
-fn named_duration(client: &Client, target: &Target) -> Result<Option<Duration>, Failure> {
-    let lease = status::read(client, &target.name)?;
-    Ok(lease
-        .filter(|lease| lease.spec.holder().is_some())
-        .and_then(|lease| u64::try_from(lease.spec.lease_duration_seconds?).ok())
-        .map(Duration::from_secs))
+fn named_duration(lease: &Lease) -> Option<Duration> {
+    let seconds = lease.spec.lease_duration_seconds;
+    let seconds = seconds.filter(|_| lease.spec.holder().is_some())?;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
 }
 
 /// A configuration that cannot work, in the words of the command line.
-pub(crate) fn unusable(error: &ConfigError) -> Failure {
+pub(crate) fn unusable(error: &ConfigError, cluster: &Cluster) -> Failure {
+    let least = match cluster.embedded {
+        Some(_) => "1s",
+        None => "3s, since claimants built on client-go see renewals in whole seconds,",
+    };
     let line = match error {
-        ConfigError::LeaseDurationTooShort { lease_duration } => format!(
-            "--ttl {lease_duration:?} is too short: it must be at least 3s, since claimants built on client-go see \
-             renewals in whole seconds"
-        ),
-        ConfigError::LeaseDurationOutOfRange { lease_duration } => format!(
-            "--ttl {lease_duration:?} is out of range: it must be at least 1s and at most {}s",
+        ConfigError::LeaseDurationTooShort { lease_duration }
+        | ConfigError::LeaseDurationOutOfRange { lease_duration } => format!(
+            "--ttl {} is out of range: it must be at least {least} and at most {}s (68y)",
+            duration::exact(*lease_duration),
             i32::MAX
         ),
         error => error.to_string(),
@@ -138,6 +183,10 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
                 failed = Some(Failure::refused(&failure));
                 claim.release();
             }
+            Event::Unranked(refusal) => {
+                say(format_args!("{refusal}; it waits without its priority"));
+                say(format_args!("{}", refusal.advice()));
+            }
             Event::GaveUp(GaveUp::Stopped) => {}
             Event::GaveUp(GaveUp::NotHeld { holder }) => {
                 failed = Some(match claim.observed() {
@@ -148,8 +197,19 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
             Event::GaveUp(why) => {
                 let is_unanswered =
                     matches!(&why, GaveUp::Trouble(_) | GaveUp::TimedOut { holder: None });
+                let is_slow = claim.last_error().is_some_and(|error| {
+                    is_unanswered && matches!(**error, TransportError::Timeout { .. })
+                });
                 let last_error = last_error(claim).filter(|_| is_unanswered);
-                failed = Some(Failure::gave_up(&why, target.name.as_str(), last_error));
+                let record = claim.observed();
+                let failure = Failure::gave_up(&why, target.name.as_str(), record, last_error);
+                failed = Some(if is_slow {
+                    failure.with_advice(
+                        "a request gets a share of --ttl: a longer one bears with a slower server",
+                    )
+                } else {
+                    failure
+                });
             }
             _ => {}
         }

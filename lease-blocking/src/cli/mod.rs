@@ -1,17 +1,25 @@
 //! The command `lease`.
 
 mod args;
+mod changes;
 mod connect;
+mod describe;
 mod duration;
 mod exit_code;
 mod failure;
+mod force;
 mod held;
+mod help;
+mod list;
 mod output;
-mod program;
+mod portrait;
 mod run;
 mod status;
+mod view;
+mod waits;
+mod watch;
 
-use std::io;
+use std::io::{self, Write};
 
 use clap::{Parser, error::ErrorKind};
 
@@ -24,7 +32,7 @@ use self::{
 /// Does what the command line says.
 pub(crate) fn run() -> Exit {
     let words: Vec<_> = std::env::args_os().collect();
-    if let Some(result) = program::become_program(&words) {
+    if let Some(result) = run::play_part(&words) {
         return end(result);
     }
     let cli = match Cli::try_parse() {
@@ -37,8 +45,22 @@ pub(crate) fn run() -> Exit {
         Command::Renew(args) => held::renew(&args),
         Command::Release(args) => held::release(&args),
         Command::Status(args) => status::status(&args),
+        Command::List(args) => list::list(&args),
+        Command::Completion { shell } => describe::completion(shell),
+        Command::Man { command } => describe::man(command.as_deref()),
+        Command::Watch(args) => watch::watch(
+            args.name.as_ref(),
+            args.all_namespaces,
+            args.output,
+            &args.cluster,
+        ),
     };
-    end(result)
+    let exit = end(result);
+    if exit == Exit::Signal(INTERRUPT) && std::process::id() != FIRST {
+        // A shell that was interrupted as well ends its script only if this has died of it. It sees the same code.
+        let _failed = signal_hook::low_level::emulate_default_handler(INTERRUPT.into());
+    }
+    exit
 }
 
 /// Says what went wrong, if anything did.
@@ -56,14 +78,19 @@ fn explain(error: &clap::Error) -> Exit {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
     match error.print() {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => end(output::written(Err(error))),
         _ if is_asked_for => Exit::Done,
         _ => Exit::Usage,
     }
 }
 
 /// Says something to whoever looks, and leaves standard output to what was asked for.
-#[expect(clippy::print_stderr, reason = "this is the one place that does")]
 fn say(what: std::fmt::Arguments<'_>) {
-    eprintln!("lease: {what}");
+    // Nobody may be left to read it, and that must not end what goes on.
+    let _gone = writeln!(io::stderr(), "lease: {what}");
 }
+
+/// SIGINT.
+const INTERRUPT: u8 = 2;
+/// The first process of a container, which cannot die of a signal of its own.
+const FIRST: u32 = 1;

@@ -67,8 +67,33 @@ impl Directory {
         Ok(())
     }
 
-    /// Opens the directory, and sees that nobody else can put anything into it.
+    /// Opens the directory, and sees that it is this user's alone.
     pub(super) fn open(path: &Path) -> Result<Self, EmbeddedError> {
+        let directory = Self::reach(path)?;
+        directory.check()?;
+        Ok(directory)
+    }
+
+    /// Opens the directory for the first time: an empty one that others may look into, as `mkdir` makes them, is shut.
+    pub(super) fn enter(path: &Path) -> Result<Self, EmbeddedError> {
+        let directory = Self::reach(path)?;
+        directory.check_file_system()?;
+        let found = directory.found()?;
+        let checked = found.check_directory(path, directory.user);
+        if matches!(checked, Err(EmbeddedError::NotPrivate { .. })) {
+            let names = directory.names()?;
+            // Nobody is advised to shut what another program uses.
+            directory.check_ours(&names)?;
+            if names.is_empty() && found.may_be_shut() {
+                rustix::fs::fchmod(&directory.handle, Mode::RWXU)
+                    .map_err(directory.failed("set the mode of"))?;
+            }
+        }
+        directory.check()?;
+        Ok(directory)
+    }
+
+    fn reach(path: &Path) -> Result<Self, EmbeddedError> {
         let user = rustix::process::geteuid().as_raw();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let handle = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -86,15 +111,34 @@ impl Directory {
                 return Err(EmbeddedError::io("open", path, error.into()));
             }
         };
-        let directory = Self {
+        Ok(Self {
             path: path.to_owned(),
             handle,
             user,
-        };
-        let stat = rustix::fs::fstat(&directory.handle).map_err(directory.failed("look at"))?;
-        found(&stat).check_directory(path, user)?;
-        directory.check_file_system()?;
-        Ok(directory)
+        })
+    }
+
+    fn found(&self) -> Result<Found, EmbeddedError> {
+        let stat = rustix::fs::fstat(&self.handle).map_err(self.failed("look at"))?;
+        Ok(found(&stat))
+    }
+
+    /// Returns an error if what is in it is another program's, as far as it can be read.
+    fn check_ours(&self, names: &[OsString]) -> Result<(), EmbeddedError> {
+        directory::enter(&self.path, names)?;
+        let lock = self.file(LOCK, OFlags::RDONLY);
+        let mark = lock.and_then(|lock| self.read_mark(&lock));
+        let state = self.state().unwrap_or_default();
+        let mark = mark.unwrap_or_default();
+        match directory::judge(&self.path, names, &mark, state.as_deref()) {
+            Err(foreign @ EmbeddedError::Foreign { .. }) => Err(foreign),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn check(&self) -> Result<(), EmbeddedError> {
+        self.found()?.check_directory(&self.path, self.user)?;
+        self.check_file_system()
     }
 
     /// The names of all that is in it.

@@ -101,7 +101,7 @@ impl Store {
     fn begin(&self, until: Instant) -> Result<(), EmbeddedError> {
         Directory::make(&self.path)?;
         // Looked into before anything is put there: it may be another program's.
-        let names = Directory::open(&self.path)?.names()?;
+        let names = Directory::enter(&self.path)?.names()?;
         layout::enter(&self.path, &names)?;
         let (directory, lock) = self.lock(until)?;
         let mark = directory.read_mark(lock.file())?;

@@ -152,7 +152,7 @@ impl<'a> Driver<'a> {
             if state.is_over() {
                 return None;
             }
-            let until = until.into_iter().chain(state.next()).min();
+            let until = until.into_iter().chain(state.roster.next()).min();
             // Timers stop while the machine is suspended and the clock does not, so it is looked at often.
             return Some(until.map_or(now + TICK, |until| until.min(now + TICK)));
         }
@@ -174,13 +174,12 @@ impl<'a> Driver<'a> {
         };
         self.flights.insert(tag, flight);
         self.deadlines.insert((deadline, tag));
-        let mut strays = 0;
-        let member = tag.claim().and_then(|id| state.members.get_mut(&id));
-        let observer = member.map_or_else(Observer::silent, |member| {
-            member.is_asking = true;
-            strays = member.strays;
-            member.observer.clone()
+        let member = tag.claim().and_then(|id| {
+            state.roster.asks(id);
+            state.members.get(&id)
         });
+        let strays = member.map_or(0, |member| member.strays);
+        let observer = member.map_or_else(Observer::silent, |member| member.observer.of_request());
         let exchange = Exchange {
             tag,
             http,
@@ -206,7 +205,7 @@ impl<'a> Driver<'a> {
         let outbox = self.inner.outbox.clone();
         let wake = move |_| outbox.send(Input::Told(tag)).is_ok();
         let member = tag.claim().and_then(|id| state.members.get(&id));
-        let observer = member.map_or_else(Observer::silent, |member| member.observer.clone());
+        let observer = member.map_or_else(Observer::silent, |member| member.observer.of_request());
         self.watches.allow(self.streams.len() + STRAYS);
         match Watch::new(
             request,
@@ -339,11 +338,8 @@ fn keep_error(state: &mut State, tag: Tag, error: Option<TransportError>) {
 
 /// A look that was asked for may begin.
 fn asks_no_more(state: &mut State, tag: Tag) {
-    if let Some(id) = tag.claim()
-        && let Some(member) = state.members.get_mut(&id)
-    {
-        member.is_asking = false;
-        state.note(id);
+    if let Some(id) = tag.claim() {
+        state.roster.asks_no_more(id);
     }
 }
 
@@ -359,10 +355,10 @@ const STRAYS: usize = 64;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "test code")]
 mod tests {
-    use lease_proto::{Config, Patience, SetLimits};
+    use lease_proto::{Config, Patience, Plan, SetLimits};
 
     use super::*;
-    use crate::{Client, Transport, task::Plan};
+    use crate::{Client, Transport};
 
     #[derive(Debug)]
     struct Nowhere;
@@ -396,5 +392,26 @@ mod tests {
         keeper.stop();
         assert_eq!(keeper.release(), None);
         assert_eq!(inner.len(), 0);
+    }
+    #[cfg(feature = "memory")]
+    #[test]
+    fn the_clock_is_looked_at_within_a_second_however_long_there_is_nothing_to_do() {
+        let (inner, inbox) = Inner::new(&Client::in_memory(), SetLimits::default());
+        let inner = Arc::new(inner);
+        let config = Config::builder("default", "leader", "me");
+        let config = config.lease_duration(Duration::from_secs(2_700));
+        let keeper = inner.add(config.build().unwrap(), Patience::Forever, Plan::Forever);
+        // Or the keeper would wait for a release that nobody sends.
+        let _end = End(Arc::clone(&inner));
+        let mut driver = Driver::new(&inner, inbox);
+        let until = loop {
+            let until = driver.step().unwrap();
+            if keeper.is_held() {
+                break until;
+            }
+            let input = driver.inbox.recv_timeout(Duration::from_secs(60)).unwrap();
+            driver.take(&mut inner.state(), input);
+        };
+        assert!(until <= driver.clock.now() + TICK);
     }
 }

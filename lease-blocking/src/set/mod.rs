@@ -2,16 +2,16 @@
 
 mod driver;
 mod member;
-mod pool;
+pub(crate) mod pool;
 mod state;
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use lease_proto::{AcquireError, Config, Patience, SetLimits};
+use lease_proto::{AcquireError, Config, Patience, Plan, SetLimits};
 
 use self::state::Inner;
 pub(crate) use self::state::Seat;
-use crate::{Client, Clock, Guard, Keeper, task::Plan};
+use crate::{Client, Clock, Guard, Keeper};
 
 /// Keeps any number of claims going: the shards, tenants or volumes that a process owns.
 ///

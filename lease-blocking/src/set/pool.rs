@@ -158,7 +158,7 @@ fn lock(ready: &Mutex<Ready>) -> MutexGuard<'_, Ready> {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "test code")]
-mod tests {
+pub(crate) mod tests {
     use std::collections::HashSet;
 
     use lease_proto::{ClaimSet, Config, Patience, SetLimits, SetOutput};
@@ -168,11 +168,15 @@ mod tests {
 
     /// Answers nothing, and notes on which threads it was asked.
     #[derive(Debug, Default)]
-    struct Nowhere(Mutex<HashSet<thread::ThreadId>>);
+    pub(crate) struct Nowhere(Mutex<HashSet<thread::ThreadId>>);
 
     impl Nowhere {
         fn note(&self) {
             self.0.lock().unwrap().insert(thread::current().id());
+        }
+
+        pub(crate) fn threads(&self) -> usize {
+            self.0.lock().unwrap().len()
         }
     }
 
@@ -241,11 +245,11 @@ mod tests {
         }
 
         fn threads(&self) -> usize {
-            self.transport.0.lock().unwrap().len()
+            self.transport.threads()
         }
     }
 
-    fn await_that(holds: impl Fn() -> bool) {
+    pub(crate) fn await_that(holds: impl Fn() -> bool) {
         let until = Instant::now() + Duration::from_secs(60);
         while !holds() {
             assert!(Instant::now() < until, "waited in vain");
@@ -261,6 +265,16 @@ mod tests {
             world.wait();
         }
         assert_eq!(world.threads(), 1);
+    }
+
+    #[test]
+    fn a_request_that_is_over_before_it_begins_is_not_sent() {
+        let (world, pool) = (World::new(), Pool::new(Duration::from_secs(60)));
+        let mut exchange = world.exchange();
+        exchange.deadline = Clock::new().now();
+        pool.carry(exchange).unwrap();
+        world.wait();
+        assert_eq!(world.threads(), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the thread of a set and the handles of its claims share, behind a lock that nobody holds for long.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::RandomState},
+    collections::{HashMap, hash_map::RandomState},
     fmt,
     hash::BuildHasher,
     sync::{
@@ -12,14 +12,12 @@ use std::{
     time::Instant,
 };
 
-use lease_proto::{self as proto, ClaimId, Config, Event, Patience, SetLimits};
+use lease_proto::{
+    self as proto, ClaimId, Config, Event, Parting, Patience, Plan, Roster, SetLimits,
+};
 
 use super::{driver::Input, member::Member};
-use crate::{
-    Client, Clock, Keeper,
-    shared::Shared,
-    task::{Line, Plan},
-};
+use crate::{Client, Clock, Keeper, shared::Shared, task::Line};
 
 /// A set, as its thread and its handles see it.
 pub(crate) struct Inner {
@@ -35,12 +33,7 @@ pub(crate) struct Inner {
 pub(super) struct State {
     pub(super) proto: proto::ClaimSet,
     pub(super) members: HashMap<ClaimId, Member>,
-    /// Those to be looked at once all has been said.
-    noted: Vec<ClaimId>,
-    /// Those to be released for good after that: what a claim has to say comes before what is asked of it.
-    stopped: Vec<ClaimId>,
-    /// Those that begin again then, after a loss.
-    resting: BTreeSet<(Instant, ClaimId)>,
+    pub(super) roster: Roster,
     /// Whether the thread was woken, and has not looked yet.
     pub(super) is_asked: bool,
     /// Whether somebody may add a claim.
@@ -57,9 +50,7 @@ impl Inner {
         let state = State {
             proto: proto::ClaimSet::new(limits, seed, Clock::new().now()),
             members: HashMap::new(),
-            noted: Vec::new(),
-            stopped: Vec::new(),
-            resting: BTreeSet::new(),
+            roster: Roster::default(),
             is_asked: false,
             is_open: true,
             has_ended: false,
@@ -90,13 +81,14 @@ impl Inner {
         let mut state = self.state();
         let id = state.proto.add(config, now);
         let claim = state.proto.get(id).expect("it was added above");
-        let member = Member::new(Arc::clone(&shared), plan, claim);
+        let member = Member::new(Arc::clone(&shared), claim);
         let identity = claim.identity().clone();
         if state.has_ended {
             state.proto.remove(id);
             shared.end();
         } else {
             state.members.insert(id, member);
+            state.roster.enter(id, plan);
             state.proto.acquire(id, patience, now);
         }
         self.wake(&mut state);
@@ -150,80 +142,21 @@ impl State {
         let (Some(member), Some(claim)) = (self.members.get_mut(&id), self.proto.get(id)) else {
             return;
         };
-        if member.tell(claim, event) {
-            self.proto.release(id, now);
-        }
-        self.note(id);
+        member.observer.event(claim, event);
+        let (last_error, looked) = (member.last_error.as_ref(), self.roster.looked(id));
+        member.shared.note(event, last_error, looked);
+        let has_held = member.shared.has_acquired();
+        self.roster.heard(&mut self.proto, id, event, has_held, now);
     }
 
-    /// Has a claim looked at once all has been said.
-    pub(super) fn note(&mut self, id: ClaimId) {
-        if let Some(member) = self.members.get_mut(&id)
-            && !std::mem::replace(&mut member.is_noted, true)
-        {
-            self.noted.push(id);
-        }
-    }
-
-    /// Does what follows for the claims that something was said of; returns whether the set has more to say by that.
+    /// Does what follows from what was said, and from what was asked; returns whether the set has more to say by that.
     pub(super) fn settle(&mut self, now: Instant) -> bool {
-        let mut goes_on = false;
-        while let Some(&(at, id)) = self.resting.first()
-            && at <= now
-        {
-            self.resting.pop_first();
-            // One that was told to stop meanwhile is at its end, or removed.
-            if self
-                .members
-                .get(&id)
-                .is_some_and(|member| !member.ends_at_rest())
-            {
-                self.proto.acquire(id, Patience::Forever, now);
-                goes_on = true;
-            }
-        }
-        for id in std::mem::take(&mut self.noted) {
-            let (Some(member), Some(claim)) = (self.members.get_mut(&id), self.proto.get(id))
-            else {
-                continue;
-            };
-            member.is_noted = false;
-            if !claim.is_at_rest() {
-                if member.begins_look() {
-                    self.proto.verify(id, now);
-                    goes_on = true;
-                }
-            } else if member.ends_at_rest() {
+        let members = &mut self.members;
+        self.roster.settle(&mut self.proto, now, |id| {
+            if let Some(member) = members.remove(&id) {
                 member.shared.end();
-                self.members.remove(&id);
-                self.proto.remove(id);
-                goes_on = true;
-            } else {
-                // Whoever has just lost it must not begin again without a pause.
-                let pause = claim.config().retry_period();
-                self.resting.insert((now + pause, id));
             }
-        }
-        for id in std::mem::take(&mut self.stopped) {
-            self.stop(id, now);
-            goes_on = true;
-        }
-        goes_on
-    }
-
-    fn stop(&mut self, id: ClaimId, now: Instant) {
-        let Some(member) = self.members.get_mut(&id) else {
-            return;
-        };
-        if member.stop() {
-            self.proto.release(id, now);
-            self.note(id);
-        }
-    }
-
-    /// Says when somebody's rest is over.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.resting.first().map(|(at, _)| *at)
+        })
     }
 
     /// Takes note that nobody keeps the claims from here on.
@@ -242,11 +175,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// Has the Lease given up for good.
-    pub(crate) fn stop(&self) {
+    /// Has the Lease given up for good, and that left in the record.
+    pub(crate) fn stop(&self, parting: Parting) {
         let mut state = self.inner.state();
         if !state.has_ended {
-            state.stopped.push(self.id);
+            state.roster.stop(self.id, parting);
             self.inner.wake(&mut state);
         }
     }
@@ -254,9 +187,8 @@ impl Seat {
     /// Has the record looked at, under that number.
     pub(crate) fn verify(&self, look: u64) {
         let mut state = self.inner.state();
-        if let Some(member) = state.members.get_mut(&self.id) {
-            member.want_look(look);
-            state.note(self.id);
+        if state.members.contains_key(&self.id) {
+            state.roster.look(self.id, look);
             self.inner.wake(&mut state);
         }
     }

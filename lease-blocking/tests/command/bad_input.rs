@@ -65,10 +65,117 @@ fn durations_that_cannot_be_kept_are_refused() {
     crate::Ran::from(place.bare(&arguments).output().unwrap())
         .with(64)
         .saying(&["--ttl 1s", "at least 3s"]);
+    for (ttl, told) in [("0", "0s"), ("500ms", "500ms"), ("99999999h", "11415y")] {
+        let ttl = format!("--ttl={ttl}");
+        let there = [
+            "acquire",
+            "a",
+            "--holder",
+            "me",
+            &ttl,
+            "--server",
+            "https://127.0.0.1:1",
+        ];
+        crate::Ran::from(place.bare(&there).output().unwrap())
+            .with(64)
+            .saying(&[&format!("--ttl {told} is"), "at least 3s"]);
+    }
     place
         .run(&["run", "a", "--grace", "10s", "--", "true"])
         .with(64)
         .saying(&["--grace", "half"]);
+}
+
+#[test]
+fn flags_of_run_that_make_no_sense_together_are_refused_by_name() {
+    let place = Place::new();
+    for (flags, names) in [
+        (
+            &["--no-wait", "--timeout", "1s"][..],
+            ["--no-wait", "--timeout"],
+        ),
+        (&["--no-wait", "--wait"], ["--no-wait", "--wait"]),
+        (&["--conflict-exit-code", "9"], ["--timeout", "--no-wait"]),
+        (
+            &["--no-wait", "--conflict-exit-code", "256"],
+            ["--conflict-exit-code", "256"],
+        ),
+        (
+            &["--on-lost", "warn", "--grace", "1s"],
+            ["--grace", "--on-lost warn"],
+        ),
+        (&["--on-lost", "ignore"], ["--on-lost", "ignore"]),
+        (
+            &["--server", "https://x", "--context", "y"],
+            ["--server", "--context"],
+        ),
+    ] {
+        let arguments = [&["run", "a"], flags, &["--", "touch", "ran"]].concat();
+        crate::Ran::from(place.bare(&arguments).output().unwrap())
+            .with(64)
+            .saying(&names);
+    }
+    assert!(!place.file("ran").exists());
+}
+
+#[test]
+fn a_ttl_that_is_shorter_than_the_way_to_the_server_and_back_is_told_as_the_reason() {
+    // It is connected to, and nobody answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", silent.local_addr().unwrap());
+    let place = Place::new();
+    let slow = ["acquire", "a", "--holder", "me", "--server", &server];
+    let slow = [&slow[..], &["--ttl", "3s", "--wait", "--timeout", "2s"]].concat();
+    crate::Ran::from(place.bare(&slow).output().unwrap())
+        .with(1)
+        .saying(&["no answer", &server, "a longer one"]);
+}
+
+#[test]
+fn combinations_that_make_no_sense_are_refused_by_name() {
+    let place = Place::new();
+    let server = "--server=http://127.0.0.1:1";
+    for (arguments, words) in [
+        (&["status", "a", server, "--allow-exec"][..], "--allow-exec"),
+        (&["status", "a", server, "--context", "c"], "--context"),
+        (
+            &["status", "a", server, "--kubeconfig", "k"],
+            "--kubeconfig",
+        ),
+        (
+            &["status", "a", "--embedded", "--context", "c"],
+            "--context",
+        ),
+        (
+            &["status", "a", "--embedded", "--allow-exec"],
+            "--allow-exec",
+        ),
+        (
+            &["status", "a", "--embedded", "--allow-plain-http"],
+            "--allow-plain-http",
+        ),
+        (&["status", "a", "--certificate-authority", "c"], "--server"),
+        (&["status", "a", "-o", "name", "-q"], "--quiet"),
+        (&["status", "a", "-w", "--holder", "me"], "--holder"),
+        (&["status"], "<NAME>"),
+        (&["status", "a", "b"], "'b'"),
+        (&["list", "a"], "'a'"),
+        (&["watch", "-o", "yaml"], "yaml"),
+        (
+            &["acquire", "a", "--holder", "me", "--no-wait"],
+            "--no-wait",
+        ),
+        (
+            &["acquire", "a", "--holder", "me", "--wait", "--timeout=0"],
+            "--timeout 0",
+        ),
+        (&["renew", "a", "--holder", "me", "--wait"], "--wait"),
+        (&["release", "a", "--holder", "me", "--ttl", "5s"], "--ttl"),
+    ] {
+        crate::Ran::from(place.bare(arguments).output().unwrap())
+            .with(64)
+            .saying(&[words]);
+    }
 }
 
 #[test]
@@ -91,9 +198,14 @@ fn where_the_leases_are_must_be_said() {
     ran(&["status", "a", "--server", "ftp://x"])
         .with(64)
         .saying(&["ftp"]);
-    ran(&["status", "a", "--server", "http://10.0.0.1"])
+    ran(&["status", "a", "--server", "http://10.0.0.1:80"])
         .with(64)
-        .saying(&["plain http", "https://"]);
+        .saying(&[
+            "http://10.0.0.1:80",
+            "plain http",
+            "https://",
+            "--allow-plain-http",
+        ]);
     ran(&["status", "a", "--server", "https://127.0.0.1:1"])
         .with(1)
         .saying(&["127.0.0.1:1", "connect"]);
@@ -145,7 +257,7 @@ contexts: [{name: here, context: {cluster: c, user: u}}]
         ),
         (
             format!("{whole}current-context: here\n"),
-            ["get-token", "allow_exec"],
+            ["get-token", "--allow-exec"],
         ),
         ("a: [b\n".to_owned(), ["config", "YAML"]),
     ] {

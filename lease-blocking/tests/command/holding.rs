@@ -41,18 +41,22 @@ fn a_holder_acquires_renews_and_releases_and_nobody_else_does() {
         .parse()
         .unwrap();
     assert!(token < again, "{token} {again}");
-    assert_eq!(place.record("a").unwrap().spec.lease_transitions, Some(0));
+    let again_held = place.record("a").unwrap();
+    assert_eq!(again_held.spec.lease_transitions, Some(0));
+    assert_eq!(again_held.spec.acquire_time, first.spec.acquire_time);
+    assert_eq!(again_held.spec.lease_duration_seconds, Some(60));
 
     place.run(&["release", "a", "--holder", "me"]).with(0);
     let released = place.record("a").unwrap();
     assert_eq!(released.spec.holder_identity.as_deref(), Some(""));
     assert_eq!(released.spec.lease_duration_seconds, Some(1));
-    for command in ["renew", "release"] {
-        place
-            .run(&[command, "a", "--holder", "me"])
-            .with(5)
-            .saying(&["nobody"]);
-    }
+    place
+        .run(&["renew", "a", "--holder", "me"])
+        .with(5)
+        .saying(&["nobody"]);
+    // What is free already is as a release leaves it, and nothing is written.
+    place.run(&["release", "a", "--holder", "me"]).with(0);
+    assert_eq!(place.record("a").unwrap(), released);
     place.run(&["acquire", "a", "--holder", "you"]).with(0);
     let taken = place.record("a").unwrap();
     // The second that a release leaves behind is nobody's duration.
@@ -90,6 +94,21 @@ fn waiting_ends_with_the_release_or_with_the_timeout() {
         .run(&["acquire", "a", "--holder", "you", "--timeout", "300ms"])
         .with(3)
         .saying(&["\"me\"", "timed out"]);
+    place
+        .run(&[
+            "acquire",
+            "a",
+            "--holder",
+            "you",
+            "--wait",
+            "--timeout=300ms",
+        ])
+        .with(3)
+        .saying(&["\"me\"", "timed out"]);
+    place
+        .run(&["acquire", "a", "--holder", "you", "--wait", "--timeout=0"])
+        .with(64)
+        .saying(&["--wait", "--timeout 0"]);
     let waiter = place.start(&["acquire", "a", "--holder", "you", "--wait", "--ttl", "5s"]);
     place.run(&["release", "a", "--holder", "me"]).with(0);
     waiter.end().with(0);
@@ -133,16 +152,27 @@ fn the_json_object_has_the_members_that_are_promised() {
     let place = Place::new();
     let members = [
         "acquireTime",
+        "done",
         "expires",
         "holder",
         "leaseDurationSeconds",
         "name",
         "namespace",
+        "newcomerSeconds",
         "phase",
         "renewTime",
+        "renewable",
+        "renewals",
         "resourceVersion",
+        "successor",
         "transitions",
+        "waiterSeconds",
     ];
+    let help = place.bare(&["status", "--help"]).output().unwrap();
+    let help = Ran::from(help).with(0).stdout;
+    for member in members {
+        assert!(help.contains(member), "{member} is not in {help}");
+    }
     let read = |ran: Ran| -> Value { serde_json::from_str(&ran.with(0).stdout).unwrap() };
     let names =
         |object: &Value| -> Vec<String> { object.as_object().unwrap().keys().cloned().collect() };
@@ -158,29 +188,51 @@ fn the_json_object_has_the_members_that_are_promised() {
         (&"Held".into(), &"me".into())
     );
     assert_eq!(held["resourceVersion"], acquired["token"]);
+    // By this machine's clock, some of the minute is over for those who have waited.
+    let wait = |name: &str| held[name].as_u64().unwrap();
+    assert!((1..=60).contains(&wait("waiterSeconds")), "{held}");
+    assert_eq!(wait("newcomerSeconds"), 60);
     let free = read(place.run(&["release", "a", "--holder", "me", "-o", "json"]));
     assert_eq!(names(&free), members);
     assert_eq!(
         (&free["phase"], &free["holder"], &free["expires"]),
         (&"Available".into(), &Value::Null, &Value::Null)
     );
+    assert_eq!(
+        (&free["waiterSeconds"], &free["newcomerSeconds"]),
+        (&0.into(), &0.into())
+    );
 }
 
 #[test]
 fn a_pipe_that_closes_is_no_failure_and_a_full_disk_is() {
     let place = Place::new();
+    for (arguments, words) in [
+        (
+            &["acquire", "a", "--holder", "me"][..],
+            &["lease a is acquired, but"][..],
+        ),
+        (&["acquire", "a", "--holder", "me", "-o", "json"], &["but"]),
+        (&["renew", "a", "--holder", "me", "-o", "json"], &[]),
+        (&["status", "a"], &[]),
+        (&["status", "a", "-o", "yaml"], &[]),
+        (&["list"], &[]),
+        (&["watch", "a"], &[]),
+        (&["release", "a", "--holder", "me", "-o", "json"], &[]),
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = place.lease(arguments).stdout(full.unwrap()).output();
+        let words = [words, &["cannot write to standard output", "No space left"]].concat();
+        Ran::from(output.unwrap()).with(1).saying(&words);
+    }
+    for arguments in [&["--help"][..], &["man"], &["completion", "bash"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = place.bare(arguments).stdout(full.unwrap()).output();
+        Ran::from(output.unwrap())
+            .with(1)
+            .saying(&["cannot write to standard output"]);
+    }
     place.run(&["acquire", "a", "--holder", "me"]).with(0);
-    let full = std::fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    let output = place
-        .lease(&["status", "a"])
-        .stdout(full)
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
-    Ran::from(output).with(1).saying(&["standard output"]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let output = place
@@ -190,4 +242,39 @@ fn a_pipe_that_closes_is_no_failure_and_a_full_disk_is() {
         .output()
         .unwrap();
     Ran::from(output).with(0);
+}
+
+#[test]
+fn what_a_dead_holder_has_can_be_taken_from_it_and_nothing_else() {
+    let place = Place::new();
+    let acquire = ["acquire", "a", "--holder", "dead", "--ttl", "1h"];
+    place.run(&acquire).with(0);
+    let before = place.record("a").unwrap();
+    // Nobody is there to be asked.
+    place
+        .run(&["release", "a", "--force"])
+        .with(64)
+        .saying(&["--yes"]);
+    place
+        .run(&["release", "a", "--yes", "--holder", "dead"])
+        .with(64)
+        .saying(&["--force"]);
+    place.run(&["release", "a"]).with(64).saying(&["--holder"]);
+    assert_eq!(place.record("a").unwrap(), before);
+    place.run(&["release", "a", "--force", "--yes"]).with(0);
+    let after = place.record("a").unwrap();
+    assert_eq!(
+        (after.spec.holder(), &after.metadata.uid),
+        (None, &before.metadata.uid)
+    );
+    assert_eq!(after.spec.lease_transitions, before.spec.lease_transitions);
+    place
+        .run(&["release", "a", "--force", "-y"])
+        .with(5)
+        .saying(&["nobody holds lease a"]);
+    place
+        .run(&["release", "b", "--force", "-y"])
+        .with(2)
+        .saying(&["no lease b"]);
+    place.run(&["acquire", "a", "--holder", "next"]).with(0);
 }

@@ -2,16 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod asking;
 mod bad_input;
+mod describing;
+mod guarding;
 mod holding;
+mod linking;
+mod listing;
+mod once;
+mod priority;
+mod reaching;
+mod roles;
 mod running;
 mod secrets;
 mod server;
+mod terminal;
+mod watching;
 
 use std::{
     fs,
+    io::Write,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -36,6 +49,13 @@ impl Place {
 
     fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Keeps a file, and gives its path.
+    fn keep(&self, name: &str, content: &str) -> String {
+        let path = self.file(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
     }
 
     fn text(&self, name: &str) -> String {
@@ -77,7 +97,10 @@ impl Place {
     }
 
     fn start(&self, arguments: &[&str]) -> Started {
-        let mut command = self.lease(arguments);
+        Self::spawn(self.lease(arguments))
+    }
+
+    fn spawn(mut command: Command) -> Started {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Started(command.spawn().unwrap())
     }
@@ -109,15 +132,20 @@ fn await_that(mut holds: impl FnMut() -> bool, what: &str) {
 /// What a command left.
 #[derive(Debug)]
 struct Ran {
+    /// As a shell has it in `$?`.
     code: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
+fn code_of(status: ExitStatus) -> Option<i32> {
+    status.code().or_else(|| status.signal().map(|it| 128 + it))
+}
+
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         Self {
-            code: output.status.code(),
+            code: code_of(output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
@@ -167,7 +195,7 @@ impl Started {
         let stdout = std::mem::take(&mut self.0.stdout).unwrap();
         let stderr = std::mem::take(&mut self.0.stderr).unwrap();
         Ran {
-            code: self.0.wait().unwrap().code(),
+            code: code_of(self.0.wait().unwrap()),
             stdout: std::io::read_to_string(stdout).unwrap(),
             stderr: std::io::read_to_string(stderr).unwrap(),
         }
@@ -179,6 +207,13 @@ impl Drop for Started {
         let _already_gone = self.0.kill();
         let _already_waited = self.0.wait();
     }
+}
+
+/// Says loudly that something did not run, and fails where the environment requires it.
+fn skip(required: &str, why: &str) {
+    assert!(std::env::var_os(required).is_none(), "{why}");
+    // Past the harness, which keeps what is printed by tests that succeed.
+    let _unread = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 fn is_alive(pid: &str) -> bool {

@@ -1,10 +1,14 @@
 //! `lease run`: a program that runs while the lease is held, and no longer.
 
-use std::{thread, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use lease_blocking::Preconditions;
 
-use crate::{Place, Ran, await_that, is_alive};
+use crate::{Place, Ran, await_that, is_alive, server::Server};
 
 #[test]
 fn the_program_gets_the_lease_and_its_code_is_passed_on() {
@@ -29,6 +33,36 @@ fn the_program_gets_the_lease_and_its_code_is_passed_on() {
         .unwrap()
         .unwrap();
     assert_eq!(record.spec.holder(), None);
+}
+
+#[test]
+fn the_program_inherits_no_file_of_ours() {
+    let place = Place::new();
+    let server = Server::start("canary", None);
+    let token = place.keep("token", "canary");
+    let certificate = place.keep("ca.crt", &server.certificate);
+    let there = [
+        &["run", "a", "--server", &server.url],
+        &["--token-file", &token, "--certificate-authority"][..],
+        &[certificate.as_str(), "--"],
+    ]
+    .concat();
+    let listing = ["sh", "-c", "ls -1 /proc/$$/fd"];
+    let mut alone = Command::new("sh");
+    // What the tests themselves pass on is no matter.
+    let alone = Ran::from(
+        alone
+            .args(&listing[1..])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap(),
+    );
+    assert!(alone.stdout.lines().count() >= 3, "{alone:?}");
+    let embedded = place.run(&[&["run", "a", "--"], &listing[..]].concat());
+    assert_eq!(embedded.with(0).stdout, alone.stdout);
+    let mut there = place.bare(&[&there[..], &listing[..]].concat());
+    let there = Ran::from(there.output().unwrap()).with(0);
+    assert_eq!(there.stdout, alone.stdout);
 }
 
 #[test]
@@ -88,8 +122,18 @@ fn waiting_is_bounded_and_can_be_interrupted() {
         let arguments = [&["run", "a"], bound, &["--", "touch", "ran"]].concat();
         place.run(&arguments).with(124).saying(&["\"me\""]);
     }
+    let chosen = ["--no-wait", "--conflict-exit-code", "75"];
+    let arguments = [&["run", "a"], &chosen[..], &["--", "touch", "ran"]].concat();
+    place.run(&arguments).with(75).saying(&["\"me\""]);
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
-        let waiter = place.start(&["run", "a", "-v", "--", "touch", "ran"]);
+        // What a shell starts in the background ignores SIGINT, and so would whatever these tests start.
+        let lease = place.lease(&["run", "a", "-v", "--", "touch", "ran"]);
+        let mut heeding = Command::new("env");
+        heeding
+            .current_dir(place.file("."))
+            .args(["--default-signal".as_ref(), lease.get_program()])
+            .args(lease.get_args());
+        let waiter = Place::spawn(heeding);
         thread::sleep(Duration::from_millis(300));
         waiter.signal(signal);
         waiter.end().with(code);
@@ -182,4 +226,62 @@ fn a_lease_that_cannot_be_renewed_ends_the_program_in_time() {
     place
         .run(&["run", "a", "--ttl", "3s", "--", "true"])
         .with(0);
+}
+
+#[test]
+fn it_is_quiet_unless_it_is_asked_to_say_what_happens() {
+    let place = Place::new();
+    let ran = place.run(&["run", "a", "--", "true"]).with(0);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+    let ran = place
+        .run(&["run", "a", "-v", "--ttl", "10s", "--", "sh", "-c", "exit 3"])
+        .with(3);
+    assert_eq!(ran.stdout, "");
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    let beginnings = [
+        "lease: a: the lease is held for ",
+        "lease: a: the program runs, as process ",
+        "lease: a: the program has ended with code 3",
+        "lease: a: the lease is not held any more: it was released",
+        "lease: a: the release has ended: ",
+    ];
+    assert_eq!(lines.len(), beginnings.len(), "{lines:?}");
+    for (line, beginning) in lines.iter().zip(beginnings) {
+        assert!(line.starts_with(beginning), "{line:?}");
+    }
+    assert!(
+        lines.first().unwrap().contains(", with token "),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn what_nobody_reads_any_more_ends_nothing() {
+    let place = Place::new();
+    let closed = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = place.lease(arguments);
+        command.stderr(writer);
+        Ran::from(command.output().unwrap())
+    };
+    closed(&["run", "a", "-v", "--", "sh", "-c", "exit 5"]).with(5);
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = place.lease(&["run", "a", "-v", "--", "sh", "-c", "exit 6"]);
+    Ran::from(command.stderr(full).output().unwrap()).with(6);
+    // The program itself learns of it as it would without us.
+    let mut shell = Command::new("sh");
+    let script = "{ \"$@\"; echo $? > code; } | head -n 1";
+    let lease = place.lease(&["run", "a", "--", "yes"]);
+    shell
+        .current_dir(place.file("."))
+        .args(["-c", script, "sh"])
+        .arg(lease.get_program())
+        .args(lease.get_args());
+    let ran = Ran::from(shell.output().unwrap()).with(0);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("y\n", ""));
+    assert_eq!(place.text("code"), "141\n");
 }

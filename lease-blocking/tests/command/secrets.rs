@@ -225,13 +225,6 @@ fn what_is_typed_amiss_is_not_shown() {
 }
 
 impl Place {
-    /// Keeps a file, and gives its path.
-    fn keep(&self, name: &str, content: &str) -> String {
-        let path = self.file(name);
-        fs::write(&path, content).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
     fn kubeconfig(&self, server: &Server, user: &str) -> String {
         let ca = self.keep("ca", &server.certificate);
         self.kubeconfig_of(&server.url, &format!("certificate-authority: {ca}"), user)

@@ -1,14 +1,14 @@
-//! An API server over TLS that lets in whoever bears one token.
+//! An API server over TLS that lets in whoever bears a token.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::TcpListener,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use lease_blocking::proto::server::{Answer, ApiServer};
+use lease_blocking::proto::server::{Answer, ApiServer, WatchId, WatchOutput};
 use rcgen::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_types::PrivateKeyDer};
 
@@ -21,6 +21,16 @@ pub(crate) struct Server {
 impl Server {
     /// Refuses all with the status, if one is given.
     pub(crate) fn start(token: &str, refusal: Option<&'static str>) -> Self {
+        let api = ApiServer::builder().admin(token, "admin").build();
+        Self::behind(api, refusal)
+    }
+
+    /// Lets this API server decide who may do what.
+    pub(crate) fn serving(api: ApiServer) -> Self {
+        Self::behind(api, None)
+    }
+
+    fn behind(api: ApiServer, refusal: Option<&'static str>) -> Self {
         let CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -33,9 +43,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let door = Arc::new(Door {
-            authorization: format!("Bearer {token}"),
             refusal,
-            api: Mutex::new(ApiServer::new()),
+            api: Mutex::new(api),
         });
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -55,12 +64,15 @@ impl Server {
 }
 
 struct Door {
-    authorization: String,
     refusal: Option<&'static str>,
     api: Mutex<ApiServer>,
 }
 
 impl Door {
+    fn api(&self) -> MutexGuard<'_, ApiServer> {
+        self.api.lock().unwrap()
+    }
+
     fn serve(&self, stream: impl Read + Write) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         loop {
@@ -73,17 +85,12 @@ impl Door {
                 .method(words.next().unwrap_or_default())
                 .uri(words.next().unwrap_or_default());
             let mut length = 0;
-            let mut is_known = false;
             loop {
                 let mut line = String::new();
                 stream.read_line(&mut line)?;
                 let Some((name, value)) = line.trim_end().split_once(": ") else {
                     break;
                 };
-                if name.eq_ignore_ascii_case("authorization") {
-                    is_known = value == self.authorization;
-                    continue;
-                }
                 if name.eq_ignore_ascii_case("content-length") {
                     length = value.parse().unwrap_or_default();
                 }
@@ -91,31 +98,50 @@ impl Door {
             }
             let mut body = vec![0; length];
             stream.read_exact(&mut body)?;
-            let (status, body) = match (self.refusal, is_known) {
-                (Some(status), _) => (status.to_owned(), String::new()),
-                (None, false) => ("401 Unauthorized".to_owned(), String::new()),
-                (None, true) => self.answer(request, body),
+            let answer = match self.refusal {
+                Some(status) => {
+                    whole(stream.get_mut(), status, "")?;
+                    continue;
+                }
+                None => {
+                    let request = request.body(body).map_err(io::Error::other)?;
+                    self.api().handle(&request, SystemTime::now())
+                }
             };
-            let length = body.len();
-            let out = stream.get_mut();
-            write!(
-                out,
-                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-            )?;
-            out.flush()?;
+            match answer {
+                Answer::Whole(answer) => {
+                    let body = String::from_utf8_lossy(answer.body());
+                    whole(stream.get_mut(), answer.status().as_str(), &body)?;
+                }
+                Answer::Watch(_, id) => return self.stream(stream.get_mut(), id),
+            }
         }
     }
 
-    fn answer(&self, request: http::request::Builder, body: Vec<u8>) -> (String, String) {
-        let request = request.body(body).unwrap();
-        let answered = self.api.lock().unwrap().handle(&request, SystemTime::now());
-        match answered {
-            Answer::Whole(answer) => (
-                answer.status().to_string(),
-                String::from_utf8_lossy(answer.body()).into_owned(),
-            ),
-            // Who waits polls instead.
-            Answer::Watch(..) => ("403 Forbidden".to_owned(), String::new()),
+    /// Tells what happens until the stream is over, or the client is gone.
+    fn stream(&self, out: &mut impl Write, id: WatchId) -> io::Result<()> {
+        // Without a length: its end is that of the connection.
+        write!(
+            out,
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+        )?;
+        loop {
+            let output = self.api().poll_watch(id, SystemTime::now());
+            match output {
+                WatchOutput::Chunk(chunk) => out.write_all(&chunk)?,
+                WatchOutput::Wait { .. } => thread::sleep(Duration::from_millis(10)),
+                WatchOutput::End => return Ok(()),
+            }
+            out.flush()?;
         }
     }
+}
+
+fn whole(out: &mut impl Write, status: &str, body: &str) -> io::Result<()> {
+    let length = body.len();
+    write!(
+        out,
+        "HTTP/1.1 {status} \r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
+    out.flush()
 }

@@ -4,23 +4,14 @@
 
 use std::{
     io,
-    net::SocketAddr,
     ops::ControlFlow,
     time::{Instant, SystemTime},
 };
 
-use http::{HeaderValue, header::AUTHORIZATION};
 use lease_proto::{Claim, Event, Output};
 use mio::{Events, Poll};
 
-use crate::exchange::Exchange;
-
-/// Where requests go, and what lets them in.
-#[derive(Clone, Debug)]
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    pub(crate) authorization: Option<HeaderValue>,
-}
+use crate::{exchange::Exchange, remote::Server};
 
 /// What the application is told.
 #[derive(Debug)]
@@ -37,7 +28,7 @@ pub(crate) enum Told {
 /// something.
 pub(crate) fn drive(
     claim: &mut Claim,
-    server: &Server,
+    server: &mut Server,
     poll: &mut Poll,
     mut tell: impl FnMut(&mut Claim, Told) -> ControlFlow<()>,
 ) -> io::Result<()> {
@@ -54,21 +45,15 @@ pub(crate) fn drive(
                 Output::Request(request) if request.is_stream => {
                     claim.handle_no_stream(request.id, now);
                 }
-                Output::Request(mut request) => {
-                    if let Some(authorization) = &server.authorization {
-                        let headers = request.http.headers_mut();
-                        headers.insert(AUTHORIZATION, authorization.clone());
-                    }
-                    match Exchange::begin(server.address, request.id, &request.http, poll) {
-                        Ok(begun) => exchange = Some(begun),
-                        Err(error) => {
-                            claim.handle_failure(request.id, Instant::now());
-                            if tell(claim, Told::NoAnswer(error)).is_break() {
-                                return Ok(());
-                            }
+                Output::Request(request) => match Exchange::begin(&request, server, poll) {
+                    Ok(begun) => exchange = Some(begun),
+                    Err(error) => {
+                        claim.handle_failure(request.id, Instant::now());
+                        if tell(claim, Told::NoAnswer(error)).is_break() {
+                            return Ok(());
                         }
                     }
-                }
+                },
                 // 3. Stop waiting for it: dropping the exchange closes its connection.
                 Output::Cancel(_) => exchange = None,
                 // 4. Tell the application.
@@ -83,7 +68,12 @@ pub(crate) fn drive(
             }
         };
         let timeout = until.saturating_duration_since(Instant::now());
-        poll.poll(&mut ready, Some(timeout))?;
+        match poll.poll(&mut ready, Some(timeout)) {
+            Ok(()) => {}
+            // A signal, such as the one that has a stopped process go on: time has passed, so everything is asked anew.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
         // 6. Hand the outcome back, and go on with 1.
         let outcome = exchange.as_mut().map(Exchange::advance);
         let told = match (&exchange, outcome) {
@@ -95,6 +85,7 @@ pub(crate) fn drive(
             (Some(going), Some(Err(error))) => {
                 claim.handle_failure(going.id(), Instant::now());
                 exchange = None;
+                server.try_another();
                 Told::NoAnswer(error)
             }
             _ => Told::Woken,

@@ -9,12 +9,15 @@
 mod authorization;
 mod base64;
 #[cfg(feature = "rustls")]
+mod certificate_files;
+#[cfg(feature = "rustls")]
 mod changing_certificate;
 mod credentials_error;
 #[cfg(feature = "kubeconfig")]
 mod discover;
 mod exec;
 mod failure;
+mod file_stamp;
 mod in_cluster;
 #[cfg(feature = "kubeconfig")]
 mod kubeconfig;
@@ -23,6 +26,7 @@ mod proxy;
 pub mod rustls;
 mod secret;
 mod server_url;
+mod token_file;
 
 pub use authorization::{Basic, InvalidToken, bearer};
 pub use credentials_error::{CredentialsError, ExecProblem};
@@ -30,6 +34,7 @@ pub use credentials_error::{CredentialsError, ExecProblem};
 pub use discover::{KubeconfigOptions, NothingConfigured, Way, discover};
 pub use exec::{EXEC_TIMEOUT, Exec, ExecCredential, ExecCredentialError};
 pub use failure::{Origin, TlsProblem, TransportError};
+pub use file_stamp::FileStamp;
 pub use in_cluster::{
     InCluster, InClusterError, SERVICE_ACCOUNT_ROOT, in_cluster, in_cluster_under,
 };
@@ -38,6 +43,7 @@ pub use kubeconfig::{Kubeconfig, KubeconfigEntry, KubeconfigError};
 pub use proxy::{Proxy, ProxyError, ProxyKind};
 pub use secret::Secret;
 pub use server_url::{ServerUrl, ServerUrlError};
+pub use token_file::TokenFile;
 
 use std::path::{Path, PathBuf};
 

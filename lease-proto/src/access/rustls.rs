@@ -19,6 +19,7 @@ use ::rustls::{
     RootCertStore, SignatureScheme, WantsVerifier,
 };
 
+pub use super::certificate_files::CertificateFiles;
 pub use super::changing_certificate::ChangingCertificate;
 use super::{Access, ClientCertificate, CredentialsError, Material, Origin, Secret, TlsProblem};
 

@@ -31,7 +31,7 @@ impl ServerUrl {
             return Ok(url);
         }
         Err(ServerUrlError::PlainHttp {
-            url: url.to_string(),
+            url: text.trim().to_owned(),
         })
     }
 
@@ -48,6 +48,14 @@ impl ServerUrl {
         let Some((scheme, rest)) = text.split_once("://") else {
             // What stands before an `@` may be a password.
             let guess = text.rsplit('@').next().unwrap_or(text);
+            if let Some((scheme, rest)) = guess.split_once(':')
+                && ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str())
+                && !rest.starts_with(|first: char| first.is_ascii_digit())
+            {
+                return Err(ServerUrlError::Slashes {
+                    scheme: scheme.to_owned(),
+                });
+            }
             return Err(ServerUrlError::NoScheme {
                 url: up_to_the_path(guess).to_owned(),
             });
@@ -75,6 +83,11 @@ impl ServerUrl {
             url: text.to_owned(),
             reason,
         };
+        if authority.starts_with('[') && authority.contains('%') {
+            return Err(invalid(
+                "an address with a zone (what stands after the %) is not supported; give a name, or an address without one",
+            ));
+        }
         let uri: Uri = text
             .parse()
             .map_err(|_| invalid("it does not parse as a URL"))?;
@@ -205,6 +218,11 @@ pub enum ServerUrlError {
         /// What stands before that, in which there may be a token.
         url: String,
     },
+    /// Of the two slashes after the scheme one is missing, or both.
+    Slashes {
+        /// What stands before the colon.
+        scheme: String,
+    },
     /// It starts with a scheme other than `https` and `http`.
     UnknownScheme {
         /// The scheme that was given.
@@ -228,6 +246,10 @@ impl fmt::Display for ServerUrlError {
                  credentials; write https://, or allow it with allow_plain_http"
             ),
             Self::Query { url } => write!(f, "the server's URL has a query or a fragment after {url:?}; give it up to the path"),
+            Self::Slashes { scheme } => write!(
+                f,
+                "the server's URL does not go on with two slashes after \"{scheme}:\"; it is like https://10.0.0.1:6443"
+            ),
             Self::UnknownScheme { scheme } => {
                 write!(f, "the server's URL starts with {scheme:?}://; write https://")
             }
@@ -329,6 +351,7 @@ mod tests {
         }
         for text in [
             "http://10.0.0.1",
+            "http://10.0.0.1:80",
             "http://localhost.example",
             "http://[fd00::1]",
             "http://127.0.0.1.example",
@@ -338,7 +361,9 @@ mod tests {
                 matches!(error, ServerUrlError::PlainHttp { .. }),
                 "{text}: {error}"
             );
-            assert!(error.to_string().contains("allow_plain_http"));
+            for said in [text, "allow_plain_http"] {
+                assert!(error.to_string().contains(said), "{said} in {error}");
+            }
             assert!(ServerUrl::parse_plain_http(text).is_ok());
         }
     }
@@ -362,6 +387,11 @@ mod tests {
                 "ftp://api",
                 "the server's URL starts with \"ftp\"://; write https://",
             ),
+            ("https:/localhost", "two slashes after \"https:\""),
+            ("HTTP:[::1]:6443/x", "two slashes after \"HTTP:\""),
+            ("https:6443", "has no scheme; write https://https:6443"),
+            ("https://[fe80::1%25eth0]:6443", "an address with a zone"),
+            ("https://[fe80::1%eth0]", "an address with a zone"),
             ("https://", "it does not parse as a URL"),
             ("https://h:0", "a port is 1 to 65535"),
             ("https://h:65536", "65535"),
@@ -383,6 +413,8 @@ mod tests {
             "https://u:hunter2@host",
             "ftp://u:hunter2@host",
             "u:hunter2@host",
+            "https:/u:hunter2@host",
+            "hunter2:/@host",
             "http://u:hunter2@h/?a",
         ] {
             let error = ServerUrl::parse(text).unwrap_err();

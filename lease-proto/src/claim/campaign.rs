@@ -9,15 +9,20 @@ use super::{
     is_echo,
     observed::Verdict,
     state::{Campaign, CampaignStep, InFlight, Patience, Phase},
+    writes::Sent,
 };
 use crate::{
     call::{Answer, Call},
+    notes,
     wire::{Lease, MicroTime},
 };
 
 impl Claim {
     pub(super) fn begin_campaign(&mut self, patience: Patience, resume: bool) {
         self.campaigns += 1;
+        if let Some(candidacy) = &mut self.candidacy {
+            candidacy.begin_anew();
+        }
         self.phase = Phase::Campaign(Campaign {
             number: self.campaigns,
             patience,
@@ -72,8 +77,14 @@ impl Claim {
                     self.act_on_verdict();
                     return Want::Again;
                 }
-                let (spec, write) = self.taking(number, wall);
-                Want::Send(Ask::Write(Box::new(spec), Some(write)), deadline)
+                if let Some(want) = self.hold_back() {
+                    return want;
+                }
+                if let Some(pause) = self.until_another_time(wall) {
+                    return Want::Wait(self.now + pause);
+                }
+                let (said, write) = self.taking(number, wall);
+                Want::Send(Ask::Write(Box::new(said), Some(write)), deadline)
             }
         }
     }
@@ -142,6 +153,19 @@ impl Claim {
         campaign.reloaded = false;
         let (number, resume) = (campaign.number, campaign.resume);
         let is_named = lease.spec.holder() == Some(self.identity.as_str());
+        let is_of_this_campaign = |write: Sent| write.campaign == number && !write.confirmed;
+        if is_named
+            && !notes::is_renewable(&lease)
+            && !self.own_write(&lease).is_some_and(is_of_this_campaign)
+        {
+            // Nobody takes it back, and whoever wants it again waits like all others.
+            if resume {
+                self.give_up(GaveUp::NotRenewable);
+            } else {
+                self.note_foreign(lease, false);
+            }
+            return;
+        }
         if let Some(write) = self.own_write(&lease) {
             self.writes.see(&write);
             // The record of a tenure that is over is ours, and still no grant: what it says was for that tenure.
@@ -167,7 +191,8 @@ impl Claim {
             self.take_back();
         } else if resume {
             let holder = lease.spec.holder().map(str::to_owned);
-            self.observed.note(lease, &self.config, self.now);
+            self.observed
+                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
             self.give_up(GaveUp::NotHeld { holder });
         } else {
             self.note_foreign(lease, is_named);
@@ -176,7 +201,9 @@ impl Claim {
 
     /// Takes note of a record that this claim did not write, and judges it.
     pub(super) fn note_foreign(&mut self, lease: Box<Lease>, is_named: bool) {
-        let regressed = self.observed.note(lease, &self.config, self.now);
+        let regressed =
+            self.observed
+                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
         self.tell_regression(regressed);
         // A store that went back may show a record of ours from long ago.
         let may_be_ours = self.observed.has_regressed();
@@ -205,28 +232,38 @@ impl Claim {
             Verdict::Free => self.step_to_write(),
             Verdict::Controlled(strategy) => self.fail(Failure::Controlled { strategy }),
             Verdict::Held(waiting) => {
-                let campaign = campaign_of(&mut self.phase);
-                if campaign.patience == Patience::Once {
-                    self.give_up(GaveUp::Held(waiting));
-                    return;
+                if let Some(candidacy) = &mut self.candidacy {
+                    candidacy.taken();
                 }
-                self.backoff.relax();
-                campaign.told_failure = None;
-                campaign.waits = true;
-                match &campaign.told_holder {
-                    None => {
-                        campaign.told_holder = Some(waiting.holder.clone());
-                        self.events.push_back(Event::Waiting(waiting));
-                    }
-                    Some(holder) if *holder != waiting.holder => {
-                        campaign.told_holder = Some(waiting.holder.clone());
-                        self.events.push_back(Event::HolderChanged(waiting));
-                    }
-                    Some(_) => {}
+                if self.wait_for(waiting) {
+                    self.keep_waiting();
                 }
-                self.keep_waiting();
             }
         }
+    }
+
+    /// Takes note that it is to wait, and says for whom; returns whether it does, and has not given up.
+    pub(super) fn wait_for(&mut self, waiting: Waiting) -> bool {
+        let campaign = campaign_of(&mut self.phase);
+        if campaign.patience == Patience::Once {
+            self.give_up(GaveUp::Held(waiting));
+            return false;
+        }
+        self.backoff.relax();
+        campaign.told_failure = None;
+        campaign.waits = true;
+        match &campaign.told_holder {
+            None => {
+                campaign.told_holder = Some(waiting.holder.clone());
+                self.events.push_back(Event::Waiting(waiting));
+            }
+            Some(holder) if *holder != waiting.holder => {
+                campaign.told_holder = Some(waiting.holder.clone());
+                self.events.push_back(Event::HolderChanged(waiting));
+            }
+            Some(_) => {}
+        }
+        true
     }
 
     /// Waits until the holder's time is over, or until it is time to look at the record.
@@ -254,8 +291,15 @@ impl Claim {
 
     /// Takes what the stream told to be free, after a pause, since others will have been told as well.
     fn contend(&mut self) {
-        let pause = self.crowd.pause(&mut self.random);
         let now = self.now;
+        let candidacy = self.candidacy.as_deref();
+        if let Some(until) = candidacy.and_then(|it| it.held_back_until(now)) {
+            // Whoever goes before it still does, whatever else was told of the record.
+            let campaign = campaign_of(&mut self.phase);
+            (campaign.step, campaign.at) = (CampaignStep::Write, until);
+            return;
+        }
+        let pause = self.crowd.pause(&mut self.random);
         let campaign = campaign_of(&mut self.phase);
         let is_pausing = campaign.step == CampaignStep::Write
             && campaign.contested.is_some_and(|since| since <= now);

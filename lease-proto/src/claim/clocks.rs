@@ -79,9 +79,14 @@ impl Clocks {
         Some(wall.min(server.earliest))
     }
 
-    fn both(&self, now: Instant) -> Option<(MicroTime, Bounds)> {
+    /// Returns what the machine's wall clock shows, for what nobody's belief depends on.
+    pub(crate) fn wall(&self, now: Instant) -> Option<MicroTime> {
         let (at, wall) = self.wall?;
-        let wall = wall.saturating_add(drift_down(now.saturating_duration_since(at)));
+        Some(wall.saturating_add(drift_down(now.saturating_duration_since(at))))
+    }
+
+    fn both(&self, now: Instant) -> Option<(MicroTime, Bounds)> {
+        let wall = self.wall(now)?;
         let server = self.server.as_ref()?.at(now);
         let ahead = server.latest.saturating_since(wall);
         let behind = wall.saturating_since(server.earliest);

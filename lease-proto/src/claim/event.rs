@@ -65,6 +65,9 @@ pub enum Event {
     },
     /// The record cannot be watched, so it is looked at from time to time. Said once, until it can be.
     Polling(Trouble),
+    /// The server refuses what waiting with a [priority](crate::ConfigBuilder::priority) needs, so this claim waits without, as far as it has to.
+    /// Said once for each campaign; it is asked for again after minutes.
+    Unranked(Refusal),
     /// Acquiring cannot succeed as things are. It is tried again from time to time all the same.
     Failed(Failure),
     /// Acquiring has ended without success.
@@ -98,6 +101,9 @@ impl fmt::Display for Event {
             Self::Retrying { trouble, .. } => write!(f, "the lease was not acquired: {trouble}"),
             Self::Polling(trouble) => {
                 write!(f, "the lease cannot be watched, and is polled: {trouble}")
+            }
+            Self::Unranked(refusal) => {
+                write!(f, "priorities cannot be gone by: {refusal}")
             }
             Self::Failed(failure) => write!(f, "the lease cannot be acquired: {failure}"),
             Self::GaveUp(why) => write!(f, "the lease is not acquired: {why}"),
@@ -153,6 +159,8 @@ impl fmt::Display for FencingToken {
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Loss {
+    /// Somebody cleared the record of a Lease that is not renewed.
+    Cleared,
     /// Renewals fail, and less is left of the grant than was to be kept for stopping. No event says so, only drivers that
     /// stop some work: the Lease may still be held, and may be renewed yet.
     AtRisk,
@@ -181,6 +189,7 @@ pub enum Loss {
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Cleared => f.write_str("somebody cleared the record"),
             Self::AtRisk => f.write_str("renewals fail, and little is left of the grant"),
             Self::Deleted => f.write_str("the lease object was deleted"),
             Self::Expired => f.write_str("no renewal succeeded in time"),
@@ -199,7 +208,7 @@ impl fmt::Display for Loss {
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Waiting {
-    /// The holder; `None` where the record was deleted before its holder's time was over.
+    /// The holder, or for whom the last one has left it, or who goes first of those that wait by priority; `None` where the record was deleted before its holder's time was over.
     pub holder: Option<String>,
     /// When the Lease can be taken if its holder does not renew it.
     pub until: Instant,
@@ -229,7 +238,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy => f.write_str("the API server is overloaded (429)"),
-            Self::NoAnswer => f.write_str("no answer from the API server"),
+            Self::NoAnswer => f.write_str("no answer"),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Shortened { seconds } => write!(
                 f,
@@ -293,6 +302,8 @@ pub enum GaveUp {
         /// Who does hold it.
         holder: Option<String>,
     },
+    /// The record says that it is not to be renewed.
+    NotRenewable,
     /// Others were faster each time.
     Outrun,
     /// It was told to stop.
@@ -321,6 +332,9 @@ impl fmt::Display for GaveUp {
                 holder: Some(holder),
             } => write!(f, "it is held by {holder:?}"),
             Self::NotHeld { holder: None } => f.write_str("nobody holds it"),
+            Self::NotRenewable => f.write_str(
+                "it was acquired not to be renewed: it ends with its duration, and can be acquired again then",
+            ),
             Self::Outrun => f.write_str("others were faster each time"),
             Self::Stopped => f.write_str("told to stop"),
             Self::TimedOut {
@@ -342,6 +356,8 @@ pub enum Released {
     Cleared,
     /// The record is deleted.
     Deleted,
+    /// The record names no holder, and what was to be left in it is not there: somebody, or a webhook, has removed it.
+    ClearedAlone,
     /// Nothing was written, as configured: others wait until the Lease has expired.
     LeftToExpire,
     /// The record was not ours any more, and was left alone.
@@ -354,6 +370,9 @@ impl fmt::Display for Released {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Cleared => "the record names no holder",
+            Self::ClearedAlone => {
+                "the record names no holder, and does not say what was to be left in it"
+            }
             Self::Deleted => "the record is deleted",
             Self::LeftToExpire => "the record is left to expire",
             Self::NotOurs => "the record was not ours any more",

@@ -13,14 +13,15 @@ use super::{
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
     config::{FIELD_MANAGER, UNTIMED_FIELD_MANAGER},
+    notes::Changes,
     wire::LeaseSpec,
 };
 
 /// A request to be rendered.
 pub(super) enum Ask {
     Read,
-    /// Have the record as last seen, or a new one, say this; it names us as the holder if the second part is there.
-    Write(Box<LeaseSpec>, Option<Sent>),
+    /// Have the record as last seen, or a new one, say this; it names us as the holder if the last part is there.
+    Write(Box<(LeaseSpec, Changes)>, Option<Sent>),
     Delete,
 }
 
@@ -30,6 +31,10 @@ impl Claim {
         self.advance(now);
         if self.watching.is(id) {
             self.settle_stream(id, response);
+            return;
+        }
+        if self.errand_under_way() == Some(id) {
+            self.settle_errand(Some(response));
             return;
         }
         let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) else {
@@ -62,6 +67,9 @@ impl Claim {
     /// Takes note that no usable answer will come. Whether the server carried the request out is unknown.
     pub fn handle_failure(&mut self, id: RequestId, now: Instant) {
         self.handle_end(id, now);
+        if self.errand_under_way() == Some(id) {
+            self.settle_errand(None);
+        }
         if let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) {
             self.settle(*flight, Answer::Unclear, Trouble::NoAnswer, None);
         }
@@ -72,14 +80,15 @@ impl Claim {
         let timeout = deadline.saturating_duration_since(self.now);
         let (call, http, write) = match ask {
             Ask::Read => (Call::Read, call::read(&self.config, timeout), None),
-            Ask::Write(spec, write) => {
+            Ask::Write(said, write) => {
                 let manager = if timed {
                     FIELD_MANAGER
                 } else {
                     UNTIMED_FIELD_MANAGER
                 };
                 let seen = self.observed.lease();
-                let (call, http) = call::write(&self.config, seen, &spec, manager, timeout);
+                let said = (&said.0, &said.1);
+                let (call, http) = call::write(&self.config, seen, said, manager, timeout);
                 (call, http, write)
             }
             Ask::Delete => {

@@ -1,6 +1,6 @@
 //! What a set of claims asks of one of them: to be polled without sending, and who is to go first.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{
     Claim, Output, Want,
@@ -77,11 +77,21 @@ impl Claim {
             if let Some(request) = stream {
                 return Gated::Output(Output::Request(request));
             }
-            if !gate.requests && self.is_due() {
+            // Also where nothing may be sent: what is under way takes the room that is waited for.
+            if self.give_way() {
+                continue;
+            }
+            if !gate.requests && (self.is_due() || self.is_errand_due()) {
                 let ends = [self.end_of_phase(), self.next_of_stream()];
                 return Gated::Shut(ends.into_iter().flatten().min());
             }
             return Gated::Output(match self.want(stamp.unwrap_or(wall)) {
+                Want::Run(errand, deadline) => {
+                    match self.run_errand(errand, stamp.unwrap_or(wall), deadline) {
+                        Some(request) => Output::Request(request),
+                        None => continue,
+                    }
+                }
                 Want::Send(ask, deadline) => {
                     Output::Request(self.send(ask, deadline, stamp.is_some()))
                 }
@@ -93,7 +103,7 @@ impl Claim {
     }
 
     /// Returns whether there is a request to be sent, as far as time tells.
-    fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         let now = self.now;
         self.in_flight.is_none()
             && match &self.phase {
@@ -107,6 +117,10 @@ impl Claim {
             }
     }
 
+    fn is_errand_due(&self) -> bool {
+        self.next_errand().is_some_and(|(at, _)| at <= self.now)
+    }
+
     pub(crate) fn urgency(&self) -> Urgency {
         match &self.phase {
             Phase::Held(tenure) => Urgency::Holds(tenure.grant.valid_until),
@@ -114,9 +128,24 @@ impl Claim {
         }
     }
 
+    /// Returns when the Lease is to be renewed, and how often that is done, if it is held and all is well.
+    pub(crate) fn next_renewal(&self) -> Option<(Instant, Duration)> {
+        match &self.phase {
+            Phase::Held(tenure)
+                if tenure.step == TenureStep::Renew
+                    && !tenure.told_trouble
+                    && self.in_flight.is_none() =>
+            {
+                Some((tenure.at, self.config.renew_interval))
+            }
+            Phase::Idle | Phase::Campaign(_) | Phase::Held(_) | Phase::Release(_) => None,
+        }
+    }
+
     /// Returns the request whose outcome is awaited.
     pub(crate) fn awaits(&self) -> Option<RequestId> {
-        self.in_flight.as_ref().map(|flight| flight.id)
+        let flight = self.in_flight.as_ref().map(|flight| flight.id);
+        flight.or_else(|| self.errand_under_way())
     }
 
     /// Returns the stream that is open, or asked for.

@@ -1,8 +1,10 @@
 //! One claimant's side of one Lease: what goes in, what comes out, and the loop between them.
 
 mod campaign;
+mod candidacy;
 mod clocks;
 mod crowd;
+mod errands;
 mod event;
 mod events;
 mod exchange;
@@ -26,8 +28,10 @@ use std::time::{Duration, Instant, SystemTime};
 pub use self::event::{
     Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Released, Trouble, Waiting,
 };
+pub use self::observed::over_for_newcomers;
 pub use self::state::Patience;
 use self::{
+    candidacy::{Candidacy, Errand},
     clocks::Clocks,
     crowd::Crowd,
     events::Events,
@@ -45,7 +49,8 @@ pub(crate) use self::{
 use crate::{
     call::{Answer, RequestId},
     config::Config,
-    wire::{Identity, Lease, LeaseSpec, MicroTime, RawTime},
+    notes::Parting,
+    wire::{Identity, Lease, LeaseName, LeaseSpec, MicroTime, RawTime},
 };
 
 /// One claimant's side of one Lease.
@@ -80,12 +85,15 @@ pub struct Claim {
     writes: Writes,
     watching: Watching,
     crowd: Crowd,
-    /// Nothing is asked before this instant in order to acquire, since the server has asked for that.
+    /// Nothing is asked before this instant in order to acquire: the server has asked for that, or others have ended one tenure
+    /// after another.
     quiet_until: Option<Instant>,
     /// How long the last exchange took.
     round_trip: Duration,
     /// Whether it belongs to a set, whose renewals should be spread.
     is_one_of_many: bool,
+    /// What it does beside that, if it waits by priority.
+    candidacy: Option<Box<Candidacy>>,
     phase: Phase,
 }
 
@@ -93,6 +101,8 @@ pub struct Claim {
 enum Want {
     /// Send this request, which must be over by then.
     Send(Ask, Instant),
+    /// Send what waiting by priority needs, which must be over by then.
+    Run(Errand, Instant),
     /// Look again at this instant, or earlier if something happens.
     Wait(Instant),
     /// Look at the state again: it has changed.
@@ -113,6 +123,9 @@ impl Claim {
         } else {
             config.identity.clone()
         };
+        let candidacy = config
+            .priority
+            .map(|priority| Box::new(Candidacy::new(priority, &config, now)));
         Self {
             config,
             identity,
@@ -133,6 +146,7 @@ impl Claim {
             quiet_until: None,
             round_trip: Duration::ZERO,
             is_one_of_many: false,
+            candidacy,
             phase: Phase::Idle,
         }
     }
@@ -204,8 +218,16 @@ impl Claim {
     /// While the Lease is being acquired it stops that, and undoes a write whose outcome is not known. At rest it frees
     /// a record that this claim wrote earlier, or that names our identity if that is to be reclaimed.
     pub fn release(&mut self, now: Instant) {
+        self.release_with(Parting::default(), now);
+    }
+
+    /// Gives the Lease up, and leaves something in the record by the same write, if it is held: see [`Parting`].
+    ///
+    /// Otherwise it is [`release`](Self::release): whether something was left is told by
+    /// [`Released::Cleared`].
+    pub fn release_with(&mut self, parting: Parting, now: Instant) {
         self.advance(now);
-        self.begin_release();
+        self.begin_release(parting);
     }
 
     /// Returns whether the Lease is held at `now`, whether or not a timer has fired.
@@ -233,6 +255,15 @@ impl Claim {
         self.observed.lease()
     }
 
+    /// Returns the name of the Lease in which this claim may have [announced](crate::Candidate) itself.
+    ///
+    /// It deletes that by itself once it has acquired or given up, while it is polled. Whoever goes away before that can do it, so that
+    /// others do not hold back for it.
+    pub fn announcement(&self) -> Option<LeaseName> {
+        let candidacy = self.candidacy.as_deref()?;
+        candidacy.announcement(&self.config, &self.identity)
+    }
+
     /// Returns the identity that stands in the record when this claim holds the Lease.
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -250,6 +281,7 @@ impl Claim {
             self.cancelled.push(flight.id);
             self.settle(*flight, Answer::Unclear, Trouble::NoAnswer, None);
         }
+        self.end_errand();
         self.notice_stall();
     }
 
@@ -287,10 +319,11 @@ impl Claim {
             Phase::Held(_) => self.want_of_tenure(wall),
             Phase::Release(_) => self.want_of_release(wall),
         };
+        let want = self.with_errands(want);
         let ends = [self.end_of_phase(), self.next_of_stream()];
         match want {
             Want::Wait(until) => Want::Wait(ends.into_iter().flatten().fold(until, Instant::min)),
-            Want::Send(..) | Want::Again | Want::Nothing => want,
+            Want::Send(..) | Want::Run(..) | Want::Again | Want::Nothing => want,
         }
     }
 

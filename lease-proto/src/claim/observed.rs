@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::event::Waiting;
 use crate::{
     config::{CLOCK_DRIFT_PPM, Config, FIELD_MANAGER},
+    notes::Reserve,
     wire::{Lease, MicroTime, RawTime},
 };
 
@@ -20,6 +21,8 @@ pub(crate) struct Observed {
     lease: Option<Box<Lease>>,
     /// The lease of somebody else that has been watched last, whether or not its record still exists.
     foreign: Option<Box<Foreign>>,
+    /// For whom the last holder has left the record, if that is somebody else, and until when.
+    reserved: Option<Box<(Reserve, Instant)>>,
     /// The highest version seen, where versions are numbers; 0, which is none, before that.
     highest: u128,
     /// Whether the last version seen was lower than that.
@@ -55,10 +58,16 @@ pub(crate) enum Verdict {
 }
 
 impl Observed {
-    /// Takes note of a record that somebody else wrote.
+    /// Takes note of a record that somebody else wrote, where our wall clock shows `wall`.
     ///
     /// Returns whether the store was found to have gone back in time.
-    pub(crate) fn note(&mut self, lease: Box<Lease>, config: &Config, now: Instant) -> bool {
+    pub(crate) fn note(
+        &mut self,
+        lease: Box<Lease>,
+        config: &Config,
+        now: Instant,
+        wall: Option<MicroTime>,
+    ) -> bool {
         let regressed = self.note_version(&lease, false);
         match lease.spec.holder() {
             Some(holder) => {
@@ -90,6 +99,7 @@ impl Observed {
             }
             None => self.foreign = None,
         }
+        self.note_reserve(&lease, config, now, wall);
         self.lease = Some(lease);
         regressed
     }
@@ -110,9 +120,38 @@ impl Observed {
 
     fn note_mine(&mut self, lease: Box<Lease>, is_new: bool) -> bool {
         let regressed = self.note_version(&lease, is_new);
-        self.foreign = None;
+        (self.foreign, self.reserved) = (None, None);
         self.lease = Some(lease);
         regressed
+    }
+
+    /// Takes note of whom the record is left to, if it is not us.
+    ///
+    /// For how long is counted from now, or from when it was released if that was earlier by our wall clock, so that whoever
+    /// comes long afterwards, and does not wait, gets it. A clock that is wrong is unfair and nothing worse.
+    fn note_reserve(
+        &mut self,
+        lease: &Lease,
+        config: &Config,
+        now: Instant,
+        wall: Option<MicroTime>,
+    ) {
+        let reserve = Reserve::read(lease).filter(|reserve| !reserve.is_for(&config.identity));
+        match (&self.reserved, reserve) {
+            // Annotations and labels do not begin it anew.
+            (Some(known), Some(reserve)) if known.0 == reserve => {}
+            (_, reserve) => {
+                let released = lease.spec.renew_time.as_ref().and_then(|it| it.time());
+                let since = released
+                    .zip(wall)
+                    .map(|(released, wall)| wall.saturating_since(released));
+                let until = |it: &Reserve| {
+                    let left = it.patience().saturating_sub(since.unwrap_or_default());
+                    now + left
+                };
+                self.reserved = reserve.map(|it| Box::new((it.clone(), until(&it))));
+            }
+        }
     }
 
     /// Takes note that there is no record.
@@ -139,7 +178,13 @@ impl Observed {
                 return Verdict::Controlled(strategy.clone());
             }
             if lease.spec.holder().is_none() {
-                return Verdict::Free;
+                return match self.reserved.as_deref() {
+                    Some((reserve, until)) if now < *until => Verdict::Held(Waiting {
+                        holder: Some(reserve.to().to_owned()),
+                        until: *until,
+                    }),
+                    _ => Verdict::Free,
+                };
             }
         }
         match &self.foreign {
@@ -217,12 +262,28 @@ impl Foreign {
 
 /// When the time of whoever wrote `lease` is over by the clock, if it wrote the time by the rules (see `clocks`).
 fn limit(lease: &Lease, duration: Duration, config: &Config) -> Option<MicroTime> {
-    if !config.server_time || !lease.metadata.manages_renewals(FIELD_MANAGER) {
+    config
+        .server_time
+        .then(|| over_by_clocks(lease, duration))
+        .flatten()
+}
+
+fn over_by_clocks(lease: &Lease, duration: Duration) -> Option<MicroTime> {
+    if !lease.metadata.manages_renewals(FIELD_MANAGER) {
         return None;
     }
     let renewed = lease.spec.renew_time.as_ref()?.time()?;
     let margin = MARGIN + LEAST_MARGIN.max(duration / 5);
     Some(renewed.saturating_add(duration).saturating_add(margin))
+}
+
+/// When the time of a Lease's holder is over for good by the clocks of machines and API server, so that even a claimant that
+/// has never seen it takes it at once; `None` where its record does not tell, and has to be watched for the duration it names.
+///
+/// To be shown: a claimant decides by more clocks than one.
+pub fn over_for_newcomers(lease: &Lease) -> Option<MicroTime> {
+    let named = u64::try_from(lease.spec.lease_duration_seconds?).ok()?;
+    over_by_clocks(lease, Duration::from_secs(named))
 }
 
 /// The duration that the record names, or ours where it names none.

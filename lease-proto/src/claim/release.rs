@@ -12,13 +12,14 @@ use super::{
 use crate::{
     call::{Answer, Call},
     config::OnRelease,
+    notes::{Changes, Parting},
     wire::{Lease, LeaseSpec, MicroTime},
 };
 
 impl Claim {
-    pub(super) fn begin_release(&mut self) {
+    pub(super) fn begin_release(&mut self, parting: Parting) {
         match &mut self.phase {
-            Phase::Held(_) => self.give_back(Loss::Released),
+            Phase::Held(_) => self.give_back(Loss::Released, parting),
             Phase::Campaign(_) => self.give_up(GaveUp::Stopped),
             Phase::Release(release) => {
                 release.then = None;
@@ -28,11 +29,17 @@ impl Claim {
                 let may_be_ours = self.config.reclaim_own_identity || !self.writes.is_empty();
                 if !may_be_ours {
                     self.events.push_back(Event::Released(Released::NotOurs));
-                } else if self.config.on_release == OnRelease::Expire {
+                    return;
+                }
+                // What a tenure has come to that is over is not said.
+                let parting =
+                    Some(parting).filter(|it| self.config.reclaim_own_identity && !it.is_empty());
+                if self.config.on_release == OnRelease::Expire && parting.is_none() {
                     self.events
                         .push_back(Event::Released(Released::LeftToExpire));
                 } else {
                     self.start(ReleaseStep::Read, false);
+                    release_of(&mut self.phase).parting = parting.map(Box::new);
                 }
             }
         }
@@ -41,7 +48,7 @@ impl Claim {
     /// Ends the tenure at once, and then frees the record as configured.
     ///
     /// A renewal in flight stays so: its answer tells on which version the record can be cleared.
-    pub(super) fn give_back(&mut self, loss: Loss) {
+    pub(super) fn give_back(&mut self, loss: Loss, parting: Parting) {
         let Phase::Held(tenure) = &self.phase else {
             return;
         };
@@ -50,14 +57,15 @@ impl Claim {
             TenureStep::Read => ReleaseStep::Read,
         };
         self.events.push_back(Event::Lost(loss));
-        if self.config.on_release == OnRelease::Expire {
+        if self.config.on_release == OnRelease::Expire && parting.is_empty() {
             self.cancel();
             self.phase = Phase::Idle;
             self.events
                 .push_back(Event::Released(Released::LeftToExpire));
-        } else {
-            self.start(step, false);
+            return;
         }
+        self.start(step, false);
+        release_of(&mut self.phase).parting = (!parting.is_empty()).then(|| Box::new(parting));
     }
 
     /// Clears the record if a write that was given up turns out to have been carried out.
@@ -80,7 +88,10 @@ impl Claim {
             (ReleaseStep::Clear, Some(lease)) => {
                 let (spec, time) = cleared(&lease.spec, wall);
                 release.cleared_at = Some(time);
-                Ask::Write(Box::new(spec), None)
+                let nothing = Parting::default();
+                let parting = release.parting.as_deref().unwrap_or(&nothing);
+                let notes = Changes::of_release(lease, parting, &self.identity, time);
+                Ask::Write(Box::new((spec, notes)), None)
             }
             (ReleaseStep::Delete, Some(_)) => Ask::Delete,
             (ReleaseStep::Read, _) | (_, None) => Ask::Read,
@@ -145,7 +156,8 @@ impl Claim {
             }
             (_, Answer::Record { lease, .. }) => {
                 let is_cleared = lease.spec.holder().is_none();
-                self.observed.note(lease, &self.config, self.now);
+                self.observed
+                    .note(lease, &self.config, self.now, self.clocks.wall(self.now));
                 if is_cleared {
                     self.after_clearing();
                 } else {
@@ -203,6 +215,7 @@ impl Claim {
             reloaded: false,
             quiet,
             cleared_at: None,
+            parting: None,
             then: None,
         });
     }
@@ -220,7 +233,8 @@ impl Claim {
             self.observed.note_own(lease);
             self.go_on(ReleaseStep::Clear);
         } else {
-            self.observed.note(lease, &self.config, self.now);
+            self.observed
+                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
             if was_cleared_by_us {
                 self.after_clearing();
             } else {
@@ -235,7 +249,12 @@ impl Claim {
             .observed
             .lease()
             .is_some_and(|lease| lease.spec.strategy.is_some());
-        if self.config.on_release == OnRelease::Delete && !is_controlled {
+        let parting = release_of(&mut self.phase).parting.take();
+        let is_told = |lease: &Lease| parting.as_ref().is_none_or(|it| it.is_in(lease));
+        if !self.observed.lease().is_some_and(is_told) {
+            self.finish_release(Released::ClearedAlone);
+        } else if self.config.on_release == OnRelease::Delete && !is_controlled && parting.is_none()
+        {
             self.go_on(ReleaseStep::Delete);
         } else {
             self.finish_release(Released::Cleared);
@@ -267,18 +286,11 @@ impl Claim {
     }
 }
 
-/// Makes the record that names no holder, in the form that every other client understands.
+/// Makes the record that names no holder, and says when it was written.
 fn cleared(spec: &LeaseSpec, wall: MicroTime) -> (LeaseSpec, MicroTime) {
-    let mut spec = spec.clone();
-    // Later than what stands there, so that the record changes even if the wall clock was set back.
-    let last = spec.renew_time.as_ref().and_then(|time| time.time());
-    let just_later = |last: MicroTime| last.saturating_add(Duration::from_micros(1));
-    let time = last.map_or(wall, |last| wall.max(just_later(last)));
-    spec.holder_identity = Some(String::new());
-    spec.lease_duration_seconds = Some(1);
-    spec.acquire_time = Some(time.into());
-    spec.renew_time = Some(time.into());
-    (spec, time)
+    let spec = spec.cleared(wall);
+    let time = spec.renew_time.as_ref().and_then(|time| time.time());
+    (spec, time.unwrap_or(wall))
 }
 
 /// The release that the caller knows is under way.

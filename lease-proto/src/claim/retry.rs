@@ -36,11 +36,17 @@ impl Random {
 /// of holders in the same ten seconds would have a claimant ask more than twice a second.
 const RACES_WITHOUT_PAUSE: u32 = 1;
 
+/// How many tenures in a row may be ended by others before their first renewal until there is a pause: whoever deletes a
+/// Lease by hand has it taken again at once, and whoever goes on is not fought.
+const BRIEF_TENURES_WITHOUT_PAUSE: u32 = 1;
+
 /// Pauses that double with each failure in a row.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Backoff {
     doubled: u32,
     races: u32,
+    /// Tenures in a row that others ended before they were renewed.
+    brief: u32,
 }
 
 impl Backoff {
@@ -68,7 +74,31 @@ impl Backoff {
         self.races = self.races.min(RACES_WITHOUT_PAUSE + 1).saturating_sub(1);
     }
 
+    /// Draws the pause after a tenure that somebody else ended before it was renewed, from half of `longest` doubling up to
+    /// four times as long: each costs a look, a write and a stream.
+    pub(crate) fn pause_after_brief_tenure(
+        &mut self,
+        longest: Duration,
+        random: &mut Random,
+    ) -> Duration {
+        let doubled = self.brief.checked_sub(BRIEF_TENURES_WITHOUT_PAUSE);
+        self.brief = (self.brief + 1).min(BRIEF_TENURES_WITHOUT_PAUSE + 3);
+        doubled.map_or(Duration::ZERO, |doubled| {
+            let most = longest / 2 * (1 << doubled);
+            random.between(most / 2, most)
+        })
+    }
+
+    /// Takes note of a success. Whether it is one that lasts, the first renewal shows.
     pub(crate) fn reset(&mut self) {
+        *self = Self {
+            brief: self.brief,
+            ..Self::default()
+        };
+    }
+
+    /// Takes note of a tenure that was renewed.
+    pub(crate) fn reset_all(&mut self) {
         *self = Self::default();
     }
 }
@@ -88,6 +118,29 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.pause(second, &mut random) <= second / 8);
+    }
+
+    #[test]
+    fn whoever_ends_one_tenure_after_another_is_not_fought() {
+        let second = Duration::from_secs(1);
+        let mut random = Random::new(7);
+        let mut backoff = Backoff::default();
+        for most in [
+            Duration::ZERO,
+            second / 2,
+            second,
+            second * 2,
+            second * 4,
+            second * 4,
+        ] {
+            let pause = backoff.pause_after_brief_tenure(second, &mut random);
+            assert!((most / 2..=most).contains(&pause), "{pause:?} of {most:?}");
+            // It is acquired again, which proves nothing.
+            backoff.reset();
+        }
+        backoff.reset_all();
+        let pause = backoff.pause_after_brief_tenure(second, &mut random);
+        assert_eq!(pause, Duration::ZERO);
     }
 
     #[test]

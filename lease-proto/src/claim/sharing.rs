@@ -25,6 +25,11 @@ impl Claim {
         self.watching.is_shared()
     }
 
+    /// Returns until when the server is spared, which has asked for that.
+    pub(crate) fn pause(&self) -> Option<Instant> {
+        self.quiet_until
+    }
+
     /// Returns the version from which on it must be told of changes.
     pub(crate) fn knows(&self) -> Option<u128> {
         self.watching.from(self.observed.highest())

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     call::{Call, RequestId},
+    notes::Parting,
     wire::MicroTime,
 };
 
@@ -133,6 +134,8 @@ pub(crate) struct Release {
     pub(crate) quiet: bool,
     /// The `renewTime` of the write that cleared the record, once it was sent.
     pub(crate) cleared_at: Option<MicroTime>,
+    /// What is left in the record, if anything.
+    pub(crate) parting: Option<Box<Parting>>,
     /// What is wanted afterwards.
     pub(crate) then: Option<Patience>,
 }

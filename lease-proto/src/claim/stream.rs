@@ -11,6 +11,8 @@ use crate::call::{MAX_BODY, RequestId};
 /// For how long the server is asked to go on, spread so that those who began together do not end together.
 const SHORTEST: Duration = Duration::from_secs(240);
 const LONGEST: Duration = Duration::from_secs(360);
+/// What counts as a retry period of streams at the most: Leases of hours are not waited for in the dark meanwhile.
+const RETRY: Duration = Duration::from_secs(2);
 /// After how many retry periods a refusal is doubted.
 const REFUSED: u32 = 150;
 /// How many retry periods a stream must have lasted to be none of those that end at once.
@@ -222,6 +224,7 @@ impl Watching {
 
     /// Takes note that the stream has ended, as every one does, or was not to be had.
     pub(crate) fn end(&mut self, now: Instant, retry_period: Duration, random: &mut Random) {
+        let retry_period = retry_period.min(RETRY);
         let opened = self.stream.take().and_then(|stream| stream.opened);
         let lasted = opened.is_some_and(|opened| opened + retry_period * LASTING <= now);
         let pause = if lasted {
@@ -239,7 +242,8 @@ impl Watching {
     pub(crate) fn refuse(&mut self, now: Instant, retry_period: Duration, random: &mut Random) {
         self.stream = None;
         self.failures = self.failures.max(TELLING);
-        self.not_before = Some(now + random.around(retry_period * REFUSED));
+        let pause = retry_period.min(RETRY) * REFUSED;
+        self.not_before = Some(now + random.around(pause));
     }
 
     /// Returns whether the application should know by now that there is none.

@@ -9,7 +9,13 @@ use super::{
     state::{Campaign, Phase, Renewal, Tenure, TenureStep},
     writes::Sent,
 };
-use crate::wire::{LeaseSpec, MicroTime, RawTime};
+use crate::{
+    notes::{self, Changes},
+    wire::{LeaseSpec, MicroTime, RawTime},
+};
+
+/// How far a time may be ahead of what both clocks show now, without either having been set back.
+const AHEAD: Duration = Duration::from_secs(2);
 
 impl Claim {
     /// Returns whether the record as last seen may be rewritten now.
@@ -22,8 +28,27 @@ impl Claim {
         is_own || self.verdict() == Verdict::Free
     }
 
+    /// Returns how long it is until what another process of the same identity has written can be given a later time.
+    ///
+    /// The later of both clocks may be ahead by what the server's leaves open, which tells whole seconds; that much passes
+    /// soon. What is further ahead was written before a wall clock was set back, and is not waited for.
+    pub(super) fn until_another_time(&self, wall: MicroTime) -> Option<Duration> {
+        let lease = self.observed.lease()?;
+        let is_reclaimed = self.config.reclaim_own_identity
+            && lease.spec.holder() == Some(self.identity.as_str())
+            && self.own_write(lease).is_none();
+        let last = lease.spec.renew_time.as_ref().filter(|_| is_reclaimed)?;
+        let last = last.time().filter(|last| wall <= *last)?;
+        let ahead = last.saturating_since(wall);
+        (ahead <= AHEAD).then(|| ahead + Duration::from_millis(1))
+    }
+
     /// Makes the record that says that we hold the Lease.
-    pub(super) fn taking(&mut self, campaign: u64, wall: MicroTime) -> (LeaseSpec, Sent) {
+    pub(super) fn taking(
+        &mut self,
+        campaign: u64,
+        wall: MicroTime,
+    ) -> ((LeaseSpec, Changes), Sent) {
         let seen = self.observed.lease();
         let creates = seen.is_none();
         let is_own = seen.is_some_and(|lease| self.own_write(lease).is_some());
@@ -38,6 +63,13 @@ impl Claim {
             (false, true) => counted,
             (false, false) => counted.saturating_add(1).min(i32::MAX.unsigned_abs()),
         };
+        // A process that resumes what another one of the same identity has acquired renews it.
+        let counted = || match seen {
+            Some(lease) if is_reclaimed => notes::renewals(lease).unwrap_or(0) + 1,
+            _ => 0,
+        };
+        let counted = self.config.count_renewals.then(counted);
+        let notes = Changes::of_taking(seen, self.config.renewable, counted);
         let time = |time: &Option<RawTime>| time.as_ref().and_then(RawTime::time);
         let last_renewal = time(&spec.renew_time).filter(|_| is_reclaimed);
         let at_least = match last_renewal {
@@ -71,7 +103,7 @@ impl Claim {
             refused: false,
         };
         let write = self.sign(&mut spec, write, transitions);
-        (spec, write)
+        ((spec, notes), write)
     }
 
     /// Begins a tenure with a write that is known to have made the record what it was last seen to be.
@@ -103,6 +135,9 @@ impl Claim {
         }) = &self.phase
         {
             self.crowd.won();
+        }
+        if let Some(candidacy) = &mut self.candidacy {
+            candidacy.acquired();
         }
         self.writes.confirm(&write);
         self.backoff.reset();

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     call::Answer,
+    notes::{Changes, Parting},
     wire::{Lease, LeaseSpec, MicroTime},
 };
 
@@ -24,6 +25,13 @@ impl Claim {
             return Want::Again;
         };
         let deadline = self.now + self.timeout(tenure);
+        if tenure.step == TenureStep::Renew && !self.config.renewable {
+            // It ends with its duration, and is only looked at.
+            return match tenure.verify {
+                Some(at) if at <= self.now => Want::Send(Ask::Read, deadline),
+                verify => Want::Wait(verify.unwrap_or(tenure.grant.valid_until)),
+            };
+        }
         if self.now < tenure.at {
             // A read that is due anyway will do, and a renewal that is due goes first.
             return match tenure.verify.filter(|_| tenure.step == TenureStep::Renew) {
@@ -35,8 +43,8 @@ impl Claim {
         match tenure.step {
             TenureStep::Read => Want::Send(Ask::Read, deadline),
             TenureStep::Renew => match self.renewal(wall) {
-                Some((spec, write)) => {
-                    Want::Send(Ask::Write(Box::new(spec), Some(write)), deadline)
+                Some((said, write)) => {
+                    Want::Send(Ask::Write(Box::new(said), Some(write)), deadline)
                 }
                 None => {
                     tenure_of(&mut self.phase).step = TenureStep::Read;
@@ -97,6 +105,15 @@ impl Claim {
     /// Ends the tenure.
     pub(super) fn lose(&mut self, loss: Loss) {
         self.cancel();
+        if self.now < tenure_of(&mut self.phase).grant.valid_until {
+            // Somebody else has ended it, and may do so again.
+            let longest = self.config.retry_period;
+            let pause = self
+                .backoff
+                .pause_after_brief_tenure(longest, &mut self.random);
+            let until = (!pause.is_zero()).then(|| self.now + pause);
+            self.quiet_until = self.quiet_until.max(until);
+        }
         self.events.push_back(Event::Lost(loss));
         self.phase = Phase::Idle;
     }
@@ -151,8 +168,14 @@ impl Claim {
         (self.config.grant_length() / 20).min(Duration::from_secs(1))
     }
 
-    fn renewal(&mut self, wall: MicroTime) -> Option<(LeaseSpec, Sent)> {
-        let mut spec = self.observed.lease()?.spec.clone();
+    fn renewal(&mut self, wall: MicroTime) -> Option<((LeaseSpec, Changes), Sent)> {
+        let lease = self.observed.lease()?;
+        let mut spec = lease.spec.clone();
+        let notes = if self.config.count_renewals {
+            Changes::of_renewal(lease)
+        } else {
+            Changes::default()
+        };
         let tenure = tenure_of(&mut self.phase);
         let transitions = tenure.grant.transitions;
         let renew_time = self.writes.next_time(wall, self.now);
@@ -168,7 +191,7 @@ impl Claim {
             refused: false,
         };
         let write = self.sign(&mut spec, write, transitions);
-        Some((spec, write))
+        Some(((spec, notes), write))
     }
 
     pub(super) fn read_in_tenure(&mut self, lease: Box<Lease>) {
@@ -176,13 +199,15 @@ impl Claim {
         let is_read_due = tenure.step == TenureStep::Read;
         let last_known = tenure.last.renew_time;
         if lease.metadata.uid.as_ref() != Some(&tenure.uid) {
-            self.observed.note(lease, &self.config, self.now);
+            self.observed
+                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
             self.lose(Loss::Deleted);
             return;
         }
         let base = self.observed.lease();
         if base.is_some_and(|base| is_newer(base, &lease)) && has_numbers(&lease) {
-            self.observed.note(lease, &self.config, self.now);
+            self.observed
+                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
             self.lose(Loss::StoreRegressed);
             return;
         }
@@ -208,6 +233,12 @@ impl Claim {
             None => true,
             Some(holder) => holder == self.identity.as_str() && self.config.reclaim_own_identity,
         };
+        if is_ours && lease.spec.holder().is_none() && !self.config.renewable {
+            self.observed
+                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
+            self.lose(Loss::Cleared);
+            return;
+        }
         if is_ours {
             self.observed.note_own(lease);
             let tenure = tenure_of(&mut self.phase);
@@ -218,7 +249,8 @@ impl Claim {
             return;
         }
         let by = lease.spec.holder().unwrap_or_default().to_owned();
-        self.observed.note(lease, &self.config, self.now);
+        self.observed
+            .note(lease, &self.config, self.now, self.clocks.wall(self.now));
         self.lose(if by == self.identity.as_str() {
             Loss::IdentityCollision
         } else {
@@ -275,7 +307,7 @@ impl Claim {
         let tenure = tenure_of(&mut self.phase);
         tenure.last = Renewal::from(&write);
         (tenure.step, tenure.at) = (TenureStep::Renew, at);
-        self.backoff.reset();
+        self.backoff.reset_all();
         tenure.reloaded = false;
         tenure.last_try_made = false;
         if std::mem::take(&mut tenure.told_trouble) {
@@ -298,7 +330,7 @@ impl Claim {
         let Some(to) = preferred.cloned() else {
             return false;
         };
-        self.give_back(Loss::Yielded { to });
+        self.give_back(Loss::Yielded { to }, Parting::default());
         true
     }
 
@@ -314,6 +346,19 @@ impl Claim {
     fn doubt(&mut self, trouble: Trouble, pause: Option<Duration>) {
         tenure_of(&mut self.phase).step = TenureStep::Read;
         self.retry_in_tenure(trouble, pause, false);
+    }
+
+    /// Renews no earlier than after a pause that the server has asked for, if that is not too late to be of use.
+    pub(super) fn put_off_renewal(&mut self, asked: Option<Duration>) {
+        let reserve = self.reserve();
+        if let (Phase::Held(tenure), Some(asked)) = (&mut self.phase, asked) {
+            let last_useful = tenure.grant.valid_until - reserve;
+            let at = self.now + asked;
+            tenure.last_try_made |= last_useful < at && tenure.at < last_useful;
+            let at = at.min(last_useful);
+            tenure.at = tenure.at.max(at);
+            tenure.verify = tenure.verify.map(|verify| verify.max(at));
+        }
     }
 
     /// Tries the same step again after a pause, not before the server asked for, and not too late to be of use.

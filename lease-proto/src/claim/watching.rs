@@ -189,7 +189,12 @@ impl Claim {
 
     fn note_news(&mut self, news: News) {
         if self.own_write(&news.lease).is_none() {
-            self.observed.note(news.lease, &self.config, self.now);
+            self.observed.note(
+                news.lease,
+                &self.config,
+                self.now,
+                self.clocks.wall(self.now),
+            );
         }
         if news.deleted {
             // Its holder may not know yet.
@@ -340,8 +345,10 @@ impl Claim {
             self.lose(Loss::Deleted);
             return;
         }
-        // While requests fail, the next one waits for its pause, which the server may have asked for.
-        let pause = tenure.told_trouble.then_some(tenure.at);
+        // While requests fail, the next one waits for its pause, which the server may have asked for; and so does the look
+        // after a lost race, though its answer is told already: whoever writes all the time would be raced all the time.
+        let pauses = tenure.told_trouble || tenure.step == TenureStep::Read;
+        let pause = pauses.then_some(tenure.at);
         let is_same = news.lease.metadata.uid.as_ref() == Some(&tenure.uid);
         if is_same && self.own_write(&news.lease).is_some() {
             self.hear_of_own(news.lease);

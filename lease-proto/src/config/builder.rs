@@ -31,6 +31,9 @@ pub struct ConfigBuilder {
     watch: bool,
     watch_while_held: bool,
     server_time: bool,
+    renewable: bool,
+    count_renewals: bool,
+    priority: Option<i32>,
 }
 
 impl ConfigBuilder {
@@ -55,6 +58,9 @@ impl ConfigBuilder {
             watch: true,
             watch_while_held: false,
             server_time: true,
+            renewable: true,
+            count_renewals: false,
+            priority: None,
         }
     }
 
@@ -190,6 +196,37 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets whether the Lease is renewed while it is held. Defaults to true.
+    ///
+    /// Without that a tenure ends with its first grant, which the [renew deadline](Self::renew_deadline) bounds, and the record
+    /// says so: nobody who resumes it renews it either. For work whose time is known, and which must not go on for longer.
+    pub fn renewable(mut self, value: bool) -> Self {
+        self.renewable = value;
+        self
+    }
+
+    /// Sets whether the record says how often the Lease was renewed in this tenure. Defaults to false.
+    pub fn count_renewals(mut self, value: bool) -> Self {
+        self.count_renewals = value;
+        self
+    }
+
+    /// Sets with which priority it waits: whoever has a higher one goes first, and of those with the same whoever came first.
+    /// Defaults to none.
+    ///
+    /// Nobody's tenure is cut short for that. A waiter with a priority announces itself in a Lease of its own beside the
+    /// contested one (see [`Candidate`](crate::Candidate)), and looks at those of others before it takes what has become free. It
+    /// holds back for whoever goes before it, for one [candidate duration](Config::candidate_duration) for each, and then goes itself.
+    /// That is another request before each take-over, and while it waits two for each half of that duration.
+    /// Waiters without a priority, and other clients, neither announce themselves nor hold back.
+    ///
+    /// Needs the verbs create, update, list and delete on Leases of any name in the namespace. Without them it says
+    /// [`Unranked`](crate::Event::Unranked), and goes on as if it had no priority.
+    pub fn priority(mut self, value: impl Into<Option<i32>>) -> Self {
+        self.priority = value.into();
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -236,6 +273,9 @@ impl ConfigBuilder {
             watch: self.watch,
             watch_while_held: self.watch_while_held,
             server_time: self.server_time,
+            renewable: self.renewable,
+            count_renewals: self.count_renewals,
+            priority: self.priority,
         };
         let config = Config {
             name: LeaseName::new(self.name)?,

@@ -18,6 +18,9 @@ pub(crate) const SHORTEST_WITH_FOREIGN_OBSERVERS: Duration = Duration::from_secs
 /// The shortest grant that can be renewed where no two renewals are made in the same second.
 pub(crate) const SHORTEST_GRANT: Duration = Duration::from_millis(1_500);
 
+/// The longest for which a waiter is believed to be alive after it has said so, whatever it says.
+pub(crate) const LONGEST_CANDIDACY: Duration = Duration::from_secs(15);
+
 /// The name under which writes are made whose `renewTime` is the later of both clocks, so that others may judge it by both.
 pub(crate) const FIELD_MANAGER: &str = "lease-proto";
 
@@ -59,6 +62,9 @@ pub struct Terms {
     pub(crate) watch: bool,
     pub(crate) watch_while_held: bool,
     pub(crate) server_time: bool,
+    pub(crate) renewable: bool,
+    pub(crate) count_renewals: bool,
+    pub(crate) priority: Option<i32>,
 }
 
 #[doc(hidden)]
@@ -120,6 +126,19 @@ impl Config {
     /// Returns the longest that one request may take.
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
+    }
+
+    /// Returns the priority with which it waits, if it waits with one.
+    pub fn priority(&self) -> Option<i32> {
+        self.priority
+    }
+
+    /// Returns for how long a waiter with a priority is believed to be alive after it has said so, and for how long others hold
+    /// back for it: a third of the lease duration or twice the retry period, whichever is longer, in whole seconds, and 15 s
+    /// at the most: whoever waits for a Lease of hours is not to be waited for that long.
+    pub fn candidate_duration(&self) -> Duration {
+        let duration = (self.lease_duration / 3).max(self.retry_period * 2);
+        Duration::from_secs(whole_seconds(duration).unsigned_abs()).min(LONGEST_CANDIDACY)
     }
 
     /// Returns the seconds that are published in the record: the lease duration, rounded up.

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use http::{
 };
 use serde_json::json;
 
+pub use self::watch::{WatchEvent, WatchLines, watch, watch_refused};
 use crate::{
     refusal::{Refusal, Verb},
     wire::{Lease, LeaseList, LeaseName, Namespace, ResourceVersion, Status},
@@ -190,21 +192,24 @@ pub fn read_delete(
     }
 }
 
-/// Renders a read of all Leases of a namespace, or of the page that the token of the last one names.
-pub fn list(namespace: &Namespace, page: Option<&str>) -> http::Request<Vec<u8>> {
-    let mut path = format!("{}?limit={PAGE}", collection(namespace));
+/// Renders a read of all Leases of a namespace, or without one of all namespaces: of the first page, or of that which the token
+/// of the last one names.
+pub fn list(namespace: Option<&Namespace>, page: Option<&str>) -> http::Request<Vec<u8>> {
+    let leases = namespace.map_or_else(|| EVERYWHERE.to_owned(), collection);
+    let mut path = format!("{leases}?limit={PAGE}");
     if let Some(page) = page {
         path.push_str("&continue=");
-        // Servers' tokens need no escaping; what came from elsewhere must not become another parameter.
-        for byte in page.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    path.push(char::from(byte))
-                }
-                _ => path.push_str(&format!("%{byte:02X}")),
-            }
-        }
+        path.push_str(&escaped(page));
     }
+    render(Method::GET, &path, Vec::new())
+}
+
+/// Renders a read of all Leases of a namespace that have a label: a key and its value, joined by `=`.
+///
+/// The answer is one page, read by [`read_list`].
+pub fn list_of(namespace: &Namespace, label: &str) -> http::Request<Vec<u8>> {
+    let leases = collection(namespace);
+    let path = format!("{leases}?labelSelector={}", escaped(label));
     render(Method::GET, &path, Vec::new())
 }
 
@@ -214,7 +219,7 @@ pub fn list(namespace: &Namespace, page: Option<&str>) -> http::Request<Vec<u8>>
 ///
 /// The server refused, or sent no list of Leases.
 pub fn read_list(
-    namespace: &Namespace,
+    namespace: Option<&Namespace>,
     response: &Response<Vec<u8>>,
 ) -> Result<(Vec<Lease>, Option<String>), ApiError> {
     match response.status() {
@@ -224,7 +229,12 @@ pub fn read_list(
                 list.metadata.get("continue").and_then(|token| token.read());
             Ok((list.items, token.filter(|token| !token.is_empty())))
         }
-        _ => Err(ApiError::read(Verb::List, namespace, "", response)),
+        _ => Err(ApiError::refused(
+            Verb::List,
+            namespace.map_or("", Namespace::as_str),
+            "",
+            response,
+        )),
     }
 }
 
@@ -238,6 +248,8 @@ pub enum ApiError {
     AlreadyExists(Refusal),
     /// Somebody else was faster: it is not the version, or not the incarnation, that was named. Read it again.
     Conflict(Refusal),
+    /// The server has forgotten the version that was named, or the page: begin anew.
+    Expired(Refusal),
     /// The identity lacks a permission.
     Forbidden(Refusal),
     /// The server does not accept a value.
@@ -278,6 +290,7 @@ impl ApiError {
             Self::NotRead => {
                 Some("read it first, and write what was read with its changes".to_owned())
             }
+            Self::Expired(_) => Some("begin anew".to_owned()),
             Self::Server(_) | Self::TooManyRequests(_) => Some("try again later".to_owned()),
             Self::Unexpected(_) | Self::Unreadable { .. } => None,
         }
@@ -288,6 +301,7 @@ impl ApiError {
         match self {
             Self::AlreadyExists(refusal)
             | Self::Conflict(refusal)
+            | Self::Expired(refusal)
             | Self::Forbidden(refusal)
             | Self::Invalid(refusal)
             | Self::NamespaceMissing(refusal)
@@ -301,21 +315,19 @@ impl ApiError {
     }
 
     fn read(verb: Verb, namespace: &Namespace, name: &str, response: &Response<Vec<u8>>) -> Self {
+        Self::refused(verb, namespace.as_str(), name, response)
+    }
+
+    fn refused(verb: Verb, namespace: &str, name: &str, response: &Response<Vec<u8>>) -> Self {
         let status = response.status();
         let said = Status::read(response.body());
         let already_exists = said.is_already_exists();
-        let refusal = Refusal::new(
-            verb,
-            status,
-            said,
-            response.body(),
-            namespace.as_str(),
-            name,
-        );
+        let refusal = Refusal::new(verb, status, said, response.body(), namespace, name);
         match status {
             StatusCode::CONFLICT if already_exists => Self::AlreadyExists(refusal),
             StatusCode::CONFLICT => Self::Conflict(refusal),
             StatusCode::FORBIDDEN => Self::Forbidden(refusal),
+            StatusCode::GONE => Self::Expired(refusal),
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Self::Invalid(refusal),
             StatusCode::NOT_FOUND if refusal.is_namespace_missing() => {
                 Self::NamespaceMissing(refusal)
@@ -380,6 +392,20 @@ fn object(namespace: &Namespace, name: &LeaseName) -> String {
     format!("{}/{name}", collection(namespace))
 }
 
+/// Servers' tokens need no escaping; what came from elsewhere must not become another parameter.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
 fn written(path: &str) -> String {
     format!("{path}?fieldManager={FIELD_MANAGER}")
 }
@@ -397,6 +423,7 @@ fn render(method: Method, path: &str, body: Vec<u8>) -> http::Request<Vec<u8>> {
         .expect("names are checked, and contain nothing that a path may not")
 }
 
+const EVERYWHERE: &str = "/apis/coordination.k8s.io/v1/leases";
 /// Never that of a claim: a `renewTime` under a claim's field manager vouches for how it was made.
 const FIELD_MANAGER: &str = "lease-plain";
 /// Leases to a page: at 2 KiB each, far below the longest body that is read.

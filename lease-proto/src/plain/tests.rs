@@ -42,7 +42,7 @@ fn requests_ask_for_what_they_say() {
             .windows(4)
             .any(|part| part == b"cond")
     );
-    let page = list(&namespace, Some("a+b/c=&x"));
+    let page = list(Some(&namespace), Some("a+b/c=&x"));
     assert_eq!(
         page.uri().to_string(),
         format!("{base}?limit=250&continue=a%2Bb%2Fc%3D%26x")
@@ -97,7 +97,7 @@ fn an_answer_that_is_no_lease_is_unreadable() {
         assert!(read_update(&namespace, &name, &answer(200, body)).is_err());
         assert!(read_create(&namespace, &name, &answer(201, body)).is_err());
     }
-    assert!(read_list(&namespace, &answer(200, "<html>")).is_err());
+    assert!(read_list(Some(&namespace), &answer(200, "<html>")).is_err());
 }
 
 #[test]
@@ -157,10 +157,13 @@ fn status_and_reason_make_the_error() {
 fn a_page_names_the_next_one() {
     let (namespace, _) = names();
     let body = r#"{"metadata":{"continue":"abc"},"items":[{"metadata":{"name":"one"}}]}"#;
-    let (leases, next) = read_list(&namespace, &answer(200, body)).unwrap();
+    let (leases, next) = read_list(Some(&namespace), &answer(200, body)).unwrap();
     assert_eq!((leases.len(), next.as_deref()), (1, Some("abc")));
     let last = r#"{"metadata":{"continue":""},"items":[]}"#;
-    assert_eq!(read_list(&namespace, &answer(200, last)).unwrap().1, None);
+    assert_eq!(
+        read_list(Some(&namespace), &answer(200, last)).unwrap().1,
+        None
+    );
 }
 
 fn names() -> (Namespace, LeaseName) {

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     Outcome,
     builder::Version,
+    openapi,
     rbac::{ANONYMOUS, User},
     status::{self, API_VERSION, Failure, GROUP, RESOURCE},
 };
@@ -29,6 +30,7 @@ pub(super) fn document(
     let is_discovery = path == "/api"
         || path.starts_with("/api/")
         || path == "/apis"
+        || path.starts_with("/openapi/")
         || path.starts_with("/apis/");
     let is_stranger = user.name == ANONYMOUS;
     if !(user.is_admin || is_public || is_discovery && !is_stranger) {
@@ -97,6 +99,9 @@ pub(super) fn document(
                 "storageVersionHash": "/sY7hl8ol1U=",
             }],
         }),
+        "/openapi/v2" => return Ok(Outcome::OpenApi(openapi::version_2())),
+        "/openapi/v3" => openapi::index(),
+        "/openapi/v3/apis/coordination.k8s.io/v1" => openapi::leases(),
         _ => return Err(Failure::no_resource()),
     };
     let mut body = status::json(&document);

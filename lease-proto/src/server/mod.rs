@@ -41,6 +41,7 @@ mod go_time;
 mod managed_fields;
 mod namespaces;
 mod object;
+mod openapi;
 mod patch;
 mod rbac;
 mod read;
@@ -90,6 +91,8 @@ pub use self::{
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const OPEN_API: HeaderValue =
+    HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
 
 /// An API server for Leases.
 ///
@@ -123,6 +126,8 @@ pub enum Answer {
 enum Outcome {
     Json(u16, Vec<u8>),
     Text(&'static str),
+    /// The older OpenAPI document.
+    OpenApi(Vec<u8>),
     Watch(Box<Watch>),
 }
 
@@ -147,6 +152,7 @@ impl ApiServer {
         let (code, content_type, body) = match outcome {
             Ok(Outcome::Json(code, body)) => (code, JSON, body),
             Ok(Outcome::Text(body)) => (200, TEXT, body.as_bytes().to_vec()),
+            Ok(Outcome::OpenApi(body)) => (200, OPEN_API, body),
             Ok(Outcome::Watch(watch)) => {
                 let id = WatchId(self.next_watch);
                 self.next_watch += 1;

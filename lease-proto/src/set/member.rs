@@ -22,7 +22,7 @@ pub(super) struct Member {
     pub(super) stream_turn: Option<NonZeroU64>,
     /// Its place among those that would send.
     pub(super) turn: Option<Turn>,
-    /// Whether its last request was slow, or was not answered.
+    /// Whether its request under way is slow, or the last one was not answered.
     pub(super) is_slow: bool,
 }
 

@@ -5,6 +5,7 @@ mod limits;
 mod member;
 mod output;
 mod queue;
+mod roster;
 mod slots;
 mod streams;
 mod telling;
@@ -24,6 +25,7 @@ use std::{
 pub use self::{
     limits::SetLimits,
     output::{ClaimId, SetOutput, Tag},
+    roster::{Plan, Roster},
 };
 use self::{
     member::Member, output::Owner, queue::Queue, slots::Slots, streams::Streams, timers::Timers,
@@ -32,6 +34,7 @@ use self::{
 use crate::{
     claim::{Claim, Gate, Gated, Output, Patience, Random},
     config::{Config, Terms},
+    notes::Parting,
 };
 
 /// Any number of claims in one process, over one connection.
@@ -47,8 +50,8 @@ use crate::{
 /// There are never more requests under way than [allowed](SetLimits). Whoever has to wait for room renders nothing
 /// until there is some, since a grant counts from the rendering of its write. Holders go first, and of those the one whose grant
 /// ends first. Claims whose requests hang share half of the room, and wait for each other. Renewals of Leases that
-/// were acquired together are spread over the interval between two of them. Where many of one namespace wait, they share
-/// one stream.
+/// were acquired together are spread over the interval between two of them, and begun by the dozen, for which each is put off by
+/// a twentieth of that interval at the most. Where many of one namespace wait, they share one stream.
 ///
 /// ```
 /// use std::time::{Instant, SystemTime};
@@ -102,6 +105,8 @@ pub struct ClaimSet {
     random: Random,
     /// What the claims added last have in common.
     terms: VecDeque<Arc<Terms>>,
+    /// When it was made.
+    since: Instant,
     /// The latest instant heard of.
     now: Instant,
 }
@@ -121,6 +126,7 @@ impl ClaimSet {
             cancelled: VecDeque::new(),
             random: Random::new(seed),
             terms: VecDeque::new(),
+            since: now,
             now,
         }
     }
@@ -174,7 +180,12 @@ impl ClaimSet {
 
     /// Has a claim [give up](Claim::release) its Lease.
     pub fn release(&mut self, id: ClaimId, now: Instant) {
-        self.command(id, now, Claim::release);
+        self.release_with(id, Parting::default(), now);
+    }
+
+    /// Gives a claim's Lease up, and leaves something in the record: see [`Claim::release_with`].
+    pub fn release_with(&mut self, id: ClaimId, parting: Parting, now: Instant) {
+        self.command(id, now, |claim, now| claim.release_with(parting, now));
     }
 
     /// Advances to `now` and says what to do next. `wall` is for records, and decides nothing by itself, as with
@@ -280,6 +291,7 @@ impl ClaimSet {
 
     /// Polls a claim once. It is to be polled again if it had something to say.
     fn poll(&mut self, slot: u32, wall: SystemTime, gate: Gate) -> Option<SetOutput> {
+        let claims = self.slots.len();
         let (id, member) = self.slots.at(slot)?;
         let owner = Owner::Claim(id);
         let tag = |request| Tag { owner, request };
@@ -302,6 +314,12 @@ impl ClaimSet {
             }
             Gated::Output(Output::Wait(until)) => {
                 self.queue.leave(slot, member.turn.take());
+                let until = match member.claim.next_renewal() {
+                    Some((at, interval)) if at == until && claims > 1 => {
+                        timers::together(at, self.since, interval, claims)
+                    }
+                    Some(_) | None => until,
+                };
                 (None, Some(until))
             }
             Gated::Output(Output::Done) => {

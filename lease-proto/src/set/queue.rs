@@ -105,3 +105,73 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "there is no other way to make an instant"
+    )]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn the_holder_whose_grant_ends_first_goes_first_whoever_came_first() {
+        let (mut queue, now) = (Queue::default(), now());
+        let holds = |seconds| Urgency::Holds(now + SECOND * seconds);
+        let turn = queue.line_up(1, None, holds(5), false, now);
+        queue.line_up(2, None, holds(3), false, now + SECOND);
+        queue.line_up(3, None, Urgency::Waits, false, now);
+        assert_eq!(queue.first(true, true), Some(2));
+        // It was renewed meanwhile.
+        queue.line_up(1, Some(turn), holds(2), false, now);
+        assert_eq!(queue.first(true, true), Some(1));
+    }
+
+    #[test]
+    fn whoever_waits_goes_after_so_many_holders_and_no_later() {
+        let (mut queue, now) = (Queue::default(), now());
+        queue.line_up(1, None, Urgency::Holds(now + SECOND), false, now);
+        queue.line_up(2, None, Urgency::Waits, false, now);
+        for _ in 0..HOLDERS_IN_A_ROW {
+            assert_eq!(queue.first(true, true), Some(1));
+            queue.count(Urgency::Holds(now + SECOND));
+        }
+        assert_eq!(queue.first(true, true), Some(2));
+        queue.count(Urgency::Waits);
+        assert_eq!(queue.first(true, true), Some(1));
+    }
+
+    #[test]
+    fn whoever_waits_keeps_its_place_however_often_it_lines_up() {
+        let (mut queue, now) = (Queue::default(), now());
+        let turn = queue.line_up(1, None, Urgency::Waits, false, now);
+        queue.line_up(2, None, Urgency::Waits, false, now + SECOND);
+        let again = queue.line_up(1, Some(turn), Urgency::Waits, false, now + SECOND * 2);
+        assert_eq!((again, queue.first(true, true)), (turn, Some(1)));
+        queue.leave(1, Some(again));
+        assert_eq!(queue.first(true, true), Some(2));
+    }
+
+    #[test]
+    fn slow_ones_wait_while_there_is_room_for_others_only() {
+        let (mut queue, now) = (Queue::default(), now());
+        let turn = queue.line_up(1, None, Urgency::Holds(now), true, now);
+        assert_eq!(queue.first(true, false), None);
+        queue.line_up(2, None, Urgency::Waits, false, now);
+        assert_eq!(queue.first(true, false), Some(2));
+        assert_eq!(queue.first(false, true), Some(1));
+        queue.line_up(1, Some(turn), Urgency::Holds(now), false, now);
+        assert_eq!(
+            (queue.first(false, true), queue.first(true, false)),
+            (None, Some(1))
+        );
+    }
+}

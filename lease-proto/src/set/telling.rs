@@ -1,5 +1,7 @@
 //! Shared streams: when they are opened and closed, and who is told what they tell.
 
+use std::time::Instant;
+
 use http::{Response, StatusCode};
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
 use crate::{
     call::{self, RequestId},
     change::{Change, Subject},
+    claim::Claim,
 };
 
 /// Why a shared stream is no more.
@@ -38,7 +41,13 @@ impl ClaimSet {
                 };
                 self.drop_watch(index, end);
             } else if self.streams.is_wanted(index, self.now) {
-                return self.open_watch(index);
+                let Some(until) = self.pause_of_all(index) else {
+                    return self.open_watch(index);
+                };
+                if let Some(watch) = self.streams.watch(index) {
+                    watch.pause(until);
+                }
+                self.streams.reset(index, self.now);
             } else {
                 self.streams.reset(index, self.now);
             }
@@ -120,6 +129,19 @@ impl ClaimSet {
 
     fn watch(&mut self, index: u32, id: RequestId) -> Option<&mut Watch> {
         self.streams.watch(index).filter(|watch| watch.is(id))
+    }
+
+    /// Returns until when all who want to be told spare the server, which has asked each of them for that.
+    fn pause_of_all(&mut self, index: u32) -> Option<Instant> {
+        let mut slots = self.streams.watch(index)?.slots();
+        let mut first = None;
+        let are_all = slots.all(|slot| {
+            let claim = self.slots.look(slot).map(|member| &member.claim);
+            let until = claim.and_then(Claim::pause).filter(|it| self.now < *it);
+            first = first.into_iter().chain(until).min();
+            until.is_some()
+        });
+        first.filter(|_| are_all)
     }
 
     fn open_watch(&mut self, index: u32) -> Option<SetOutput> {

@@ -14,8 +14,9 @@ const MOST: Duration = Duration::from_secs(5);
 /// Requests under way.
 ///
 /// A webhook, a namespace or a proxy may have some claims' requests hang while others' are answered at once. A request that
-/// takes longer than most counts as slow, and so does the next one of the same claim; slow ones may take up half of what
-/// is allowed and no more. Where more of them turn out to be slow the oldest is given up, since it has hung for longest.
+/// takes longer than most counts as slow, and if it is never answered so does the next one of the same claim; slow ones may take
+/// up half of what is allowed and no more. Where more of them turn out to be slow the oldest is given up: of those whose claims
+/// were known to be slow, if there are any, since others are mostly answered yet.
 ///
 /// How long is too long follows what is usual: it grows with each request that turns out to be slow, and shrinks with each that
 /// is answered in a quarter of it, half as much. So at most a third are ever slow for long: where the server itself is
@@ -37,6 +38,8 @@ pub(super) struct Ticket(NonZeroU64);
 struct Flight {
     slot: u32,
     sent: Instant,
+    /// Whether the request before it was not answered.
+    is_suspect: bool,
 }
 
 impl Traffic {
@@ -65,17 +68,25 @@ impl Traffic {
         } else {
             &mut self.prompt
         };
-        flights.insert(ticket, Flight { slot, sent: now });
+        let flight = Flight {
+            slot,
+            sent: now,
+            is_suspect: is_slow,
+        };
+        flights.insert(ticket, flight);
         ticket
     }
 
-    /// Takes note that a request was answered. Returns whether that took too long.
-    pub(super) fn answer(&mut self, ticket: Ticket, now: Instant) -> Option<bool> {
-        let took = now.saturating_duration_since(self.remove(ticket)?.sent);
+    /// Takes note that a request was answered. Returns whether it was under way.
+    pub(super) fn answer(&mut self, ticket: Ticket, now: Instant) -> bool {
+        let Some(flight) = self.remove(ticket) else {
+            return false;
+        };
+        let took = now.saturating_duration_since(flight.sent);
         if took <= self.patience / 4 {
             self.patience = (self.patience - self.patience / 16).max(LEAST);
         }
-        Some(self.patience < took)
+        true
     }
 
     /// Takes note that a request is over, however.
@@ -107,11 +118,65 @@ impl Traffic {
 
     /// Returns whose request is to be given up, since too many are slow.
     pub(super) fn excess(&self) -> Option<(u32, Ticket)> {
-        let (ticket, oldest) = self.slow.first_key_value()?;
-        (self.slow.len() > self.most_slow()).then_some((oldest.slot, *ticket))
+        if self.slow.len() <= self.most_slow() {
+            return None;
+        }
+        let suspect = self.slow.iter().find(|(_, flight)| flight.is_suspect);
+        let (ticket, flight) = suspect.or_else(|| self.slow.first_key_value())?;
+        Some((flight.slot, *ticket))
     }
 
     fn most_slow(&self) -> usize {
         self.most / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "there is no other way to make an instant"
+    )]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn slow_ones_have_half_of_the_room_and_what_is_over_makes_room() {
+        let (mut traffic, now) = (Traffic::new(4), now());
+        let first = traffic.begin(1, true, now);
+        traffic.begin(2, true, now);
+        assert!(!traffic.has_room(true) && traffic.has_room(false));
+        traffic.begin(3, false, now);
+        let last = traffic.begin(4, false, now);
+        assert!(!traffic.has_room(false));
+        traffic.end(last);
+        assert!(traffic.has_room(false) && !traffic.has_room(true));
+        assert!(traffic.answer(first, now) && traffic.has_room(true));
+        // It was over already.
+        assert!(!traffic.answer(first, now));
+    }
+
+    #[test]
+    fn of_too_many_slow_ones_those_are_given_up_first_that_were_not_answered_before() {
+        let (mut traffic, now) = (Traffic::new(4), now());
+        let late = traffic.begin(1, false, now);
+        let later = now + FIRST;
+        assert_eq!(traffic.overdue(later), Some(1));
+        let hanging = traffic.begin(2, true, later);
+        assert_eq!(traffic.excess(), None);
+        let other = traffic.begin(3, false, later);
+        assert_eq!(traffic.overdue(later + MOST), Some(3));
+        assert_eq!(traffic.excess(), Some((2, hanging)));
+        traffic.end(hanging);
+        assert_eq!(traffic.excess(), None);
+        // Without such a one it is the oldest.
+        let another = traffic.begin(4, false, later);
+        assert_eq!(traffic.overdue(later + MOST), Some(4));
+        assert_eq!(traffic.excess(), Some((1, late)));
+        traffic.end(late);
+        assert!(traffic.answer(other, later) && traffic.answer(another, later));
     }
 }

@@ -234,6 +234,11 @@ impl Watch {
         reloads
     }
 
+    /// Takes note that the server is to be spared until then.
+    pub(super) fn pause(&mut self, until: Instant) {
+        self.quiet_until = self.quiet_until.max(Some(until));
+    }
+
     /// Takes note of a pause that the server has asked for.
     pub(super) fn spare_the_server(&mut self, asked: Option<Duration>, now: Instant) {
         let until = asked.map(|asked| now + asked.min(self.terms.lease_duration));

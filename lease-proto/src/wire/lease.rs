@@ -1,6 +1,6 @@
 //! The Lease of `coordination.k8s.io/v1`: the fields that matter as types, every other one as it came.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -8,7 +8,11 @@ use serde::{
     ser::SerializeMap,
 };
 
-use super::{json::Members, meta::ObjectMeta, micro_time::RawTime};
+use super::{
+    json::Members,
+    meta::ObjectMeta,
+    micro_time::{MicroTime, RawTime},
+};
 
 pub(crate) const API_VERSION: &str = "coordination.k8s.io/v1";
 const KIND: &str = "Lease";
@@ -67,6 +71,23 @@ impl LeaseSpec {
         self.holder_identity
             .as_deref()
             .filter(|holder| !holder.is_empty())
+    }
+
+    /// Returns the same without a holder, as a release leaves it, in the form that every other client understands.
+    ///
+    /// Its `renew_time` is later than what stands there, so that the record changes even if the wall clock was set back.
+    #[must_use]
+    pub fn cleared(&self, wall: MicroTime) -> Self {
+        let last = self.renew_time.as_ref().and_then(RawTime::time);
+        let just_later = |last: MicroTime| last.saturating_add(Duration::from_micros(1));
+        let time = last.map_or(wall, |last| wall.max(just_later(last)));
+        Self {
+            holder_identity: Some(String::new()),
+            lease_duration_seconds: Some(1),
+            acquire_time: Some(time.into()),
+            renew_time: Some(time.into()),
+            ..self.clone()
+        }
     }
 }
 

@@ -41,6 +41,29 @@ impl ObjectMeta {
         self.strings("annotations")
     }
 
+    /// Returns one annotation, if it is there and a string.
+    pub fn annotation(&self, key: &str) -> Option<String> {
+        let annotations: Members = self.other.get("annotations")?.read()?;
+        annotations.get(key)?.read()
+    }
+
+    /// Removes one annotation.
+    pub fn remove_annotation(&mut self, key: &str) {
+        let Some(mut annotations) = self
+            .other
+            .get("annotations")
+            .and_then(Json::read::<Members>)
+        else {
+            return;
+        };
+        annotations.remove(key);
+        if annotations.is_empty() {
+            self.other.remove("annotations");
+        } else {
+            self.other.insert("annotations", rendered(&annotations));
+        }
+    }
+
     /// Sets one label, whatever the object carried under that key.
     pub fn set_label(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.set_string("labels", key.into(), value.into());

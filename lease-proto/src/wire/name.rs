@@ -91,11 +91,12 @@ impl Identity {
     ///
     /// Fails where it is empty, too long, or holds a control character.
     pub fn new(identity: impl Into<String>) -> Result<Self, NameError> {
-        let identity = identity.into();
-        checked("identity", identity, 253, |identity| {
-            !identity.chars().any(char::is_control) && identity.trim() == identity
-        })
-        .map(Self)
+        checked("identity", identity.into(), 253, is_line).map(Self)
+    }
+
+    /// Checks the key of some work, which is a line of the same kind.
+    pub(crate) fn key(key: String) -> Result<Self, NameError> {
+        checked("key", key, 253, is_line).map(Self)
     }
 
     /// Returns the identity.
@@ -159,7 +160,7 @@ impl fmt::Display for NameError {
             write!(f, "the {what} {shown:?} cannot be used: ")?;
         }
         match *what {
-            "identity" => write!(
+            "identity" | "key" => write!(
                 f,
                 "it must be 1 to {limit} bytes long, without control characters or spaces at its ends"
             ),
@@ -189,6 +190,11 @@ fn checked(
     } else {
         Err(NameError { what, name, limit })
     }
+}
+
+/// Whether `text` is a line that every client can show, but for its length.
+fn is_line(text: &str) -> bool {
+    !text.chars().any(char::is_control) && text.trim() == text
 }
 
 /// Whether `text` is a lowercase RFC 1123 label, but for its length.

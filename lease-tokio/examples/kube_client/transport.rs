@@ -1,4 +1,7 @@
 //! Requests through a `kube::Client`. It knows the server and the credentials; the claim knows all else.
+//!
+//! A token file it reads again by itself once a minute, and not when the server refuses the token: whoever replaces one leaves
+//! the old one valid for longer than that, as a cluster does.
 
 use std::{fmt, time::Duration};
 

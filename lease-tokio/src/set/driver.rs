@@ -137,7 +137,7 @@ impl<'a> Driver<'a> {
             if state.is_over() {
                 return None;
             }
-            let until = until.into_iter().chain(state.next()).min();
+            let until = until.into_iter().chain(state.roster.next()).min();
             // Timers stop while the machine is suspended and the clock does not, so it is looked at often.
             return Some(until.map_or(now + TICK, |until| until.min(now + TICK)));
         }
@@ -160,11 +160,11 @@ impl<'a> Driver<'a> {
             }
             client.send(http, timeout, reload_credentials).await
         };
-        let member = tag.claim().and_then(|id| state.members.get_mut(&id));
-        let observer = member.map_or_else(Observer::silent, |member| {
-            member.is_asking = true;
-            member.observer.clone()
+        let member = tag.claim().and_then(|id| {
+            state.roster.asks(id);
+            state.members.get(&id)
         });
+        let observer = member.map_or_else(Observer::silent, |member| member.observer.of_request());
         let exchange = observer.within(exchange);
         let outcomes = self.outcomes.0.clone();
         let abort = self.work.spawn(async move {
@@ -309,11 +309,8 @@ fn keep_error(state: &mut State, tag: Tag, error: Option<TransportError>) {
 
 /// A look that was asked for may begin.
 fn asks_no_more(state: &mut State, tag: Tag) {
-    if let Some(id) = tag.claim()
-        && let Some(member) = state.members.get_mut(&id)
-    {
-        member.is_asking = false;
-        state.note(id);
+    if let Some(id) = tag.claim() {
+        state.roster.asks_no_more(id);
     }
 }
 

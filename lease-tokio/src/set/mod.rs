@@ -6,11 +6,11 @@ mod state;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use lease_proto::{AcquireError, Config, Patience, SetLimits};
+use lease_proto::{AcquireError, Config, Patience, Plan, SetLimits};
 
 use self::state::Inner;
 pub(crate) use self::state::Seat;
-use crate::{Client, Guard, Keeper, task::Plan};
+use crate::{Client, Guard, Keeper};
 
 /// Keeps any number of claims going in one task: the shards, tenants or volumes that a process owns.
 ///

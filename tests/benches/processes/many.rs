@@ -82,6 +82,7 @@ pub(crate) fn thousands(cluster: &Cluster) {
 
     let server = ApiServer::builder()
         .namespaces(["team"])
+        .resource_version(1)
         .user("token", "holder")
         .rule(Rule::new("holder").namespace("team"))
         .build();
@@ -97,23 +98,18 @@ pub(crate) fn thousands(cluster: &Cluster) {
     ];
     let ears = Ears::new();
     let process = Process::start_at(&access, "team", setup(10_000), 0, &ears);
-    let version = || {
-        let client = lease_blocking::Client::builder(&url)
-            .certificate_authority(ca.clone())
+    let begun = Instant::now();
+    let here = watch(process, &ears, 10_000);
+    let client =
+        lease_blocking::Client::builder(format!("https://localhost:{}", front.http1.port()))
+            .certificate_authority(ca)
             .token("token")
             .namespace("team")
             .build()
             .unwrap();
-        let lease = client.get("thousands-0").unwrap().unwrap();
-        lease
-            .metadata
-            .resource_version
-            .and_then(|it| it.number())
-            .unwrap_or(0)
-    };
-    let (before, begun) = (version(), Instant::now());
-    let here = watch(process, &ears, 10_000);
-    let writes = version().saturating_sub(before);
+    let last = client.get("thousands-0").unwrap().unwrap();
+    let version = last.metadata.resource_version.and_then(|it| it.number());
+    let writes = version.unwrap() - 1;
     let rows = [
         ("1,000, kube-apiserver", real),
         ("10,000, in this process", here),

@@ -37,6 +37,9 @@ struct Args {
     /// How many threads there are; all cores by default
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     threads: Option<u8>,
+    /// Have claimants watch, so that they are told of changes
+    #[arg(long)]
+    watch: bool,
     /// A bug to plant
     #[arg(long)]
     plant: Option<Plant>,
@@ -60,7 +63,8 @@ fn main() -> ExitCode {
     let misfortunes = args
         .misfortunes
         .unwrap_or_else(|| args.plant.map_or(1, Plant::least_misfortunes));
-    let system = System::new(usize::from(args.claimants), misfortunes, args.plant);
+    let mut system = System::new(usize::from(args.claimants), misfortunes, args.plant);
+    system.watches = args.watch;
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let bounds = Bounds {
         states: args.states.unwrap_or(usize::MAX),
@@ -82,7 +86,11 @@ fn main() -> ExitCode {
         eprintln!("model: too few states in the time: this shows less than was asked for");
         return ExitCode::from(TOO_LITTLE);
     }
-    if let Some((what, _)) = found.facts.iter().find(|(_, count)| *count == 0) {
+    let mut facts = found.facts.iter();
+    let is_of_streams = |what: &str| what.contains("stream");
+    if let Some((what, _)) =
+        facts.find(|(what, count)| *count == 0 && (args.watch || !is_of_streams(what)))
+    {
         eprintln!("model: {what}: none, so this shows nothing");
         return ExitCode::from(TOO_LITTLE);
     }

@@ -197,6 +197,10 @@ fn fail(run: &Run, args: &Args) -> ExitCode {
             run.seed
         );
     }
+    match least.keep_picture() {
+        Ok(file) => println!("soak: its last minute is drawn in {}", file.display()),
+        Err(error) => println!("soak: it cannot be drawn: {error}"),
+    }
     let mut again = format!("LEASE_SEED={} soak", run.seed);
     if let (Some(seeds), Some(years)) = (args.seeds, args.years) {
         // How long the world lasts is part of it.

@@ -10,6 +10,8 @@ pub enum Action {
     Exchange(usize),
     /// An answer reaches its claimant, which goes on if it was paused.
     Answer(usize),
+    /// The next line of a stream reaches its claimant, which goes on if it was paused.
+    Tell(usize),
     /// A paused claimant goes on.
     Continue(usize),
     /// A misfortune.
@@ -30,6 +32,10 @@ pub enum Misfortune {
     BreakAfter(usize),
     /// A request reaches the server, and once more at any time from now on, or never.
     Repeat(usize),
+    /// A stream is held up: its next lines reach the claimant at any time from now on, or never.
+    DelayStream(usize),
+    /// A stream breaks, or the connection of what asks for one.
+    BreakStream(usize),
     /// A claimant stops where it is.
     Pause(usize),
     /// A claimant dies, and another one begins in its place.

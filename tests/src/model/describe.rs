@@ -9,6 +9,7 @@ impl System {
             Action::Tick => "a tick passes".to_owned(),
             Action::Exchange(at) => format!("{} reaches the server", request(state, at)),
             Action::Answer(at) => format!("the answer to {} comes", request(state, at)),
+            Action::Tell(node) => format!("n{node} is told of a change"),
             Action::Continue(node) => format!("n{node} goes on"),
             Action::Misfortune(what) => format!("! {}", describe(state, what)),
         };
@@ -38,6 +39,8 @@ fn describe(state: &State, what: Misfortune) -> String {
             format!("{} is carried out, its answer cut off", request(state, at))
         }
         Misfortune::Repeat(at) => format!("{} is sent twice on its way", request(state, at)),
+        Misfortune::DelayStream(node) => format!("the stream of n{node} is held up"),
+        Misfortune::BreakStream(node) => format!("the stream of n{node} breaks"),
         Misfortune::Pause(node) => format!("n{node} pauses"),
         Misfortune::Crash(node) => format!("n{node} crashes and begins anew"),
         Misfortune::Release(node) => format!("n{node} is told to release"),

@@ -47,7 +47,8 @@ const NEAR: usize = 300_000;
 /// Explores, deep first: so only few states that are still to come have to be kept.
 pub fn explore(system: System, bounds: Bounds) -> Found {
     let began = Instant::now();
-    let again = System::new(system.claimants, system.misfortunes, system.plant);
+    let mut again = System::new(system.claimants, system.misfortunes, system.plant);
+    again.watches = system.watches;
     let checker = builder(system, bounds.threads).spawn_dfs();
     let mut found = finish(checker, bounds, began);
     if found.broken.is_some() {

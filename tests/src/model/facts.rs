@@ -26,6 +26,8 @@ facts! {
     LateApplied: "writes that nobody waited for, carried out",
     LateRefused: "writes that nobody waited for, refused",
     LateAnswers: "answers that nobody waited for",
+    Opened: "streams opened",
+    Told: "changes told by streams",
     Robbed: "records taken away by third parties",
 }
 

@@ -8,10 +8,10 @@
 //! - Times of day count from now as well, to the microsecond.
 //! - Times older than [`OLD`] ticks, twice as long as a lease lasts, keep their order and nothing else: nothing is measured
 //!   against them any more.
+//! - Instants further than [`FAR`] ticks ahead are all the same: only streams last that long, and how long is drawn at random.
 //! - Versions keep their order and nothing else, as do the numbers of campaigns.
 //! - Uids are told apart, and their names do not count.
-//! - What a claim knows of the servers' clock counts by how far it was from that clock when it was heard, to the tenth of a
-//!   second; that it widens by two thousandths of the time since does not, or no state would ever come again.
+//! - What a claim knows of the servers' clock counts by when it was heard, and by how far it was from that clock then.
 //! - Numbers of requests do not count: whether an answer is still awaited is told in its place. Nor do times that have no
 //!   fraction, which only servers write, for people to read; nor the last instant that a claim has heard of and what its
 //!   wall clock showed then, since clocks do not go back here and agree.
@@ -34,6 +34,8 @@ const FIRST_TIME: u64 = 1_000_000_000_000_000;
 const SECONDS: std::ops::Range<u64> = EPOCH..EPOCH + 31_536_000;
 /// After how many ticks a time is old.
 const OLD: i64 = 8;
+/// In how many ticks nothing comes to an end but a stream, which has minutes.
+const FAR: i64 = 32;
 
 /// Something that depends on when, or on what else there is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,6 +117,7 @@ pub(super) fn key<'a>(
     let mut hasher = DefaultHasher::new();
     for part in parts() {
         match part {
+            Part::Instant(at) if *at > now + FAR => 6.hash(&mut hasher),
             Part::Instant(at) => match instants.binary_search(at) {
                 Ok(rank) => (0, rank).hash(&mut hasher),
                 Err(_) => (1, at - now).hash(&mut hasher),
@@ -203,18 +206,22 @@ impl Scan<'_> {
             let tick = self.clock.tick_of_printed(number, nanos);
             if before.ends_with(b"Bounds { at: Instant { tv_sec: ") {
                 self.heard = tick * Clock::micros(1);
-                return Some(length);
             }
             return Some(self.push(length, Part::Instant(tick)));
         }
-        let names = [&b"Random("[..], b"RequestId(", b"next_request: "];
+        let names = [
+            &b"Random("[..],
+            b"RequestId(",
+            b"next_request: ",
+            b"length: ",
+        ];
         if names.iter().any(|name| before.ends_with(name)) {
             return Some(length);
         }
         let bounds = [&b"earliest: MicroTime("[..], b"latest: MicroTime("];
         if number >= FIRST_TIME && bounds.iter().any(|name| before.ends_with(name)) {
             let micros = i64::try_from(number).ok()? - epoch_micros();
-            self.hasher.write_i64((micros - self.heard) / 100_000);
+            self.hasher.write_i64(micros - self.heard);
             return Some(length);
         }
         let names = [&b"campaigns: "[..], b"campaign: ", b"number: "];
@@ -338,7 +345,8 @@ mod tests {
             );
             key(now, [Text::new(&clock, text)].iter(), &[], ())
         };
-        assert_eq!(key_of(3, 0, 5), key_of(30, 2_000, 700));
+        assert_eq!(key_of(3, 0, 5), key_of(30, 0, 32));
+        assert_ne!(key_of(3, 0, 5), key_of(3, 0, 6));
         assert_ne!(key_of(3, 0, 5), key_of(3, 1_000_000, 5));
     }
 

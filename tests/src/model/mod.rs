@@ -15,11 +15,13 @@ mod explore;
 mod facts;
 mod judge;
 mod key;
+mod misfortunes;
 mod node;
 mod plant;
 mod record;
 mod state;
 mod strangers;
+mod streams;
 mod system;
 
 pub use self::{

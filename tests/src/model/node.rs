@@ -6,7 +6,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use lease_proto::{Claim, Config, Event, Grant, Loss, OnRelease, RequestId, WriteMethod};
 use serde_json::{Value, json};
 
-use super::{Plant, clock::Clock, key::Text};
+use super::{Plant, clock::Clock, key::Text, streams::Stream};
 
 /// A claimant.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Node {
     pub(super) wake: Option<u32>,
     /// The last request that it sent.
     pub(super) asked: Option<RequestId>,
+    /// The stream that it has asked for.
+    pub(super) stream: Option<Stream>,
     /// When it sent that.
     asked_at: u32,
     /// Until when a planted bug has it believe.
@@ -35,8 +37,8 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(index: usize, life: u8, now: Instant) -> Self {
-        let config = config(index, life);
+    pub(super) fn new(index: usize, life: u8, now: Instant, watches: bool) -> Self {
+        let config = config(index, life, watches);
         // Any seed will do: see `key`.
         let seed = u64::from(life) * 16 + index as u64;
         Self {
@@ -48,6 +50,7 @@ impl Node {
             rests: false,
             wake: None,
             asked: None,
+            stream: None,
             asked_at: 0,
             believes_until: None,
             silent: false,
@@ -73,7 +76,14 @@ impl Node {
     pub(super) fn seal(&mut self, clock: &Clock) {
         let Self { claim, holding, .. } = self;
         let (until, silent) = (self.believes_until, self.silent);
-        self.text = Text::new(clock, format_args!("{claim:?}{holding}{until:?}{silent}"));
+        let stream = self.stream.as_ref();
+        let held_up = stream.map(|stream| stream.held_up);
+        let lines = stream.iter().flat_map(|stream| &stream.lines);
+        let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line)).collect();
+        self.text = Text::new(
+            clock,
+            format_args!("{claim:?}{holding}{until:?}{silent}{held_up:?}{lines:?}"),
+        );
     }
 
     /// Takes note of a request on its way out, and changes it as the bug has it.
@@ -148,7 +158,10 @@ impl Node {
             Plant::ConflictIsSuccess
                 if is_write && response.status() == StatusCode::CONFLICT && self.holding =>
             {
+                // With its `Date`: what is known of the servers' clock would get older for ever.
+                let headers = response.headers().clone();
                 response = echo(request);
+                *response.headers_mut() = headers;
             }
             _ => {}
         }
@@ -198,8 +211,9 @@ impl Node {
 
 /// All timings are such that what is drawn at random ends with the same tick, whatever is drawn.
 ///
-/// Claimants differ in how they write and in how they release.
-fn config(index: usize, life: u8) -> Config {
+/// Claimants differ in how they write and in how they release. Those who watch do not go by the servers' clock: they hear of it
+/// so rarely that what they know of it would be another thing each time.
+fn config(index: usize, life: u8, watches: bool) -> Config {
     let second = Duration::from_secs(1);
     let (write_method, on_release) = match index {
         0 => (WriteMethod::Put, OnRelease::Clear),
@@ -207,8 +221,8 @@ fn config(index: usize, life: u8) -> Config {
         _ => (WriteMethod::Patch, OnRelease::Clear),
     };
     Config::builder("default", "leader", Node::name(index, life))
-        .watch(false)
-        .server_time(false)
+        .watch(watches)
+        .server_time(!watches)
         .unique_identity(false)
         .lease_duration(4 * second)
         .renew_deadline(4 * second)

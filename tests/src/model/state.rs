@@ -29,6 +29,8 @@ pub(super) struct Message {
     pub(super) sent: u32,
     /// It may come at any time from now on, or never.
     pub(super) late: bool,
+    /// It asks for a stream.
+    pub(super) is_stream: bool,
     pub(super) text: Text,
 }
 
@@ -43,10 +45,14 @@ impl Message {
         let answered = self.answered.map(|tick| clock.now(tick));
         let query = self.request.uri().query().unwrap_or_default();
         let manager = query.split('&').find(|it| it.starts_with("fieldManager"));
+        let from = query
+            .split('&')
+            .find(|it| it.starts_with("resourceVersion="));
+        let from = from.filter(|_| self.is_stream);
         self.text = Text::new(
             clock,
             format_args!(
-                "{node} {life} {late} {method} {manager:?} {sent:?} {body} {answer:?} {answered:?}"
+                "{node} {life} {late} {method} {manager:?} {from:?} {sent:?} {body} {answer:?} {answered:?}"
             ),
         );
     }
@@ -125,12 +131,25 @@ impl State {
     /// Whether somebody waits for the answer.
     pub(super) fn is_awaited(&self, message: &Message) -> bool {
         let node = &self.nodes[message.node];
-        node.life == message.life && node.asked == Some(message.id)
+        let stream = node.stream.as_ref().filter(|it| it.watch.is_none());
+        let awaited = if message.is_stream {
+            stream.map(|stream| stream.id)
+        } else {
+            node.asked
+        };
+        node.life == message.life && awaited == Some(message.id)
     }
 
     /// Whether time cannot pass before a message has arrived.
     pub(super) fn is_due(&self, message: &Message) -> bool {
         !message.late && !self.nodes[message.node].paused
+    }
+
+    /// Whether time cannot pass before a stream has told something.
+    pub(super) fn is_telling(&self) -> bool {
+        let streams = self.nodes.iter().filter(|node| !node.paused);
+        let mut streams = streams.filter_map(|node| node.stream.as_ref());
+        streams.any(|stream| stream.held_up.is_none() && !stream.lines.is_empty())
     }
 
     pub(super) fn send(&mut self, message: Message) {

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use lease_proto::{
     Event, Output, Patience,
     server::{Answer, ApiServer},
@@ -22,6 +22,7 @@ use super::{
     record::Record,
     state::Message,
     strangers,
+    streams::Stream,
 };
 
 /// For how many ticks a message may be under way: twice as long as a lease lasts.
@@ -37,11 +38,13 @@ pub struct System {
     pub misfortunes: u8,
     /// What is planted.
     pub plant: Option<Plant>,
+    /// Whether claimants are told of changes.
+    pub watches: bool,
     /// What has happened, over all paths.
     pub facts: Facts,
     /// Whether to explore no further.
     pub stop: AtomicBool,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 impl System {
@@ -51,6 +54,7 @@ impl System {
             claimants,
             misfortunes,
             plant,
+            watches: false,
             facts: Facts::new(),
             stop: AtomicBool::new(false),
             clock: Clock::new(),
@@ -58,7 +62,7 @@ impl System {
     }
 
     /// Lets a claimant do all that it can do now; `after_read` if that follows from what a look showed.
-    fn run(&self, state: &mut State, index: usize, node: &mut Node, after_read: bool) {
+    pub(super) fn run(&self, state: &mut State, index: usize, node: &mut Node, after_read: bool) {
         let tick = state.tick;
         let (now, wall) = (self.clock.now(tick), Clock::wall(tick));
         node.rests = false;
@@ -66,7 +70,11 @@ impl System {
         loop {
             match node.claim.poll_output(now, wall) {
                 Output::Request(mut request) => {
-                    node.ask(request.id, &mut request.http, tick, self.plant);
+                    if request.is_stream {
+                        node.stream = Some(Stream::new(request.id));
+                    } else {
+                        node.ask(request.id, &mut request.http, tick, self.plant);
+                    }
                     let mut message = Message {
                         node: index,
                         life: node.life,
@@ -76,12 +84,16 @@ impl System {
                         answered: None,
                         sent: tick,
                         late: false,
+                        is_stream: request.is_stream,
                         text: Default::default(),
                     };
                     message.seal(&self.clock);
                     state.send(message);
                 }
                 Output::Event(event) => self.hear(state, node, &event, after_read),
+                Output::Cancel(id) if node.stream.as_ref().is_some_and(|it| it.id == id) => {
+                    let _closed = Self::hang_up(state, node);
+                }
                 Output::Cancel(id) => {
                     if node.asked == Some(id) {
                         node.asked = None;
@@ -140,7 +152,7 @@ impl System {
     }
 
     /// Has the claimant do something, and then all that follows from it.
-    fn with(&self, state: &mut State, index: usize, act: impl FnOnce(&mut Node)) {
+    pub(super) fn with(&self, state: &mut State, index: usize, act: impl FnOnce(&mut Node)) {
         let mut node = Node::clone(&state.nodes[index]);
         act(&mut node);
         self.run(state, index, &mut node, false);
@@ -177,7 +189,9 @@ impl System {
             state.changed = asked;
         }
         state.server = Arc::new(server);
-        std::mem::replace(&mut state.record, record)
+        let before = std::mem::replace(&mut state.record, record);
+        self.pump(state);
+        before
     }
 
     /// Has an answer reach its claimant.
@@ -205,6 +219,10 @@ impl System {
 
     fn exchange(&self, state: &mut State, at: usize) {
         let mut message = Message::clone(&state.messages.remove(at));
+        if message.is_stream {
+            self.open(state, &message);
+            return;
+        }
         let is_awaited = state.is_awaited(&message);
         let Some(response) = self.carry_out(state, &message).filter(|_| is_awaited) else {
             return;
@@ -252,6 +270,8 @@ impl System {
                 copy.seal(&self.clock);
                 state.send(copy);
             }
+            Misfortune::DelayStream(index) => self.hold_up(state, index),
+            Misfortune::BreakStream(index) => self.break_stream(state, index),
             Misfortune::Pause(index) => {
                 Arc::make_mut(&mut state.nodes[index]).paused = true;
             }
@@ -261,6 +281,7 @@ impl System {
                 state
                     .messages
                     .retain(|it| it.node != index || it.response.is_none());
+                let _closed = Self::hang_up(state, &mut Node::clone(&state.nodes[index]));
                 state.nodes[index] = Arc::new(self.newcomer(state, index, life + 1));
             }
             Misfortune::Release(index) => {
@@ -281,7 +302,7 @@ impl System {
 
     fn newcomer(&self, state: &mut State, index: usize, life: u8) -> Node {
         let now = self.clock.now(state.tick);
-        let mut node = Node::new(index, life, now);
+        let mut node = Node::new(index, life, now, self.watches);
         node.claim.acquire(Patience::Forever, now);
         self.run(state, index, &mut node, false);
         node
@@ -355,16 +376,22 @@ impl Model for System {
         if state.broken.is_some() || self.stop.load(Ordering::Relaxed) {
             return;
         }
-        if !state.messages.iter().any(|it| state.is_due(it)) {
+        if !state.is_telling() && !state.messages.iter().any(|it| state.is_due(it)) {
             actions.push(Action::Tick);
         }
         for (at, message) in state.messages.iter().enumerate() {
+            if message.is_stream && state.nodes[message.node].paused {
+                continue;
+            }
             actions.push(match message.response {
                 None => Action::Exchange(at),
                 Some(_) => Action::Answer(at),
             });
         }
         for (index, node) in state.nodes.iter().enumerate() {
+            if node.stream.as_ref().is_some_and(|it| !it.lines.is_empty()) {
+                actions.push(Action::Tell(index));
+            }
             if node.paused {
                 actions.push(Action::Continue(index));
             }
@@ -385,6 +412,7 @@ impl Model for System {
                     self.deliver(&mut state, &message, response);
                 }
             }
+            Action::Tell(index) => self.tell(&mut state, index),
             Action::Continue(index) => self.with(&mut state, index, |node| node.paused = false),
             Action::Misfortune(what) => self.suffer(&mut state, what),
         }
@@ -400,46 +428,5 @@ impl Model for System {
             "all promises are kept",
             |_, state: &State| state.broken.is_none(),
         )]
-    }
-}
-
-impl System {
-    /// What can go wrong in a state.
-    fn misfortunes(&self, state: &State, mut push: impl FnMut(Misfortune)) {
-        for (at, message) in state.messages.iter().enumerate() {
-            let is_fresh = message.response.is_none() && !message.late;
-            if !is_fresh || state.nodes[message.node].paused {
-                continue;
-            }
-            push(Misfortune::DelayRequest(at));
-            push(Misfortune::DelayAnswer(at));
-            push(Misfortune::BreakBefore(at));
-            if message.request.method() != Method::GET {
-                push(Misfortune::BreakAfter(at));
-                push(Misfortune::Repeat(at));
-            }
-        }
-        let now = self.clock.now(state.tick);
-        for (index, node) in state.nodes.iter().enumerate() {
-            push(Misfortune::Crash(index));
-            if node.paused {
-                continue;
-            }
-            push(Misfortune::Pause(index));
-            if node.claim.is_held(now) {
-                push(Misfortune::Release(index));
-                push(Misfortune::Verify(index));
-            }
-        }
-        if !state.record.exists {
-            push(Misfortune::Recreate);
-            return;
-        }
-        push(Misfortune::Annotate);
-        push(Misfortune::Delete);
-        push(Misfortune::Steal);
-        if state.record.holder.is_some() {
-            push(Misfortune::Clear);
-        }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     claimant::Claimant,
     clock::Clock,
     evidence::Evidence,
+    kept::StreamId,
     kinds::{Faults, Kind},
     load::Load,
     network::Link,
@@ -23,6 +24,7 @@ use crate::random::Random;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tag {
     Ours(RequestId),
+    Stream(StreamId),
     Rival(u64),
 }
 
@@ -47,10 +49,10 @@ pub(crate) struct Node {
     pub(crate) load: Load,
     /// The request under way, as the participant sees it.
     pub(crate) open: Option<Tag>,
-    /// The stream that it watches, since when it does, what it was told of a line that is not whole yet, and up to which version.
-    pub(crate) stream: Option<RequestId>,
-    pub(crate) streams_since: Option<Micros>,
-    pub(crate) partial: Vec<u8>,
+    /// Which answer it heard last, and when.
+    pub(crate) heard: Option<(Tag, Micros)>,
+    /// The streams that it watches, and up to which version it was told.
+    pub(crate) streams: Vec<Stream>,
     pub(crate) seen: u64,
     /// The write under way, by its number.
     pub(crate) writing: Option<u64>,
@@ -60,6 +62,16 @@ pub(crate) struct Node {
     pub(crate) acquires_at: Micros,
     /// It is gone for good.
     pub(crate) dead: bool,
+}
+
+/// A stream that a participant watches, or has asked for.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: StreamId,
+    /// Since when it is there.
+    pub(crate) since: Option<Micros>,
+    /// What was told of a line that is not whole yet.
+    pub(crate) partial: Vec<u8>,
 }
 
 /// What one world's claimants have in common.
@@ -77,6 +89,12 @@ pub(crate) struct Terms {
     watch: bool,
     watch_while_held: bool,
     pub(super) server_time: bool,
+    /// From how many on they share streams, if they are kept in sets.
+    pub(super) sharers: Option<usize>,
+    /// Whether there is another claim in each set.
+    pub(super) company: bool,
+    /// How many priorities there are, and how many claimants of a hundred have one.
+    pub(super) ranks: Option<(i32, u64)>,
 }
 
 impl Terms {
@@ -94,6 +112,9 @@ impl Terms {
             watch: true,
             watch_while_held: false,
             server_time: true,
+            sharers: None,
+            company: false,
+            ranks: None,
         }
     }
 
@@ -127,12 +148,21 @@ impl Terms {
             watch: random.chance(75),
             watch_while_held: random.chance(30),
             server_time: true,
+            sharers: *pick(random, &[None, None, Some(1), Some(1), Some(2)]),
+            company: random.chance(60),
+            ranks: random.chance(25).then_some((3, 80)),
         }
     }
 
     /// With claimants that are told of changes, or are not.
     pub(crate) fn watching(mut self, watch: bool) -> Self {
         self.watch = watch;
+        self
+    }
+
+    /// With claimants that all wait by priority, of which there are so many.
+    pub(crate) fn ranking(mut self, ranks: i32) -> Self {
+        self.ranks = Some((ranks, 100));
         self
     }
 
@@ -160,6 +190,12 @@ impl Terms {
             .watch(self.watch)
             .watch_while_held(self.watch_while_held)
             .server_time(self.server_time);
+        if let Some((ranks, percent)) = self.ranks
+            && random.chance(percent)
+        {
+            let most = u64::from(ranks.unsigned_abs()).saturating_sub(1);
+            config = config.priority(i32::try_from(random.between(0, most)).unwrap_or(0));
+        }
         if let Some(permille) = self.deadline {
             let deadline = lease / 1_000 * u32::try_from(permille).unwrap_or(500);
             config = config
@@ -168,6 +204,18 @@ impl Terms {
                 .retry_period(deadline / 5);
         }
         config.build().expect("what is drawn is valid")
+    }
+}
+
+impl Terms {
+    /// Another Lease, for which sets have claims as well.
+    pub(crate) fn another(&self, index: usize) -> Config {
+        Config::builder("default", "another", format!("node-{index}"))
+            .lease_duration(Duration::from_millis(self.seconds * 1_000 + self.extra))
+            .watch(self.watch)
+            .server_time(self.server_time)
+            .build()
+            .expect("what is drawn is valid")
     }
 }
 
@@ -184,9 +232,8 @@ impl Node {
             evidence: Evidence::default(),
             load: Load::default(),
             open: None,
-            stream: None,
-            streams_since: None,
-            partial: Vec::new(),
+            heard: None,
+            streams: Vec::new(),
             seen: 0,
             writing: None,
             resting: false,
@@ -207,6 +254,11 @@ impl Node {
 
     pub(crate) fn wall(&self, now: Micros) -> SystemTime {
         self.clock.wall(now)
+    }
+
+    /// The stream with that name, if it watches that.
+    pub(crate) fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.streams.iter_mut().find(|stream| stream.id == id)
     }
 
     pub(crate) fn ours(&self) -> Option<&Claimant> {

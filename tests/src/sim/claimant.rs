@@ -7,11 +7,14 @@ use std::{
 
 use http::{HeaderValue, Request, Response, header};
 use lease_proto::{
-    Claim, Config, Event, Grant, Output, Patience, RequestId,
+    Config, Event, Grant, Patience, RequestId,
     access::{Secret, bearer},
 };
 
-use super::plants::{Bug, Plant};
+use super::{
+    kept::{Aside, Kept, Next, StreamId},
+    plants::{Bug, Plant},
+};
 
 /// The token of every claimant. Whoever reads it in anything that is printed has seen a secret.
 pub(crate) const CANARY: &str = "canary-5f2c91";
@@ -20,9 +23,15 @@ pub(crate) const CANARY: &str = "canary-5f2c91";
 #[derive(Debug)]
 pub(crate) enum Say {
     Ask(RequestId, Request<Vec<u8>>),
-    Watch(RequestId, Request<Vec<u8>>),
+    Watch(StreamId, Request<Vec<u8>>),
     Cancel(RequestId),
+    /// A stream is not wanted any more, where it may be called as a request is.
+    Close(StreamId),
+    /// Another claim of its set asks something.
+    Aside(Box<Aside>),
     Event(Event),
+    /// It wants nothing, and others of its set are to be looked after then.
+    Rest(Instant),
     Wait(Instant),
     Done,
 }
@@ -30,7 +39,7 @@ pub(crate) enum Say {
 /// A claim, and the plant between it and the world.
 #[derive(Debug)]
 pub(crate) struct Claimant {
-    claim: Claim,
+    kept: Kept,
     plant: Option<Box<Plant>>,
     queue: VecDeque<Say>,
     /// When its last request is over.
@@ -42,11 +51,10 @@ pub(crate) struct Claimant {
 }
 
 impl Claimant {
-    pub(crate) fn new(config: Config, seed: u64, now: Instant, bug: Option<Bug>) -> Self {
-        let claim = Claim::new(config, seed, now);
-        let plant = bug.map(|bug| Box::new(Plant::new(bug, &claim)));
+    pub(crate) fn new(kept: Kept, now: Instant, bug: Option<Bug>) -> Self {
+        let plant = bug.map(|bug| Box::new(Plant::new(bug, kept.claim())));
         Self {
-            claim,
+            kept,
             plant,
             queue: VecDeque::new(),
             deadline: now,
@@ -62,35 +70,42 @@ impl Claimant {
             if let Some(say) = self.queue.pop_front() {
                 return say;
             }
-            let say = match self.claim.poll_output(now, wall) {
-                Output::Request(mut request) => {
-                    let headers = request.http.headers_mut();
-                    headers.insert(header::AUTHORIZATION, self.credentials.clone());
-                    if request.is_stream {
-                        Say::Watch(request.id, request.http)
-                    } else {
-                        self.deadline = request.deadline;
-                        Say::Ask(request.id, request.http)
-                    }
+            let say = match self.kept.poll(now, wall) {
+                Next::Request(mut request) => {
+                    self.authorize(&mut request.http);
+                    self.deadline = request.deadline;
+                    Say::Ask(request.id, request.http)
                 }
-                Output::Cancel(id) => Say::Cancel(id),
-                Output::Event(event) => {
+                Next::Watch(id, mut request) => {
+                    self.authorize(&mut request);
+                    Say::Watch(id, request)
+                }
+                Next::Cancel(id) => Say::Cancel(id),
+                Next::Close(id) => Say::Close(id),
+                Next::Event(event) => {
                     if let Event::Acquired(_) = event {
                         self.gives_up_at = None;
                     }
                     Say::Event(event)
                 }
-                Output::Wait(until) => Say::Wait(until),
-                Output::Done => Say::Done,
+                Next::Aside(aside) => Say::Aside(aside),
+                Next::Rest(until) => Say::Rest(until),
+                Next::Wait(until) => Say::Wait(until),
+                Next::Done => Say::Done,
             };
             // A plant that holds something back has the claim asked again.
             match &mut self.plant {
                 Some(plant) => self
                     .queue
-                    .extend(plant.outwards(say, &self.claim, now, wall)),
+                    .extend(plant.outwards(say, self.kept.claim(), now, wall)),
                 None => return say,
             }
         }
+    }
+
+    fn authorize(&self, request: &mut Request<Vec<u8>>) {
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, self.credentials.clone());
     }
 
     /// Whether an answer at `now` is too late to be looked at.
@@ -106,29 +121,50 @@ impl Claimant {
         wall: SystemTime,
     ) {
         let Some(plant) = &mut self.plant else {
-            self.claim.handle_response(id, response, now);
+            self.kept.answer(id, response, now);
             return;
         };
-        let (response, now, says) = plant.inwards(id, response, &self.claim, now, wall);
-        self.claim.handle_response(id, &response, now);
+        let (response, now, says) = plant.inwards(id, response, self.kept.claim(), now, wall);
+        self.kept.answer(id, &response, now);
         self.queue.extend(says);
+    }
+
+    /// Takes the answer to what another claim of its set asked.
+    pub(crate) fn answer_aside(
+        &mut self,
+        aside: &Aside,
+        response: &Response<Vec<u8>>,
+        now: Instant,
+    ) {
+        self.kept.answer_aside(aside, response, now);
+    }
+
+    /// Whether what it has seen is no older than that.
+    pub(crate) fn knows(&self, version: u64) -> bool {
+        let seen = self.kept.claim().observed();
+        let seen = seen.and_then(|lease| lease.metadata.resource_version.as_ref()?.number());
+        seen.is_some_and(|seen| u128::from(version) <= seen)
+    }
+
+    pub(crate) fn has_company(&self) -> bool {
+        self.kept.has_company()
     }
 
     pub(crate) fn answer_stream(
         &mut self,
-        id: RequestId,
+        id: StreamId,
         response: &Response<Vec<u8>>,
         now: Instant,
     ) {
-        self.claim.handle_response(id, response, now);
+        self.kept.answer_stream(id, response, now);
     }
 
-    pub(crate) fn hear(&mut self, id: RequestId, chunk: &[u8], now: Instant) {
-        self.claim.handle_chunk(id, chunk, now);
+    pub(crate) fn hear(&mut self, id: StreamId, chunk: &[u8], now: Instant) {
+        self.kept.hear(id, chunk, now);
     }
 
-    pub(crate) fn end(&mut self, id: RequestId, now: Instant) {
-        self.claim.handle_end(id, now);
+    pub(crate) fn end(&mut self, id: StreamId, now: Instant) {
+        self.kept.end(id, now);
     }
 
     pub(crate) fn acquire(&mut self, patience: Patience, now: Instant) {
@@ -139,24 +175,24 @@ impl Claimant {
             Patience::Until(at) => Some(at),
             _ => None,
         };
-        self.claim.acquire(patience, now);
+        self.kept.acquire(patience, now);
     }
 
     pub(crate) fn release(&mut self, now: Instant) {
         if let Some(plant) = &mut self.plant {
             plant.releases(true);
         }
-        self.claim.release(now);
+        self.kept.release(now);
     }
 
     pub(crate) fn verify(&mut self, now: Instant) {
-        self.claim.verify(now);
+        self.kept.verify(now);
     }
 
     /// Whether it may act as the holder.
     pub(crate) fn believes(&self, now: Instant) -> bool {
         let by_plant = self.plant.as_ref().is_some_and(|plant| plant.believes(now));
-        self.claim.is_held(now) || by_plant
+        self.kept.claim().is_held(now) || by_plant
     }
 
     /// The token of a grant, as the application gets it.
@@ -174,10 +210,10 @@ impl Claimant {
     }
 
     pub(crate) fn identity(&self) -> &str {
-        self.claim.identity().as_str()
+        self.kept.claim().identity().as_str()
     }
 
     pub(crate) fn config(&self) -> &Config {
-        self.claim.config()
+        self.kept.claim().config()
     }
 }

@@ -35,6 +35,7 @@ impl World {
         if renewed(&before) != renewed(&after) {
             self.renewed_at = self.now;
         }
+        self.draw_record();
         if let Some(record) = &after {
             self.longest = self.longest.max(record.seconds(0) * SECOND);
         }
@@ -55,7 +56,9 @@ impl World {
             && let Author::Node(index, life) = record.signed_by
             && self.nodes[index].life == life
         {
-            self.nodes[index].watched.lengthen(record.seconds(0));
+            self.nodes[index]
+                .watched
+                .lengthen(record.seconds(0), record.version);
         }
         if let Some(record) = &after {
             self.history.push_front(Arc::clone(record));
@@ -204,6 +207,35 @@ impl World {
                 }
                 Meaning::Overlap => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Whoever has seen that its record was shortened believes no longer than those who wait have to wait now.
+    pub(super) fn check_clamp(
+        &mut self,
+        index: usize,
+        record: Option<&Record>,
+    ) -> Result<(), Violation> {
+        let node = &self.nodes[index];
+        let (Some(record), Some(claimant)) = (record, node.ours()) else {
+            return Ok(());
+        };
+        let mine = Author::Node(index, node.life);
+        let named = record.duration.filter(|named| *named < node.seconds());
+        let Some(named) = named.filter(|_| record.signed_by == mine && record.holder.is_some())
+        else {
+            return Ok(());
+        };
+        let (seconds, watched) = (named.max(0).unsigned_abs(), &node.watched);
+        let most = watched.may_believe_until(seconds, &record.uid, record.version);
+        if most.is_some_and(|most| claimant.believes(most.max(node.now(self.now)))) {
+            let what = format!("believes in more than the {seconds} s that it saw its record name");
+            return Err(Violation::new("I5", index, what));
+        }
+        // It knows now, so it is not excused any more if it acts beside a successor.
+        if self.record.as_deref() == Some(record) {
+            self.nodes[index].watched.robbed = false;
         }
         Ok(())
     }

@@ -1,24 +1,22 @@
 //! Requests and answers, from the claimant to the store and back.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use http::{Method, Request, Response, StatusCode, header};
-use lease_proto::RequestId;
+use http::{Method, Request, Response, StatusCode};
 
 use super::{
     Kind, Micros, Violation, World,
     answers::{self, Tampering, Truth},
     audit,
-    cast::{Player, Tag},
+    cast::{Player, Stream, Tag},
+    claimant::Claimant,
+    errands,
     evidence::Evidence,
+    kept::StreamId,
     load::Wanted,
     network,
     record::{Author, Record},
     rivals::Moment,
-    streams,
     world::Happening,
 };
 
@@ -27,7 +25,7 @@ use super::{
 pub(super) struct Message {
     pub(super) node: usize,
     pub(super) life: u64,
-    tag: Tag,
+    pub(super) tag: Tag,
     pub(super) request: Request<Vec<u8>>,
     /// The write's name.
     pub(super) number: Option<u64>,
@@ -38,21 +36,27 @@ pub(super) struct Message {
     pub(super) own: i64,
     /// What its sender had seen when it sent it.
     pub(super) evidence: Evidence,
+    /// Which of the requests in the picture it is, if there is one.
+    pub(super) drawn: Option<usize>,
 }
 
 /// An answer on its way.
 #[derive(Debug)]
 pub(super) struct Reply {
-    node: usize,
-    life: u64,
-    tag: Tag,
+    pub(super) node: usize,
+    pub(super) life: u64,
+    pub(super) tag: Tag,
     /// When it was asked for, in true time.
-    asked: Micros,
-    is_read: bool,
-    response: Response<Vec<u8>>,
-    truth: Truth,
+    pub(super) asked: Micros,
+    pub(super) is_read: bool,
+    /// Whether it is about something else than the Lease.
+    pub(super) is_errand: bool,
+    pub(super) response: Response<Vec<u8>>,
+    pub(super) truth: Truth,
+    /// Which of the requests in the picture it answers.
+    pub(super) drawn: Option<usize>,
     /// The record as the answer shows it, if it shows any, or that there is none.
-    shows: Option<Option<Arc<Record>>>,
+    pub(super) shows: Option<Option<Arc<Record>>>,
 }
 
 impl World {
@@ -73,6 +77,12 @@ impl World {
             ));
         }
         let span = node.span();
+        if errands::is_errand(&request) {
+            node.load.run(index, now, span)?;
+            node.open = Some(tag);
+            self.depart(index, tag, request, None);
+            return Ok(());
+        }
         let is_held = node.watched.holding;
         let wanted = if is_read { Wanted::Read } else { Wanted::Write };
         node.load.ask(index, now, span, wanted, is_held)?;
@@ -95,20 +105,31 @@ impl World {
     pub(super) fn watch(
         &mut self,
         index: usize,
-        id: RequestId,
+        id: StreamId,
         request: Request<Vec<u8>>,
     ) -> Result<(), Violation> {
         let now = self.now;
         let node = &mut self.nodes[index];
-        if node.stream.is_some() {
+        // One of its own is closed once the one that is shared has begun.
+        let is_second = |it: &Stream| it.id.is_shared() == id.is_shared();
+        if node.streams.iter().any(is_second) {
             return Err(Violation::new("I8", index, "watches twice at once"));
         }
         let (span, is_held) = (node.span(), node.watched.holding);
-        node.load.ask(index, now, span, Wanted::Watch, is_held)?;
+        let shares = id.is_shared() && node.ours().is_some_and(Claimant::has_company);
+        let wanted = if shares {
+            Wanted::SharedWatch
+        } else {
+            Wanted::Watch
+        };
+        node.load.ask(index, now, span, wanted, is_held)?;
         audit::check_request(&node.standing(index, now), &request)?;
-        node.stream = Some(id);
-        node.partial.clear();
-        self.depart(index, Tag::Ours(id), request, None);
+        node.streams.push(Stream {
+            id,
+            since: None,
+            partial: Vec::new(),
+        });
+        self.depart(index, Tag::Stream(id), request, None);
         Ok(())
     }
 
@@ -124,6 +145,11 @@ impl World {
             request.method(),
             request.uri().path()
         ));
+        let (now, method) = (self.now, request.method().as_str());
+        // A stream is no question that waits for its answer, and an errand is none about the record.
+        let is_drawn = !matches!(tag, Tag::Stream(_)) && !errands::is_errand(&request);
+        let picture = self.picture.as_mut().filter(|_| is_drawn);
+        let drawn = picture.map(|picture| picture.ask(index, method, now));
         let node = &self.nodes[index];
         let arrivals = network::request(node.link, &self.faults, &mut self.random, self.now);
         if arrivals == [None, None] {
@@ -139,6 +165,7 @@ impl World {
             departed: self.now,
             own: node.wait_of_its_own(),
             evidence: node.evidence.clone(),
+            drawn,
         };
         let [first, second] = arrivals;
         if let Some(at) = second {
@@ -153,12 +180,18 @@ impl World {
     pub(super) fn give_up(&mut self, index: usize, tag: Tag) {
         self.note(format_args!("{index} waits for {tag:?} no more"));
         if let Tag::Ours(id) = tag
-            && self.nodes[index].stream == Some(id)
+            && let own = StreamId::Own(id)
+            && self.nodes[index].stream(own).is_some()
         {
-            self.close_stream(index, id);
+            self.close_stream(index, own);
             return;
         }
-        self.nodes[index].open.take_if(|open| *open == tag);
+        let node = &mut self.nodes[index];
+        if node.heard == Some((tag, self.now)) {
+            // What it waited for was over when the answer came, so it was not looked at.
+            node.load.end_pause();
+        }
+        node.open.take_if(|open| *open == tag);
         self.settle_ambiguous(index);
     }
 
@@ -183,7 +216,11 @@ impl World {
             return Ok(());
         }
         let is_ours = self.nodes[index].ours().is_some();
-        if let (true, Tag::Ours(id)) = (streams::is_watch(&message.request), message.tag) {
+        if errands::is_errand(&message.request) {
+            self.serve_errand(&message, front);
+            return Ok(());
+        }
+        if let Tag::Stream(id) = message.tag {
             self.open(&message, id, front);
             return Ok(());
         }
@@ -223,6 +260,7 @@ impl World {
             }
         };
         self.note(format_args!("{index} is answered {}", response.status()));
+        self.draw_answer(message.drawn, response.status());
         let link = &mut self.nodes[index].link;
         let slow = link
             .slow
@@ -244,6 +282,8 @@ impl World {
             tag: message.tag,
             asked: message.departed,
             is_read: message.request.method() == Method::GET,
+            is_errand: false,
+            drawn: message.drawn,
             response,
             truth,
             shows,
@@ -309,6 +349,10 @@ impl World {
         self.note(format_args!(
             "{index} hears {status} {truth:?} of version {version:?}"
         ));
+        self.draw_hearing(reply.drawn);
+        if reply.is_errand {
+            return self.errand_answered(reply);
+        }
         let node = &mut self.nodes[index];
         let is_awaited = node.open == Some(reply.tag);
         let Tag::Ours(id) = reply.tag else {
@@ -323,6 +367,7 @@ impl World {
         };
         if is_awaited {
             node.open = None;
+            node.heard = Some((reply.tag, self.now));
             if reply.truth == Truth::Lie {
                 node.watched.lied_to = true;
                 node.evidence.doubt();
@@ -356,17 +401,7 @@ impl World {
                     node.evidence.receive(record.as_ref(), own, now, certain);
                 }
             }
-            // A server that answers has no need of the pause any more, unless it asks for it again.
-            node.load.end_pause();
-            if let Some(pause) = pause_asked_for(&reply.response)
-                && let Some(claimant) = node.ours()
-            {
-                let most = claimant.config().lease_duration();
-                let pause = Duration::from_secs(pause).min(most);
-                // The claimant's clock may be fast.
-                let pause = u64::try_from(pause.as_micros()).unwrap_or(0) * 998 / 1_000;
-                node.load.pause(self.now + pause);
-            }
+            node.note_pause(&reply.response, self.now);
             if reply.response.status() == StatusCode::CONFLICT {
                 node.load.race(self.now);
             }
@@ -390,42 +425,6 @@ impl World {
         }
         self.wake(index)
     }
-
-    /// Whoever has seen that its record was shortened believes no longer than those who wait have to wait now.
-    fn check_clamp(&mut self, index: usize, record: Option<&Record>) -> Result<(), Violation> {
-        let node = &self.nodes[index];
-        let (Some(record), Some(claimant)) = (record, node.ours()) else {
-            return Ok(());
-        };
-        let mine = Author::Node(index, node.life);
-        let named = record.duration.filter(|named| *named < node.seconds());
-        let Some(named) = named.filter(|_| record.signed_by == mine && record.holder.is_some())
-        else {
-            return Ok(());
-        };
-        let (seconds, watched) = (named.max(0).unsigned_abs(), &node.watched);
-        let most = watched.may_believe_until(seconds, &record.uid, record.version);
-        if most.is_some_and(|most| claimant.believes(most.max(node.now(self.now)))) {
-            let what = format!("believes in more than the {seconds} s that it saw its record name");
-            return Err(Violation::new("I5", index, what));
-        }
-        // It knows now, so it is not excused any more if it acts beside a successor.
-        if self.record.as_deref() == Some(record) {
-            self.nodes[index].watched.robbed = false;
-        }
-        Ok(())
-    }
-}
-
-/// The pause that an answer asks for, in seconds.
-fn pause_asked_for(response: &Response<Vec<u8>>) -> Option<u64> {
-    let says_later =
-        response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error();
-    let after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .filter(|_| says_later);
-    after.and_then(|after| after.to_str().ok()?.parse().ok())
 }
 
 /// Whether an answer leaves open whether a write was carried out.

@@ -7,6 +7,9 @@ use super::{Micros, SECOND, Violation};
 /// How many requests are allowed in that time: two for each second of a Lease with the defaults, and three tries at once,
 /// each of a look and a write.
 const MOST: usize = 26;
+/// How many more where it waits by priority: a renewal and a list twice a second at the most, where durations are short; and one for
+/// each request for the Lease, which another one has given way to.
+const MOST_ERRANDS: usize = 26;
 /// How many more for each command that it was given in that time: to look, to write, to look again, and to begin anew.
 const FOR_A_COMMAND: usize = 5;
 
@@ -16,6 +19,7 @@ pub(crate) struct Load {
     asked: VecDeque<Micros>,
     told: VecDeque<Micros>,
     raced: VecDeque<Micros>,
+    errands: VecDeque<Micros>,
     /// Not before this instant, as the server has asked for.
     quiet_until: Option<Micros>,
     tries_in_quiet: u32,
@@ -30,6 +34,8 @@ pub(crate) enum Wanted {
     Read,
     Write,
     Watch,
+    /// For others as well, whom the server has asked for nothing.
+    SharedWatch,
 }
 
 impl Load {
@@ -47,7 +53,7 @@ impl Load {
         match wanted {
             Wanted::Read => self.reads += 1,
             Wanted::Write => self.writes += 1,
-            Wanted::Watch => self.watches += 1,
+            Wanted::Watch | Wanted::SharedWatch => self.watches += 1,
         }
         self.asked.push_back(now);
         let window = now.saturating_sub(span);
@@ -67,7 +73,7 @@ impl Load {
             return Err(Violation::new("R2", node, what));
         }
         match self.quiet_until {
-            Some(until) if now < until => {
+            Some(until) if now < until && wanted != Wanted::SharedWatch => {
                 self.tries_in_quiet += 1;
                 if self.tries_in_quiet > 1 || !is_held {
                     let what = format!(
@@ -77,9 +83,36 @@ impl Load {
                     return Err(Violation::new("R3", node, what));
                 }
             }
+            Some(until) if now < until => {}
             _ => self.quiet_until = None,
         }
         Ok(())
+    }
+
+    /// Takes note of a request that only waiting by priority needs.
+    pub(crate) fn run(&mut self, node: usize, now: Micros, span: Micros) -> Result<(), Violation> {
+        self.errands.push_back(now);
+        let window = now.saturating_sub(span);
+        while self.errands.front().is_some_and(|at| *at < window) {
+            self.errands.pop_front();
+        }
+        let others = self.asked.iter().filter(|at| window <= **at).count();
+        if self.errands.len() > MOST_ERRANDS + others {
+            let what = format!(
+                "sent {} requests in {} ms beside those for the Lease",
+                self.errands.len(),
+                span / 1_000
+            );
+            return Err(Violation::new("R2", node, what));
+        }
+        match self.quiet_until {
+            Some(until) if now < until => {
+                let what =
+                    "announced itself before the pause was over that the server had asked for";
+                Err(Violation::new("R3", node, what))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes note that the server asks for a pause.

@@ -28,6 +28,17 @@ const SUDDEN: &[Kind] = &[
     Kind::Verifies,
 ];
 
+/// What of that happens to the servers, or to the record.
+const OF_ALL: &[Kind] = &[
+    Kind::Fronts,
+    Kind::ServerSteps,
+    Kind::Restores,
+    Kind::Annotations,
+    Kind::Writes,
+    Kind::Deletes,
+    Kind::Webhook,
+];
+
 impl World {
     /// Something goes wrong.
     pub(super) fn mischief(&mut self) -> Result<(), Violation> {
@@ -54,6 +65,9 @@ impl World {
         let length = self
             .random
             .between(SECOND / 10, 3 * self.longest.max(SECOND));
+        if OF_ALL.contains(&kind) {
+            self.draw_fault(None, &format!("{kind:?}"), None);
+        }
         match kind {
             Kind::Restores => self.restore(),
             // Longer than a Lease lasts, and no longer than it takes: ten versions a second cost more time than all else.
@@ -80,6 +94,11 @@ impl World {
     fn disturb(&mut self, kind: Kind, index: usize, length: Micros) -> Result<(), Violation> {
         let until = self.now + length;
         self.note(format_args!("to {index} for {length} µs"));
+        let lasts = matches!(
+            kind,
+            Kind::Cuts | Kind::Pauses | Kind::Suspends | Kind::Freezes
+        );
+        self.draw_fault(Some(index), &format!("{kind:?}"), lasts.then_some(until));
         let (both, requests) = (self.random.chance(50), self.random.chance(50));
         let step = self.random.between(0, 7_200 * SECOND).cast_signed() - 3_600_000_000;
         let node = &mut self.nodes[index];

@@ -9,10 +9,14 @@ mod cast;
 mod claimant;
 mod clock;
 mod commits;
+mod company;
 mod counts;
 mod crowd;
+mod diary;
+mod errands;
 mod evidence;
 mod exchange;
+mod kept;
 mod kinds;
 mod lies;
 mod load;
@@ -21,6 +25,7 @@ mod network;
 mod oracle;
 pub mod peers;
 mod plants;
+mod ranks;
 mod record;
 mod rivals;
 mod seeds;
@@ -36,6 +41,7 @@ pub use self::{
     crowd::{Crowd, HandOver},
     kinds::{Faults, Kind},
     plants::Bug,
+    ranks::Ranks,
     seeds::{Outcome, Run, shrink},
     violation::Violation,
     world::World,

@@ -98,13 +98,15 @@ impl Watched {
         }
     }
 
-    /// Takes note that somebody else has lengthened what the last write left in the record.
-    pub(crate) fn lengthen(&mut self, to: u64) {
-        let stored = self
+    /// Takes note that somebody else has lengthened what the last write left in the record, which has that version now. Writes
+    /// from before the store went back may have higher ones.
+    pub(crate) fn lengthen(&mut self, to: u64, version: u64) {
+        let mut stored = self
             .written
             .iter_mut()
+            .rev()
             .filter_map(|written| written.stored.as_mut());
-        if let Some((_, _, seconds)) = stored.max_by_key(|(_, version, _)| *version) {
+        if let Some((_, _, seconds)) = stored.find(|(_, at, _)| *at < version) {
             *seconds = to.max(*seconds);
         }
     }

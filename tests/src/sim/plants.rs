@@ -120,6 +120,27 @@ bugs! {
     WallClockAlone = 39,
     /// writes its wall clock, and says that it knew the servers'
     UnfoundedDate = 40,
+    /// hands the answer for one claim of its set to another
+    AnswerToAnother = 41,
+    /// gives the room of a write that is under way away
+    RoomTooEarly = 42,
+    /// tells one claim's application what another claim of its set says
+    EventToAnother = 43,
+    /// withholds what the stream tells that claims share
+    WithheldNews = 44,
+    /// takes what is free whoever goes before it
+    OutOfTurn = 45,
+}
+
+impl Bug {
+    /// Whether it is one that sets of claims can have.
+    pub(crate) fn is_of_sets(self) -> bool {
+        use Bug::{AnswerToAnother, EventToAnother, RoomTooEarly, WithheldNews};
+        matches!(
+            self,
+            AnswerToAnother | EventToAnother | RoomTooEarly | WithheldNews
+        )
+    }
 }
 
 /// A bug between a claim and the world, with what it must remember.

@@ -1,5 +1,7 @@
 //! Worlds from seeds: drawn, run, replayed with their trace, and shrunk when they fail.
 
+use std::path::PathBuf;
+
 use lease_proto::server::Version;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
     suspect::Suspect,
     world::Happening,
 };
-use crate::random::Random;
+use crate::{picture::Picture, random::Random};
 
 /// One run of one seed.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,14 @@ impl Run {
         }
     }
 
+    /// Whether what is planted can show itself in this world: whoever judges by the servers' clock alone does well where that
+    /// is right.
+    pub fn can_show(&self) -> bool {
+        let world = self.world();
+        self.bug != Some(Bug::ServerClockAlone)
+            || (world.suspect == Suspect::Servers && world.faults.has(Kind::ServerSteps))
+    }
+
     /// Runs it.
     pub fn run(&self) -> Outcome {
         self.outcome(false)
@@ -57,6 +67,31 @@ impl Run {
     /// Runs it, and writes down what happens.
     pub fn traced(&self) -> Outcome {
         self.outcome(true)
+    }
+
+    /// Runs it, and returns what is to be drawn of it, and when it ended.
+    pub fn drawn(&self) -> (Picture, Micros) {
+        let mut world = self.world().drawn("");
+        let end = world.run(Micros::MAX).err();
+        let (picture, until) = world.picture().expect("it was asked for");
+        let mut picture = picture.clone();
+        picture.title = match end {
+            Some(violation) => format!("Seed {}: {violation}", self.seed),
+            None => format!("Seed {}", self.seed),
+        };
+        (picture, until)
+    }
+
+    /// Runs it, and keeps a picture of its last minute with other temporary files.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn keep_picture(&self) -> std::io::Result<PathBuf> {
+        let (picture, until) = self.drawn();
+        let file = std::env::temp_dir().join(format!("lease-seed-{}.svg", self.seed));
+        std::fs::write(&file, picture.svg(until.saturating_sub(60 * SECOND), until))?;
+        Ok(file)
     }
 
     fn outcome(&self, traced: bool) -> Outcome {
@@ -83,6 +118,8 @@ impl Run {
         let size = random.between(2, 4);
         let (suspect, faults) = Suspect::draw(&mut random, faults, size);
         terms.server_time = suspect.is_one();
+        // Other bugs are planted around a claim that asks for nothing else.
+        terms.ranks = terms.ranks.filter(|_| self.bug.is_none());
         let fronts = if faults.has(Kind::Fronts) { 3 } else { 1 };
         let version = if random.chance(50) {
             Version::V1_20

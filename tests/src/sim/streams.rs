@@ -1,16 +1,14 @@
 //! Streams of changes, from the servers to those who watch: in order, and no more dependable than anything else.
 
-use http::{Method, Request, Response, StatusCode};
-use lease_proto::{
-    RequestId,
-    server::{WatchId, WatchOutput},
-};
+use http::{Response, StatusCode};
+use lease_proto::server::{WatchId, WatchOutput};
 use serde_json::Value;
 
 use super::{
     Kind, Micros, SECOND, Violation, World,
     cast::pick,
     exchange::Message,
+    kept::StreamId,
     network,
     record::{Author, Record},
     world::Happening,
@@ -24,7 +22,7 @@ const PING: Micros = 6 * SECOND;
 pub(super) struct Flow {
     node: usize,
     life: u64,
-    id: RequestId,
+    id: StreamId,
     watch: Option<WatchId>,
     front: usize,
     /// Nothing arrives before what was sent before.
@@ -40,7 +38,7 @@ pub(super) struct Flow {
 pub(super) struct Delivery {
     node: usize,
     life: u64,
-    id: RequestId,
+    id: StreamId,
     piece: Piece,
 }
 
@@ -51,17 +49,11 @@ enum Piece {
     End,
 }
 
-/// Whether a request asks for a stream.
-pub(super) fn is_watch(request: &Request<Vec<u8>>) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    request.method() == Method::GET && query.starts_with("watch=true")
-}
-
 impl World {
     /// A request for a stream reaches a server.
-    pub(super) fn open(&mut self, message: &Message, id: RequestId, front: usize) {
-        let node = &self.nodes[message.node];
-        let is_wanted = node.life == message.life && node.stream == Some(id);
+    pub(super) fn open(&mut self, message: &Message, id: StreamId, front: usize) {
+        let node = &mut self.nodes[message.node];
+        let is_wanted = node.life == message.life && node.stream(id).is_some();
         let is_open = self
             .flows
             .iter()
@@ -116,34 +108,38 @@ impl World {
             return Ok(());
         }
         let id = delivery.id;
-        let is_awaited = node.stream == Some(id);
-        if is_awaited && node.streams_since.is_some() && matches!(delivery.piece, Piece::Head(_)) {
+        let stream = node.stream(id);
+        let is_awaited = stream.is_some();
+        let has_begun = stream.is_some_and(|stream| stream.since.is_some());
+        if has_begun && matches!(delivery.piece, Piece::Head(_)) {
             // A proxy has asked twice; who asked it has one answer.
             return Ok(());
         }
-        if is_awaited && let Piece::Chunk(chunk) = &delivery.piece {
-            self.show(index, chunk);
-        }
+        let shown = match &delivery.piece {
+            Piece::Chunk(chunk) if is_awaited => chunk.clone(),
+            _ => Vec::new(),
+        };
         self.note(format_args!("{index} is told {}", delivery.piece));
         let node = &mut self.nodes[index];
-        let now = node.now(self.now);
+        let local = node.now(self.now);
         let is_over = match &delivery.piece {
             Piece::Head(answer) => answer.status() != StatusCode::OK || !answer.body().is_empty(),
             Piece::Chunk(_) => false,
             Piece::End => true,
         };
-        if is_awaited && is_over {
-            (node.stream, node.streams_since) = (None, None);
-        } else if is_awaited && let Piece::Head(_) = delivery.piece {
-            node.streams_since = Some(self.now);
+        if is_over {
+            node.streams.retain(|stream| stream.id != id);
+        } else if let (Piece::Head(_), Some(stream)) = (&delivery.piece, node.stream(id)) {
+            stream.since = Some(self.now);
         }
         if let Some(claimant) = node.ours_mut() {
             match delivery.piece {
-                Piece::Head(answer) => claimant.answer_stream(id, &answer, now),
-                Piece::Chunk(chunk) => claimant.hear(id, &chunk, now),
-                Piece::End => claimant.end(id, now),
+                Piece::Head(answer) => claimant.answer_stream(id, &answer, local),
+                Piece::Chunk(chunk) => claimant.hear(id, &chunk, local),
+                Piece::End => claimant.end(id, local),
             }
         }
+        self.show(index, id, &shown);
         self.wake(index)
     }
 
@@ -161,11 +157,9 @@ impl World {
     }
 
     /// A claimant does not want its stream any more.
-    pub(super) fn close_stream(&mut self, index: usize, id: RequestId) {
+    pub(super) fn close_stream(&mut self, index: usize, id: StreamId) {
         let node = &mut self.nodes[index];
-        if node.stream == Some(id) {
-            (node.stream, node.streams_since) = (None, None);
-        }
+        node.streams.retain(|stream| stream.id != id);
         let life = node.life;
         let servers = &mut self.servers;
         self.flows.retain(|flow| {
@@ -283,18 +277,23 @@ impl World {
     }
 
     /// Takes note of what a claimant is shown, for those who judge what it takes.
-    fn show(&mut self, index: usize, chunk: &[u8]) {
-        let mut shown = std::mem::take(&mut self.nodes[index].partial);
+    fn show(&mut self, index: usize, id: StreamId, chunk: &[u8]) {
+        let Some(stream) = self.nodes[index].stream(id) else {
+            return;
+        };
+        let mut shown = std::mem::take(&mut stream.partial);
         shown.extend_from_slice(chunk);
         let mut lines: Vec<&[u8]> = shown.split(|byte| *byte == b'\n').collect();
         let rest = lines.pop().unwrap_or_default().to_vec();
         for line in lines {
-            self.show_line(index, line);
+            self.show_line(index, id, line);
         }
-        self.nodes[index].partial = rest;
+        if let Some(stream) = self.nodes[index].stream(id) {
+            stream.partial = rest;
+        }
     }
 
-    fn show_line(&mut self, index: usize, line: &[u8]) {
+    fn show_line(&mut self, index: usize, id: StreamId, line: &[u8]) {
         let Ok(event) = serde_json::from_slice::<Value>(line) else {
             return;
         };
@@ -332,7 +331,10 @@ impl World {
         if record.signed_by == Author::Node(index, node.life) && !is_deletion {
             node.evidence.settle(true);
         } else {
-            let certain = !node.watched.lied_to && !doubled && !is_deletion;
+            // What is told by a stream that claims share this one may not listen to: it joins when nothing is under way.
+            let is_heard =
+                !id.is_shared() || node.ours().is_some_and(|it| it.knows(record.version));
+            let certain = !node.watched.lied_to && !doubled && !is_deletion && is_heard;
             if !certain {
                 node.evidence.doubt();
             }

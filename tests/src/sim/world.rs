@@ -24,7 +24,7 @@ use super::{
     streams::{Delivery, Flow},
     suspect::Suspect,
 };
-use crate::random::Random;
+use crate::{picture::Picture, random::Random};
 
 /// The world.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub struct World {
     pub(super) tail_since: Micros,
     pub(super) lost_before: u64,
     trace: Option<String>,
+    /// What is drawn, if anything is.
+    pub(super) picture: Option<Box<Picture>>,
 }
 
 /// An answer, and the record that it shows.
@@ -120,6 +122,7 @@ impl World {
             tail_since: 0,
             lost_before: 0,
             trace: None,
+            picture: None,
         }
     }
 
@@ -173,6 +176,7 @@ impl World {
         };
         self.now = at;
         self.happen(happening)?;
+        self.draw_beliefs();
         self.check()?;
         Ok(true)
     }
@@ -202,7 +206,9 @@ impl World {
             .max(config.published_seconds().unsigned_abs() * SECOND);
         let seed = self.random.draw();
         let bug = self.bug.filter(|_| index == 0);
-        let claimant = Claimant::new(config, seed, clock.boot(self.now), bug);
+        let now = clock.boot(self.now);
+        let kept = self.keep(index, config, seed, now, bug);
+        let claimant = Claimant::new(kept, now, bug);
         Node::new(Player::Ours(Box::new(claimant)), clock, life)
     }
 
@@ -295,7 +301,14 @@ impl World {
                 Say::Ask(id, request) => self.ask(index, Tag::Ours(id), request)?,
                 Say::Watch(id, request) => self.watch(index, id, request)?,
                 Say::Cancel(id) => self.give_up(index, Tag::Ours(id)),
+                Say::Close(id) => self.close_stream(index, id),
+                Say::Aside(aside) => self.ask_aside(index, &aside, read),
                 Say::Event(event) => self.tell(index, event)?,
+                Say::Rest(until) => {
+                    self.rest(index);
+                    self.sleep(index, until.saturating_duration_since(now));
+                    return Ok(());
+                }
                 Say::Wait(until) if until <= read => {
                     return Err(Violation::new("I10", index, "waits for what is past"));
                 }
@@ -304,18 +317,7 @@ impl World {
                     return Ok(());
                 }
                 Say::Done => {
-                    let life = self.nodes[index].life;
-                    let pause = if self.faults.has(Kind::Impatience) {
-                        self.random.between(SECOND / 5, 5 * SECOND)
-                    } else {
-                        1
-                    };
-                    let node = &mut self.nodes[index];
-                    // Once, however often it is woken until then.
-                    if !node.resting && node.acquires_at <= self.now {
-                        node.acquires_at = self.now + pause;
-                        self.schedule(self.now + pause, Happening::Acquire(index, life));
-                    }
+                    self.rest(index);
                     return Ok(());
                 }
             }

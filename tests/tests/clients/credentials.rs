@@ -64,6 +64,16 @@ fn a_changed_token_file_is_read_again<D: Driver>() {
         server.last().header("authorization"),
         Some("Bearer another")
     );
+    // Of the same length, and told by its time alone.
+    fs::write(&path, "a third\n".replace(' ', "-")).unwrap();
+    let later = fs::metadata(&path).unwrap().modified().unwrap() + Duration::from_secs(1);
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_modified(later).unwrap();
+    client.fetch("/").unwrap();
+    assert_eq!(
+        server.last().header("authorization"),
+        Some("Bearer a-third")
+    );
 }
 
 fn a_refused_token_is_read_again_at_once<D: Driver>() {

@@ -1,5 +1,6 @@
 //! The two drivers as the scenarios see them.
 
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use lease_proto::{AcquireError, Config};
 use tokio::runtime::{Builder, Runtime};
 
 /// A client of one of the drivers.
-pub(crate) trait Driver: std::fmt::Debug + Clone + Sized {
+pub(crate) trait Driver: std::fmt::Debug + Clone + Sized + Sync {
     fn from_access(access: &Access) -> Result<Self, Failure>;
+    /// What a builder makes that is told of the URL, and perhaps to go through no proxy.
+    fn of_url(url: &str, without_proxy: bool) -> Self;
     fn from_kubeconfig(options: &KubeconfigOptions) -> Result<Self, Failure>;
     fn in_cluster_under(
         root: &std::path::Path,
@@ -52,6 +55,16 @@ pub(crate) type Tokio = lease_tokio::Client;
 impl Driver for Blocking {
     fn from_access(access: &Access) -> Result<Self, Failure> {
         Ok(Self::from_access(access)?)
+    }
+
+    fn of_url(url: &str, without_proxy: bool) -> Self {
+        let builder = Self::builder(url);
+        let builder = if without_proxy {
+            builder.without_proxy()
+        } else {
+            builder
+        };
+        builder.build().unwrap()
     }
 
     fn from_kubeconfig(options: &KubeconfigOptions) -> Result<Self, Failure> {
@@ -120,6 +133,16 @@ impl Driver for Blocking {
 impl Driver for Tokio {
     fn from_access(access: &Access) -> Result<Self, Failure> {
         Ok(Self::from_access(access)?)
+    }
+
+    fn of_url(url: &str, without_proxy: bool) -> Self {
+        let builder = Self::builder(url);
+        let builder = if without_proxy {
+            builder.without_proxy()
+        } else {
+            builder
+        };
+        builder.build().unwrap()
     }
 
     fn from_kubeconfig(options: &KubeconfigOptions) -> Result<Self, Failure> {
@@ -197,6 +220,29 @@ pub(crate) fn runtime() -> &'static Runtime {
             .build()
             .unwrap()
     })
+}
+
+/// Runs a scenario of a file by another process, where that variable has this value, and returns what it said; `None` in that
+/// process itself.
+pub(crate) fn alone<D: Driver>(
+    (file, scenario): (&str, &str),
+    variable: &str,
+    value: &str,
+    prepare: impl FnOnce(&mut Command),
+) -> Option<Output> {
+    if std::env::var(variable).is_ok_and(|found| found == value) {
+        return None;
+    }
+    let driver = D::USER_AGENT.trim_start_matches("lease-");
+    let test = format!("{file}::{driver}::{scenario}");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &test, "--nocapture"]);
+    command.env(variable, value);
+    prepare(&mut command);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("1 passed"), "{said}");
+    Some(output)
 }
 
 pub(crate) fn get(path: &str) -> http::Request<Vec<u8>> {

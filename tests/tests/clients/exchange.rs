@@ -29,6 +29,7 @@ crate::scenarios! {
     an_ipv6_address_is_connected_to,
     connections_are_used_again,
     interim_answers_are_passed_over,
+    interim_answers_without_end_are_given_up,
     status_codes_are_answers,
     what_is_compressed_comes_as_it_is,
 }
@@ -128,6 +129,25 @@ fn interim_answers_are_passed_over<D: Driver>() {
         (answer.status().as_u16(), &answer.body()[..]),
         (200, &b"end"[..])
     );
+}
+
+fn interim_answers_without_end_are_given_up<D: Driver>() {
+    let server = Server::start(|seen| match seen.line.contains("flood") {
+        true => Answer::Flood(b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000)),
+        false => ok(),
+    });
+    let client = D::from_access(&access(&server.url())).unwrap();
+    let timeout = Duration::from_millis(300);
+    let error = client.exchange(get("/flood"), timeout, false).unwrap_err();
+    // When its time is over, or as a head that is too long, if so many come at once.
+    assert!(
+        matches!(
+            error,
+            TransportError::Timeout { .. } | TransportError::Interrupted { .. }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(client.fetch("/").unwrap().status(), 200);
 }
 
 fn connections_are_used_again<D: Driver>() {

@@ -13,6 +13,7 @@ mod proxies;
 mod server;
 mod tls;
 mod transports;
+mod tunnels;
 
 /// Makes a test of each scenario for each driver.
 macro_rules! scenarios {

@@ -1,6 +1,7 @@
 //! Credential plugins: run only where allowed, once, with limits, and never quoted.
 
 use std::fs;
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use lease_proto::access::{CredentialsError, ExecProblem, KubeconfigOptions, TransportError};
@@ -8,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::certificates::{Authority, Pair};
 use crate::credentials::{kubeconfig, refusing};
-use crate::driver::{Driver, PATIENCE, chain, get};
-use crate::server::{Server, ok};
+use crate::driver::{Driver, PATIENCE, alone, chain, get};
+use crate::server::{Answer, Seen, Server, answer, ok};
 
 crate::scenarios! {
     a_plugin_is_ended_when_its_client_is_gone,
@@ -20,6 +21,9 @@ crate::scenarios! {
     a_plugin_runs_ahead_of_time_and_nobody_waits_for_it,
     a_plugin_runs_once_until_its_token_is_refused,
     a_plugin_that_fails_is_named_and_not_quoted,
+    a_plugin_runs_once_for_all_that_its_token_was_refused_to,
+    a_plugins_standard_error_is_not_the_programs,
+    a_slow_plugin_leaves_less_time_for_the_answer,
     a_plugins_certificate_is_presented_and_the_next_one_after_it,
     a_slow_plugin_has_a_time_of_its_own,
 }
@@ -243,7 +247,12 @@ fn a_plugin_may_leave_something_behind_that_has_its_output<D: Driver>() {
 fn a_plugins_certificate_is_presented_and_the_next_one_after_it<D: Driver>() {
     let (authority, clients) = (Authority::new("cluster"), Authority::new("clients"));
     let pair = authority.server(&["localhost"]);
-    let server = Server::start_tls(pair.server_config(Some(&clients)), |_| ok());
+    let server = Server::start_tls(pair.server_config(Some(&clients)), |seen: &Seen| {
+        if seen.line.contains("/refused") {
+            return Answer::Keep(answer("401 Unauthorized", "{}"));
+        }
+        ok()
+    });
     let files = tempfile::tempdir().unwrap();
     fs::write(files.path().join("ca.crt"), authority.pem()).unwrap();
     let plugin = Plugin::new(&files, r#"echo >> runs; answer "$(cat status)""#);
@@ -271,7 +280,10 @@ fn a_plugins_certificate_is_presented_and_the_next_one_after_it<D: Driver>() {
 
     // After a 401 the plugin is asked again; what it gives is presented, on a connection of its own, with its token.
     give(&clients.client(), r#","token":"t""#);
-    let again = || client.exchange(get("/"), PATIENCE, true);
+    let again = || {
+        assert_eq!(client.fetch("/refused").unwrap().status(), 401);
+        client.exchange(get("/"), PATIENCE, true)
+    };
     assert_eq!(again().unwrap().status(), 200);
     assert!(server.connections() > before);
     assert_eq!(plugin.runs(), 2);
@@ -284,9 +296,85 @@ fn a_plugins_certificate_is_presented_and_the_next_one_after_it<D: Driver>() {
         !matches!(error, TransportError::Credentials(_)),
         "{error:?}"
     );
-    give(&clients.client(), "");
-    assert_eq!(again().unwrap().status(), 200);
 }
+
+/// Of requests that are refused one after the other, which all went out with the same token, each has the credentials reloaded:
+/// what was got for the first is good enough for the rest.
+fn a_plugin_runs_once_for_all_that_its_token_was_refused_to<D: Driver>() {
+    let gate = Arc::new(Barrier::new(REFUSED));
+    let together = Arc::clone(&gate);
+    let server = Server::start(move |seen: &Seen| {
+        if seen.header("authorization") == Some("Bearer token-1") {
+            // All of them have been sent before the first is refused.
+            together.wait();
+            return Answer::Keep(answer("401 Unauthorized", "{}"));
+        }
+        ok()
+    });
+    let files = tempfile::tempdir().unwrap();
+    let script = r#"echo >> runs; answer "\"token\":\"token-$(wc -l < runs | tr -d ' ')\"""#;
+    let plugin = Plugin::new(&files, script);
+    let client = D::from_kubeconfig(&plugin.kubeconfig(&server)).unwrap();
+    let refused = Barrier::new(REFUSED);
+    let last = Mutex::new(());
+    std::thread::scope(|scope| {
+        for _ in 0..REFUSED {
+            scope.spawn(|| {
+                assert_eq!(client.fetch("/").unwrap().status(), 401);
+                refused.wait();
+                // One after the other, as if each had been refused a little later.
+                let _turn = last.lock().unwrap();
+                let again = client.exchange(get("/"), PATIENCE, true).unwrap();
+                assert_eq!(again.status(), 200);
+            });
+        }
+    });
+    assert_eq!(plugin.runs(), 2);
+    assert_eq!(
+        server.last().header("authorization"),
+        Some("Bearer token-2")
+    );
+}
+
+const REFUSED: usize = 8;
+
+/// What a plugin has taken of a request's time is not given to the server once more.
+fn a_slow_plugin_leaves_less_time_for_the_answer<D: Driver>() {
+    let arrived = Arc::new(Mutex::new(None));
+    let arrives = Arc::clone(&arrived);
+    let server = Server::start(move |_: &Seen| {
+        *arrives.lock().unwrap() = Some(Instant::now());
+        Answer::Hang(Vec::new())
+    });
+    let files = tempfile::tempdir().unwrap();
+    let plugin = Plugin::new(&files, r#"sleep 6; answer '"token":"t"'"#);
+    let client = D::from_kubeconfig(&plugin.kubeconfig(&server)).unwrap();
+    let timeout = Duration::from_secs(8);
+    let error = client.exchange(get("/"), timeout, false).unwrap_err();
+    assert!(matches!(error, TransportError::Timeout { .. }), "{error:?}");
+    // On a loaded machine it arrives later, and has less.
+    let waited = arrived.lock().unwrap().unwrap().elapsed();
+    assert!(waited < Duration::from_secs(6), "{waited:?}");
+}
+
+/// What it writes there may be a secret, and would be among the program's own output.
+fn a_plugins_standard_error_is_not_the_programs<D: Driver>() {
+    let test = ("plugins", "a_plugins_standard_error_is_not_the_programs");
+    if let Some(output) = alone::<D>(test, CHILD, "1", |_| {}) {
+        for said in [output.stdout, output.stderr] {
+            let said = String::from_utf8_lossy(&said);
+            assert!(!said.contains("canary"), "{said}");
+        }
+        return;
+    }
+    let (server, files) = (Server::start(|_| ok()), tempfile::tempdir().unwrap());
+    let script = r#"echo can''ary >&2; answer '"token":"t"'"#;
+    let plugin = Plugin::new(&files, script);
+    let client = D::from_kubeconfig(&plugin.kubeconfig(&server)).unwrap();
+    assert_eq!(client.fetch("/").unwrap().status(), 200);
+}
+
+const CHILD: &str = "LEASE_TEST_PLUGIN";
 
 /// A shell script that stands for a credential plugin.
 pub(crate) struct Plugin<'a> {

@@ -1,8 +1,9 @@
 //! Servers that are reached through a proxy, by a name that only the proxy can find.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    process::Command,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -12,8 +13,9 @@ use lease_proto::access::{Access, KubeconfigOptions, Material, Proxy, ServerUrl,
 
 use crate::{
     certificates::Authority,
-    driver::{Driver, chain, get},
+    driver::{Driver, alone, chain, get},
     server::{Server, nobody, ok},
+    tunnels::{Tunnels, Will},
 };
 
 crate::scenarios! {
@@ -24,6 +26,7 @@ crate::scenarios! {
     a_proxy_that_is_silent_is_given_up_in_time,
     a_proxy_that_is_not_there_is_said_to_be_the_trouble,
     a_proxy_that_refuses_is_said_to_be_the_trouble,
+    the_environments_proxy_is_for_whoever_names_none_and_is_in_no_pod,
 }
 
 /// A SOCKS 5 proxy that wants this name and password, connects to this server, or to none, and notes what was asked for.
@@ -105,74 +108,6 @@ fn a_proxy_that_speaks_socks_and_refuses_is_said_to_be_the_trouble<D: Driver>() 
     is_trouble::<D>("socks5://proxy.invalid");
 }
 
-/// What a proxy does with a request to connect.
-#[derive(Clone, Copy)]
-enum Will {
-    /// Connects to this server, whatever was asked for.
-    Connect(SocketAddr),
-    /// Answers with this status line.
-    Refuse(&'static str),
-    /// Says nothing.
-    Hang,
-}
-
-/// A proxy, and the heads of the requests that it got.
-struct Tunnels {
-    address: SocketAddr,
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Tunnels {
-    fn start(will: Will) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Self {
-            address: listener.local_addr().unwrap(),
-            heads: Arc::default(),
-        };
-        let heads = Arc::clone(&proxy.heads);
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                let heads = Arc::clone(&heads);
-                // An error is the client's going away.
-                thread::spawn(move || tunnel(client, will, &heads).ok());
-            }
-        });
-        proxy
-    }
-
-    fn url(&self, user: &str) -> String {
-        format!("http://{user}{}", self.address)
-    }
-}
-
-fn tunnel(client: TcpStream, will: Will, heads: &Mutex<Vec<String>>) -> io::Result<()> {
-    let mut reader = BufReader::new(client.try_clone()?);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head)? == 0 {
-            return Ok(());
-        }
-    }
-    heads.lock().unwrap().push(head);
-    let mut client = client;
-    let server = match will {
-        Will::Connect(server) => TcpStream::connect(server)?,
-        Will::Refuse(status) => {
-            return client.write_all(format!("HTTP/1.1 {status}\r\n\r\n").as_bytes());
-        }
-        Will::Hang => {
-            thread::sleep(Duration::from_secs(600));
-            return Ok(());
-        }
-    };
-    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
-    let (mut up, mut down) = (server.try_clone()?, client.try_clone()?);
-    thread::spawn(move || io::copy(&mut reader, &mut up));
-    let mut server = server;
-    io::copy(&mut server, &mut down)?;
-    Ok(())
-}
-
 fn access(proxy: &str, authority: &Authority) -> Access {
     let mut access = Access::new(ServerUrl::parse("https://k8s.invalid:6443").unwrap());
     access.tls.ca = Some(Material::from(authority.pem().into_bytes()));
@@ -192,7 +127,7 @@ fn a_proxy_sees_the_name_and_its_own_password_and_nothing_else<D: Driver>() {
     let proxy = Tunnels::start(Will::Connect(server.address));
     let client = D::from_access(&access(&proxy.url("me:canary@"), &authority)).unwrap();
     assert_eq!(client.fetch("/apis").unwrap().status(), 200);
-    let heads = proxy.heads.lock().unwrap();
+    let heads = proxy.heads();
     let head = heads.first().unwrap();
     assert!(
         head.starts_with("CONNECT k8s.invalid:6443 HTTP/1.1\r\n"),
@@ -273,7 +208,7 @@ fn a_kubeconfig_names_the_proxy<D: Driver>() {
     std::fs::write(&path, config).unwrap();
     let client = D::from_kubeconfig(&KubeconfigOptions::new().path(&path)).unwrap();
     assert_eq!(client.fetch("/").unwrap().status(), 200);
-    let heads = proxy.heads.lock().unwrap();
+    let heads = proxy.heads();
     assert!(
         heads[0].starts_with("CONNECT k8s.invalid:443 "),
         "{heads:?}"
@@ -283,3 +218,60 @@ fn a_kubeconfig_names_the_proxy<D: Driver>() {
         "{heads:?}"
     );
 }
+
+/// The environment is a process's own, so each of these has one. The proxy there is not to be found: that tells whether it was
+/// asked.
+fn the_environments_proxy_is_for_whoever_names_none_and_is_in_no_pod<D: Driver>() {
+    let test = (
+        "proxies",
+        "the_environments_proxy_is_for_whoever_names_none_and_is_in_no_pod",
+    );
+    let only = |child: &mut Command| {
+        for variable in ["https_proxy", "NO_PROXY", "no_proxy"] {
+            child.env_remove(variable);
+        }
+    };
+    if alone::<D>(test, "HTTPS_PROXY", NOWHERE, only).is_some() {
+        return;
+    }
+    let asks = |error: TransportError| {
+        let asks = matches!(error, TransportError::Proxy { .. });
+        assert!(
+            asks || matches!(error, TransportError::Dns { .. }),
+            "{error:?}"
+        );
+        asks
+    };
+    for (without, expected) in [(false, true), (true, false)] {
+        let client = D::of_url("https://k8s.invalid", without);
+        assert_eq!(asks(client.fetch("/").unwrap_err()), expected, "{without}");
+    }
+    a_kubeconfig_names_the_proxy::<D>();
+
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("config");
+    let config = "current-context: c\n\
+        contexts: [{name: c, context: {cluster: k, user: u}}]\n\
+        users: [{name: u, user: {token: t}}]\n\
+        clusters: [{name: k, cluster: {server: 'https://k8s.invalid'}}]\n";
+    std::fs::write(&path, config).unwrap();
+    let client = D::from_kubeconfig(&KubeconfigOptions::new().path(&path)).unwrap();
+    assert!(asks(client.fetch("/").unwrap_err()));
+
+    for (name, content) in [
+        ("ca.crt", Authority::new("cluster").pem()),
+        ("token", "t".to_owned()),
+        ("namespace", "default".to_owned()),
+    ] {
+        std::fs::write(files.path().join(name), content).unwrap();
+    }
+    let pod = |name: &str| match name {
+        "KUBERNETES_SERVICE_HOST" => Some("k8s.invalid".to_owned()),
+        "KUBERNETES_SERVICE_PORT" => Some("443".to_owned()),
+        other => std::env::var(other).ok(),
+    };
+    let client = D::in_cluster_under(files.path(), &pod).unwrap();
+    assert!(!asks(client.fetch("/").unwrap_err()));
+}
+
+const NOWHERE: &str = "http://proxy.invalid:3128";

@@ -33,6 +33,8 @@ pub(crate) enum Answer {
     Hang(Vec<u8>),
     /// One of these bytes at a time, with pauses, for ever.
     Drip(&'static [u8]),
+    /// All of these bytes, again and again, as fast as somebody takes them.
+    Flood(Vec<u8>),
 }
 
 type Behaviour = dyn Fn(&Seen) -> Answer + Send + Sync;
@@ -182,6 +184,9 @@ fn serve(
                     out.flush()?;
                     thread::sleep(Duration::from_millis(20));
                 }
+            },
+            Answer::Flood(bytes) => loop {
+                out.write_all(&bytes)?;
             },
         }
         out.flush()?;

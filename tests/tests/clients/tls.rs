@@ -12,6 +12,7 @@ use crate::server::{Server, ok};
 crate::scenarios! {
     a_certificate_authority_that_is_none_is_refused,
     a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for,
+    a_client_certificate_in_files_is_followed_by_the_next,
     a_client_certificate_lets_in,
     a_client_without_its_certificate_is_told_so,
     a_good_authority_is_accepted,
@@ -177,6 +178,42 @@ fn a_client_certificate_lets_in<D: Driver>() {
             .status(),
         200
     );
+}
+
+fn a_client_certificate_in_files_is_followed_by_the_next<D: Driver>() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let config = servers.server(&["localhost"]).server_config(Some(&clients));
+    let server = Server::start_tls(config, |_| ok());
+    let files = tempfile::tempdir().unwrap();
+    let (certificate, key) = (files.path().join("crt"), files.path().join("key"));
+    let (first, stranger) = (clients.client(), Authority::new("others").client());
+    std::fs::write(&certificate, &first.certificate).unwrap();
+    std::fs::write(&key, &first.key).unwrap();
+    let mut access = access(&server, &servers);
+    access.auth.client_certificate = Some(ClientCertificate {
+        certificate: Material::File(certificate.clone()),
+        key: Material::File(key.clone()),
+    });
+    let client = D::from_access(&access).unwrap();
+    let is_let_in = || client.fetch("/").is_ok_and(|answer| answer.status() == 200);
+    assert!(is_let_in());
+    let_it_be_put_back();
+    let before = server.connections();
+    assert!(is_let_in());
+    assert_eq!(server.connections(), before, "nothing has changed");
+
+    // That the files are read again is seen by one that is not let in. Between two writes the old one is presented.
+    std::fs::write(&certificate, &stranger.certificate).unwrap();
+    assert!(is_let_in());
+    std::fs::write(&key, &stranger.key).unwrap();
+    assert!(!is_let_in());
+    let last = clients.client();
+    std::fs::write(&certificate, &last.certificate).unwrap();
+    std::fs::write(&key, &last.key).unwrap();
+    assert!(is_let_in());
+    // Files that are away for a moment take nothing away.
+    std::fs::remove_file(&certificate).unwrap();
+    assert!(is_let_in());
 }
 
 fn a_client_without_its_certificate_is_told_so<D: Driver>() {

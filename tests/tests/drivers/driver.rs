@@ -7,7 +7,7 @@ use std::{
 };
 
 use lease_proto::{
-    AcquireError, Config, Event, Grant, Loss, Lost, Released, SetLimits, VerifyError,
+    AcquireError, Config, Event, Grant, Loss, Lost, Parting, Released, SetLimits, VerifyError,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -39,12 +39,14 @@ pub(crate) trait Guard: Send + Sync + 'static {
     fn wait_lost(&self, timeout: Duration) -> Option<Loss>;
     fn verify(&self) -> Result<(), VerifyError>;
     fn release(self) -> Option<Released>;
+    fn release_with(self, parting: Parting) -> Option<Released>;
 }
 
 pub(crate) trait Keeper {
     fn next_event(&self) -> Option<Event>;
     fn grant(&self) -> Option<Grant>;
     fn stop(&self);
+    fn stop_with(&self, parting: Parting);
     fn has_ended(&self) -> bool;
     fn release(self) -> Option<Released>;
 }
@@ -248,6 +250,11 @@ macro_rules! twins {
                 let $future = self.release();
                 $wait
             }
+
+            fn release_with(self, parting: Parting) -> Option<Released> {
+                let $future = self.release_with(parting);
+                $wait
+            }
         }
 
         impl Keeper for $driver::Keeper {
@@ -262,6 +269,10 @@ macro_rules! twins {
 
             fn stop(&self) {
                 self.stop();
+            }
+
+            fn stop_with(&self, parting: Parting) {
+                self.stop_with(parting);
             }
 
             fn has_ended(&self) -> bool {

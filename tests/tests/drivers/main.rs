@@ -5,8 +5,11 @@
 mod cancelling;
 mod driver;
 mod dropping;
+mod edges;
 mod fabric;
 mod memory;
+mod parting;
+mod priority;
 #[path = "../clients/server.rs"]
 #[expect(dead_code, reason = "the tests of the clients use the rest")]
 mod server;
@@ -26,6 +29,11 @@ use lease_proto::{AcquireError, Config, Event, Failure, Loss, Lost, Released, Ve
 use self::{
     driver::{Driver, Guard, Keeper},
     fabric::{Fabric, Fault},
+    parting::{
+        what_a_guard_leaves_stands_in_the_record,
+        what_a_keeper_leaves_is_for_its_successor_and_others_hold_back,
+    },
+    priority::the_most_important_of_those_that_wait_is_next,
     server::Server,
 };
 
@@ -98,6 +106,9 @@ scenarios! {
     a_keeper_stopped_after_a_loss_frees_what_it_may_have_written
     a_keeper_begins_again_after_a_loss
     a_keeper_that_is_stopped_tells_so_and_ends
+    what_a_guard_leaves_stands_in_the_record
+    what_a_keeper_leaves_is_for_its_successor_and_others_hold_back
+    the_most_important_of_those_that_wait_is_next
 }
 
 fn a_guard_renews_and_its_release_clears_the_record<D: Driver>() {

@@ -103,7 +103,7 @@ fn hundreds_are_held_within_the_bound_on_requests_and_one_that_hangs_costs_no_ot
         let _context = runtime().enter();
         client.claim_set(SetLimits::default().requests(8))
     };
-    let keepers = keep_all(&set, 300, 9_000);
+    let keepers = keep_all(&set, 300, 15_000);
     await_that(|| keepers.iter().all(Keeper::is_held), "all of them");
     let (hangs, others): (Vec<_>, Vec<_>) = (0..)
         .zip(&keepers)

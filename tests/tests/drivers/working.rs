@@ -353,3 +353,68 @@ fn whoever_waits_for_a_loss_is_told_in_time_that_the_grant_was_shortened() {
     let _verified = guard.verify();
     assert_eq!(guard.wait_lost(SOON), Some(Loss::Expired));
 }
+
+/// Notes who holds the Lease when it is dropped, which takes a while.
+struct Slow<'a>(&'a Fabric, watch::Sender<Option<Option<String>>>);
+
+impl Drop for Slow<'_> {
+    fn drop(&mut self) {
+        thread::sleep(Duration::from_millis(300));
+        self.1.send_replace(Some(self.0.holder()));
+    }
+}
+
+#[test]
+fn a_keeper_that_is_stopped_keeps_the_lease_until_its_work_is_dropped() {
+    let fabric = Fabric::new();
+    let (dropped, when) = watch::channel(None);
+    runtime().block_on(async {
+        let keeper = client(&fabric).keep(config("me", 9_000));
+        let working = keeper.run_while_held(NO_MARGIN, |_| {
+            let slow = Slow(&fabric, dropped);
+            // As another task of a program that ends.
+            keeper.stop();
+            async move {
+                let _slow = slow;
+                std::future::pending::<()>().await;
+            }
+        });
+        let outcome = working.await.unwrap();
+        assert_eq!(outcome.unwrap_err().loss(), &Loss::Released);
+        // Nothing is begun any more, and the Lease is given up.
+        let again = keeper.run_while_held(NO_MARGIN, |_| async {}).await;
+        assert!(again.is_none());
+        while keeper.next_event().await.is_some() {}
+    });
+    let holder = when.borrow().clone().unwrap();
+    assert!(holder.is_some_and(|holder| holder.starts_with("me")));
+    assert_eq!(fabric.holder(), None);
+}
+
+#[test]
+fn a_blocking_keeper_that_is_stopped_keeps_the_lease_until_its_work_is_over() {
+    let fabric = Fabric::new();
+    let client = lease_blocking::Client::over(&fabric);
+    let keeper = client.keep(config("me", 9_000)).unwrap();
+    let holder = thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            keeper.run_while_held(NO_MARGIN, |tenure| {
+                // Asleep for longer than it takes to be told.
+                let told = tenure.wait_lost(SOON);
+                assert_eq!(told, Some(Loss::Released));
+                assert!(tenure.check().is_err() && tenure.remaining().is_zero());
+                thread::sleep(Duration::from_millis(300));
+                fabric.holder()
+            })
+        });
+        assert!(keeper.wait_held(SOON).is_some());
+        thread::sleep(Duration::from_millis(50));
+        keeper.stop();
+        work.join().unwrap()
+    });
+    let lost = holder.unwrap().unwrap_err();
+    assert_eq!(lost.loss(), &Loss::Released);
+    assert!(lost.into_output().unwrap().is_some());
+    await_that(|| fabric.holder().is_none(), "the release");
+    assert!(keeper.run_while_held(NO_MARGIN, |_| ()).is_none());
+}

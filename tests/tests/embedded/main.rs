@@ -54,7 +54,7 @@ scenarios! {
         no_count_of_several_processes_is_lost
         several_claims_of_one_client_keep_each_other_out;
     refusals:
-        a_directory_that_others_may_write_to_is_refused
+        a_directory_that_is_open_to_others_is_refused
         a_directory_of_another_user_is_refused
         a_directory_with_other_things_is_left_as_it_is
         a_directory_below_another_users_is_refused

@@ -30,27 +30,38 @@ fn says(error: &EmbeddedError, what: &[&str]) {
     }
 }
 
-pub(crate) fn a_directory_that_others_may_write_to_is_refused<D: Store>() {
+pub(crate) fn a_directory_that_is_open_to_others_is_refused<D: Store>() {
     let (_folder, directory) = place();
     fs::create_dir(&directory).unwrap();
-    for mode in [0o770, 0o702, 0o1_777] {
+    let refuse = |mode| {
         fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
         let error = refused::<D>(&directory);
         assert!(
             matches!(&error, EmbeddedError::NotPrivate { path, .. } if *path == directory),
             "{error}"
         );
-        says(&error, &["chmod go-w", &format!("{:03o}", mode & 0o777)]);
+        says(&error, &["chmod 700", &format!("{:03o}", mode & 0o777)]);
+    };
+    for mode in [0o770, 0o702, 0o1_777] {
+        refuse(mode);
     }
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
-    // Others may know of it.
+    // What mkdir makes is made private while nothing is in it.
     fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
     let client = D::open(&directory).unwrap();
+    let mode = fs::metadata(&directory).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7_777, 0o700);
     let file = directory.join("leases.json");
     fs::set_permissions(&file, Permissions::from_mode(0o622)).unwrap();
     let error = client.read("a").unwrap_err();
-    assert!(chain(&*error).contains("chmod go-w"), "{error}");
-    says(&refused::<D>(&directory), &["leases.json", "chmod go-w"]);
+    assert!(chain(&*error).contains("chmod 600"), "{error}");
+    says(&refused::<D>(&directory), &["leases.json", "chmod 600"]);
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    for mode in [0o755, 0o710] {
+        refuse(mode);
+        let error = client.read("a").unwrap_err();
+        assert!(chain(&*error).contains("chmod 700"), "{error}");
+    }
 }
 
 pub(crate) fn a_directory_of_another_user_is_refused<D: Store>() {

@@ -8,19 +8,20 @@ use std::{
 };
 
 use lease_proto::{
-    AcquireError, Claim, Config, Event, GaveUp, Grant, Loss, Patience, Released,
-    access::TransportError,
+    AcquireError, Claim, Config, Event, GaveUp, Grant, Loss, Patience, Released, Trouble,
+    access::{Access, TransportError},
 };
 use mio::{Poll, Token, Waker};
 
 use crate::{
     claimant::{Claimant, Held, SOON, Tries},
-    driving::{Server, Told, drive},
+    driving::{Told, drive},
+    remote::Server,
 };
 
 /// Claims through the loop of the example.
 #[derive(Clone, Debug)]
-pub(crate) struct EventLoop(pub(crate) Server);
+pub(crate) struct EventLoop(pub(crate) Access);
 
 /// A loop under way.
 struct Running {
@@ -50,7 +51,12 @@ impl Claimant for EventLoop {
 
 impl EventLoop {
     fn acquire(&self, config: Config, tries: Tries) -> Result<Running, AcquireError> {
-        let running = self.run(config, tries);
+        let server = Server::new(&self.0);
+        let server = server.map_err(|error| {
+            let reason = Arc::new(TransportError::Other(error));
+            AcquireError::new(GaveUp::Trouble(Trouble::NoAnswer), Some(reason))
+        })?;
+        let running = run(server, config, tries);
         let mut reason = None;
         while let Ok(told) = running.told.recv() {
             match told {
@@ -65,46 +71,44 @@ impl EventLoop {
         }
         Err(AcquireError::GaveUp(GaveUp::Stopped))
     }
+}
 
-    fn run(&self, config: Config, tries: Tries) -> Running {
-        let mut poll = Poll::new().unwrap();
-        let (tell, told) = mpsc::channel();
-        let (orders, ordered) = mpsc::channel();
-        let server = self.0.clone();
-        let seed =
-            u64::from(std::process::id()) ^ u64::from(Instant::now().elapsed().subsec_nanos());
-        let mut claim = Claim::new(config, seed, Instant::now());
-        let running = Running {
-            identity: claim.identity().to_string(),
-            told,
-            orders,
-            // The sockets have the token 0.
-            waker: Waker::new(poll.registry(), Token(1)).unwrap(),
-            grant: Arc::default(),
-        };
-        let grant = Arc::clone(&running.grant);
-        let patience = match tries {
-            Tries::Once => Patience::Once,
-            Tries::For(time) => Patience::Until(Instant::now() + time),
-        };
-        claim.acquire(patience, Instant::now());
-        thread::spawn(move || {
-            let application = |claim: &mut Claim, news| {
-                for order in ordered.try_iter() {
-                    match order {
-                        Order::Release => claim.release(Instant::now()),
-                        Order::Vanish => return ControlFlow::Break(()),
-                    }
+fn run(mut server: Server, config: Config, tries: Tries) -> Running {
+    let mut poll = Poll::new().unwrap();
+    let (tell, told) = mpsc::channel();
+    let (orders, ordered) = mpsc::channel();
+    let seed = u64::from(std::process::id()) ^ u64::from(Instant::now().elapsed().subsec_nanos());
+    let mut claim = Claim::new(config, seed, Instant::now());
+    let running = Running {
+        identity: claim.identity().to_string(),
+        told,
+        orders,
+        // The sockets have the token 0.
+        waker: Waker::new(poll.registry(), Token(1)).unwrap(),
+        grant: Arc::default(),
+    };
+    let grant = Arc::clone(&running.grant);
+    let patience = match tries {
+        Tries::Once => Patience::Once,
+        Tries::For(time) => Patience::Until(Instant::now() + time),
+    };
+    claim.acquire(patience, Instant::now());
+    thread::spawn(move || {
+        let application = |claim: &mut Claim, news| {
+            for order in ordered.try_iter() {
+                match order {
+                    Order::Release => claim.release(Instant::now()),
+                    Order::Vanish => return ControlFlow::Break(()),
                 }
-                *grant.lock().unwrap_or_else(PoisonError::into_inner) =
-                    claim.grant(Instant::now()).copied();
-                let _nobody_listens = tell.send(news);
-                ControlFlow::Continue(())
-            };
-            drive(&mut claim, &server, &mut poll, application).unwrap();
-        });
-        running
-    }
+            }
+            *grant.lock().unwrap_or_else(PoisonError::into_inner) =
+                claim.grant(Instant::now()).copied();
+            let _nobody_listens = tell.send(news);
+            ControlFlow::Continue(())
+        };
+        drive(&mut claim, &mut server, &mut poll, application).unwrap();
+    });
+    running
 }
 
 impl Running {

@@ -170,6 +170,7 @@ impl Connection {
                 }
                 std::future::pending().await
             }
+            Answer::Flood(_) => unreachable!("no fault of a claim is one"),
             Answer::Drip(bytes) => match split(bytes) {
                 Some((answer, _)) => answer.map(|()| Pieces::without_end()),
                 None => {

@@ -6,8 +6,9 @@
 //!
 //! Beside it stand the faults, met by claims over each transport. Where each is tested, for both drivers unless it says
 //! otherwise; `clients` and `drivers` are the suites of these names, and what is in `faults.rs` runs for hyper, ureq,
-//! `kube::Client`, reqwest and the event loop (which knows neither names nor TLS), and once more over HTTP/2 for those that
-//! speak it, hyper and reqwest:
+//! `kube::Client`, reqwest and the event loop, and once more over HTTP/2 for those that speak it, hyper and reqwest. The event
+//! loop, written by hand, speaks HTTP/1.0, over plain TCP and over TLS: HTTP/2 by hand would be a library of its own. It looks
+//! names up before it begins. reqwest's example is given its token and reads no files; `kube::Client` reads them by itself.
 //!
 //! | fault | one request | a claim |
 //! |---|---|---|
@@ -22,10 +23,11 @@
 //! | a body that never ends | `clients::exchange::a_dripping_body_is_given_up_in_time`, `a_body_over_the_cap_is_an_error_of_its_own` | `a_body_that_never_ends`, `a_body_of_more_than_anybody_reads` |
 //! | a header section that never ends | `clients::exchange::a_dripping_head_is_given_up_in_time`, `a_head_without_end_is_given_up` | `a_header_section_that_never_ends`, `a_header_section_of_more_than_anybody_reads` |
 //! | 1xx answers | `clients::exchange::interim_answers_are_passed_over` | `interim_answers` |
+//! | 1xx answers without end | `clients::exchange::interim_answers_without_end_are_given_up`, `lease_tokio::yielding` (unit test) | |
 //! | gzip nobody asked for | `clients::exchange::what_is_compressed_comes_as_it_is` | `a_body_compressed_though_nobody_asked_for_it` |
 //! | a page of a load balancer | `clients::exchange::status_codes_are_answers` | `a_page_of_a_load_balancer`, `…_without_servers` |
 //! | a server that closes after every answer | `clients::exchange::a_server_that_closes_after_every_answer_is_connected_to_again` | `a_server_that_closes_after_every_answer` |
-//! | a token file that vanishes and returns | `clients::credentials::a_token_file_that_is_away_for_a_moment_is_no_failure` | `a_token_file_that_vanishes_and_returns_costs_nothing` (both drivers) |
+//! | a token file that vanishes and returns | `clients::credentials::a_token_file_that_is_away_for_a_moment_is_no_failure` | `a_token_file_that_vanishes_and_returns_costs_nothing` (both drivers and the event loop), `a_token_file_that_vanishes_and_returns_is_read_in_a_while` (`kube::Client`) |
 //! | two processes with the same identity | | `two_of_the_same_identity_exclude_each_other` |
 //! | a dead HTTP/2 connection | `clients::http2::a_connection_that_went_silent_is_not_used_again_after_a_timeout` | `a_connection_that_goes_dead_is_noticed_in_time` (hyper) |
 //! | silence, half an answer, no HTTP | `clients::exchange`; `drivers::a_server_that_hangs_costs_the_lease_in_time` | `silence`, `an_answer_cut_short`, `another_protocol` |
@@ -40,7 +42,10 @@ mod claimant;
 #[path = "../live/cluster.rs"]
 #[expect(dead_code, reason = "the live suite uses the rest")]
 mod cluster;
+mod connecting;
 // The examples themselves, so that what is shown is what is tested.
+#[path = "../../../lease-proto/examples/event_loop/connection.rs"]
+mod connection;
 #[path = "../../../lease-proto/examples/event_loop/driving.rs"]
 mod driving;
 mod event_loop;
@@ -52,11 +57,15 @@ mod http2;
 #[path = "../../../lease-tokio/examples/kube_client/transport.rs"]
 mod kube_transport;
 mod list;
+#[path = "../../../lease-proto/examples/event_loop/remote.rs"]
+mod remote;
 #[path = "../../../lease-tokio/examples/reqwest_client/transport.rs"]
 mod reqwest_transport;
 #[path = "../clients/server.rs"]
 #[expect(dead_code, reason = "the tests of the clients use the rest")]
 mod server;
+mod serving;
+mod token_files;
 mod transports;
 mod worlds;
 
@@ -66,8 +75,9 @@ use libtest_mimic::{Arguments, Trial};
 
 use self::{
     cluster::Cluster,
-    faults::{FAULTS, ODDITIES, Wire},
+    faults::{FAULTS, ODDITIES},
     list::{ALL, Case},
+    serving::Wire,
     transports::Transport,
     worlds::World,
 };
@@ -138,25 +148,21 @@ fn faults() -> Vec<Trial> {
                 Box::new(move || faults::costs_nothing(transport, wire, *odd)),
             );
         }
-        if transport.reads_token_files() {
-            let play = faults::a_token_file_that_vanishes_and_returns_costs_nothing;
-            trial(
-                "a_token_file_that_vanishes_and_returns_costs_nothing",
-                Box::new(move || play(transport, wire)),
-            );
+        for (name, play, by) in token_files::TOKEN_FILES {
+            if by.contains(&transport) {
+                trial(name, Box::new(move || play(transport, wire)));
+            }
         }
         // The transports of the examples have what pings their clients choose to send.
         if transport == Transport::Hyper && wire == Wire::Http2 {
-            let play = faults::a_connection_that_goes_dead_is_noticed_in_time;
+            let play = connecting::a_connection_that_goes_dead_is_noticed_in_time;
             trial(
                 "a_connection_that_goes_dead_is_noticed_in_time",
                 Box::new(move || play(transport, wire)),
             );
         }
-        for (name, play, needs_tls) in faults::CONNECTIONS {
-            if transport.has_tls() || !needs_tls {
-                trial(name, Box::new(move || play(transport, wire)));
-            }
+        for (name, play) in connecting::CONNECTIONS {
+            trial(name, Box::new(move || play(transport, wire)));
         }
     }
     trials

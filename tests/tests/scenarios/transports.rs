@@ -1,13 +1,12 @@
 //! What carries requests: each makes a claimant of an address, an authority and a token.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
-use lease_proto::access::Secret;
+use lease_proto::access::{Access, Material, Secret, ServerUrl};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     claimant::{Claimant, runtime},
-    driving,
     event_loop::EventLoop,
     kube_transport::Kube,
     reqwest_transport::Reqwest,
@@ -55,18 +54,9 @@ impl Transport {
         Self::EventLoop,
     ];
 
-    /// Whether it does more than TCP to an address.
-    pub(crate) fn has_tls(self) -> bool {
-        self != Self::EventLoop
-    }
-
     /// Whether it does where the server prefers that: `kube::Client` asks for HTTP/1.1 alone.
     pub(crate) fn speaks_http2(self) -> bool {
         matches!(self, Self::Hyper | Self::Reqwest)
-    }
-
-    pub(crate) fn reads_token_files(self) -> bool {
-        matches!(self, Self::Hyper | Self::Ureq)
     }
 
     /// Makes a claimant with connections of its own, as another process has.
@@ -107,12 +97,12 @@ impl Transport {
                 Box::new(over(Arc::new(transport)))
             }
             Self::EventLoop => {
-                let address = url.strip_prefix("http://").expect("it has no TLS");
-                let bearer = |token: &String| format!("Bearer {token}").parse().unwrap();
-                Box::new(EventLoop(driving::Server {
-                    address: address.parse::<SocketAddr>().unwrap(),
-                    authorization: token.as_ref().map(bearer),
-                }))
+                let mut access = Access::new(ServerUrl::parse_plain_http(url).unwrap());
+                access.tls.ca = ca.as_ref().map(|ca| ca.as_bytes().into());
+                let token = token.as_ref();
+                let token = token.map(|token| Material::from(Secret::from(token.as_str())));
+                access.auth.token = token.or_else(|| token_file.clone().map(Material::from));
+                Box::new(EventLoop(access))
             }
         }
     }
@@ -124,6 +114,8 @@ fn kube(endpoint: &Endpoint) -> kube::Client {
         let der = CertificateDer::from_pem_slice(ca.as_bytes()).unwrap();
         config.root_cert = Some(vec![der.to_vec()]);
     }
+    let file = endpoint.token_file.as_ref();
+    config.auth_info.token_file = file.map(|file| file.display().to_string());
     config.auth_info.token = endpoint.token.clone().map(Into::into);
     let _context = runtime().enter();
     kube::Client::try_from(config).unwrap()

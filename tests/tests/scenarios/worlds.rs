@@ -175,6 +175,7 @@ fn over(ports: Ports) -> Vec<World> {
         alone("reqwest-plain", plain(Transport::Reqwest)),
         alone("reqwest-tls", direct(Transport::Reqwest, front.http1)),
         alone("event-loop-plain", plain(Transport::EventLoop)),
+        alone("event-loop-tls", direct(Transport::EventLoop, front.http1)),
         // One of each contend.
         (
             "hyper-and-ureq",

@@ -4,10 +4,14 @@ mod clocks;
 mod doubting;
 mod holding;
 mod insisting;
+mod parting;
+#[cfg(feature = "server")]
+mod priority;
 mod releasing;
 mod shortened;
 mod taking;
 mod told;
+mod unwatched;
 mod watching;
 
 use http::Response;

@@ -351,3 +351,38 @@ fn a_store_that_went_back_does_not_shorten_what_a_holder_has_once_named() {
     let until = t.instant(t.millis + EXPIRY - 1);
     assert_ne!(t.claim.observed.verdict(until, None), Verdict::Free);
 }
+
+#[test]
+fn renewing_again_and_again_in_processes_of_their_own_never_writes_a_time_that_runs_away() {
+    let mut t = Timeline::held(|config| config.reclaim_own_identity(true));
+    let mut record = t.written(10);
+    let mut last = record["spec"]["renewTime"].clone();
+    for version in 11..30 {
+        let at = t.millis + 20;
+        t = Timeline::new(|config| config.reclaim_own_identity(true));
+        t.at(at);
+        t.claim.resume(t.now());
+        t.asks("GET");
+        // The server's clock is known by its `Date`, so what is written is up to a second ahead.
+        let second = i64::try_from((WALL + t.millis) / 1_000).unwrap();
+        let date = jiff::Timestamp::from_second(second).unwrap();
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let answer = Response::builder().header("Date", date);
+        let body = serde_json::to_vec(&record).unwrap();
+        t.respond(&answer.body(body).unwrap());
+        if version > 11 {
+            let asked_at = t.millis;
+            t.sleep();
+            assert!(t.millis - asked_at <= 1_100, "{} ms", t.millis - asked_at);
+        }
+        t.asks("PUT");
+        record = t.written(version);
+        let renewed = record["spec"]["renewTime"].clone();
+        assert_ne!(renewed, last);
+        last = renewed;
+    }
+    let last: MicroTime = last.as_str().unwrap().parse().unwrap();
+    let now = i64::try_from((WALL + t.millis) * 1_000).unwrap();
+    let ahead = last.as_micros() - now;
+    assert!(ahead <= 1_100_000, "{ahead} µs");
+}

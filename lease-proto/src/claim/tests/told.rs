@@ -104,3 +104,100 @@ fn what_was_told_while_a_write_is_undone_is_remembered_by_whoever_tries_again() 
     };
     assert!(waiting.until >= t.instant(40_500));
 }
+
+#[test]
+fn streams_that_last_as_long_as_they_were_asked_to_are_opened_again_soon_however_long_the_lease_is()
+{
+    let mut t = Timeline::new(|config| {
+        let config = config
+            .watch(true)
+            .lease_duration(Duration::from_secs(7_200));
+        config.renew_deadline(Duration::from_secs(4_800))
+    });
+    t.claim.acquire(Patience::Forever, t.start);
+    let mut record = foreign(10, "them", 1);
+    record["spec"]["leaseDurationSeconds"] = json!(7_200);
+    t.asks("GET").answer(200, record);
+    t.is_told_to_wait();
+    t.opens("&resourceVersion=10").begins();
+    for _ in 0..3 {
+        let ended = t.millis + 240_000;
+        t.at(ended);
+        t.ends().sleep();
+        assert!(t.millis <= ended + 250, "{} ms later", t.millis - ended);
+        t.opens("&resourceVersion=10").begins();
+    }
+    // One that breaks is opened again within seconds, and one that is refused within minutes.
+    t.ends().sleep();
+    let broken = t.millis;
+    t.opens("&resourceVersion=10");
+    assert!(t.millis <= 720_000 + 5_000, "{broken}");
+    t.refuses(403, "");
+    let refused = t.millis;
+    assert!(matches!(
+        t.event(),
+        Event::Polling { .. } | Event::Waiting(_) | Event::Retrying { .. }
+    ));
+    let _next = t.sleep();
+    assert!(
+        t.millis <= refused + 400_000,
+        "{} ms later",
+        t.millis - refused
+    );
+}
+
+#[test]
+fn whoever_deletes_again_and_again_is_not_fought() {
+    let mut t = Timeline::new(|config| config.watch(true).watch_while_held(true));
+    t.claim.acquire(Patience::Forever, t.start);
+    let mut version = 10;
+    let mut taken = Vec::new();
+    // Deleted within 100 ms, whenever it is held.
+    while t.millis < 30_000 {
+        t.asks("GET").answer(404, json!({}));
+        t.asks("POST").echo(201, version);
+        assert!(matches!(t.event(), Event::Acquired(_)));
+        taken.push(t.millis);
+        let record = t.written(version + 1);
+        t.opens("").begins();
+        t.at(t.millis + 100).tells("DELETED", record);
+        t.says(Event::Lost(Loss::Deleted)).closes().is_done();
+        version += 2;
+        t.claim.acquire(Patience::Forever, t.now());
+        if taken.len() > 1 {
+            t.sleep();
+        }
+    }
+    // At once after the first time, in case that it was a person.
+    assert_eq!(taken[..2], [0, 100]);
+    let most = taken.iter().map(|from| {
+        let span = *from..*from + 10_000;
+        taken.iter().filter(|at| span.contains(at)).count()
+    });
+    // Each time is three requests, of which there are 20 in ten seconds at the most, and three tries at once.
+    assert!(most.max() <= Some(7), "{taken:?}");
+    assert!(taken.len() >= 7, "{taken:?}");
+}
+
+#[test]
+fn a_holder_whose_writes_are_raced_again_and_again_makes_room_whatever_it_is_told() {
+    let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
+    t.opens("").begins();
+    // Cleared by somebody, and annotated ever since.
+    t.at(1_000).tells("MODIFIED", foreign(11, "", 1));
+    let mut pauses = Vec::new();
+    for version in 12..18 {
+        t.asks("PUT").tells("MODIFIED", foreign(version, "", 1));
+        t.at(t.millis + 50).answer(409, json!({}));
+        let raced = t.millis;
+        // At once after the first, for whoever wrote that will hardly write again.
+        if version > 12 {
+            t.sleep();
+        }
+        pauses.push(t.millis - raced);
+    }
+    assert!(pauses[1] >= 100, "{pauses:?}");
+    assert!(pauses[4] >= 1_000, "{pauses:?}");
+    t.asks("PUT").echo(200, 18);
+    t.renewed_until(t.millis + 10_000);
+}

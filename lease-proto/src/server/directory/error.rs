@@ -77,12 +77,14 @@ pub enum EmbeddedError {
         /// The place.
         path: PathBuf,
     },
-    /// Others could change what the directory holds.
+    /// The directory is not its owner's alone, or others could change a file in it.
     NotPrivate {
         /// The directory, or a file in it.
         path: PathBuf,
         /// Who may do what with it.
         mode: u32,
+        /// Who should be.
+        wanted: u32,
     },
     /// The directory, or a file in it, belongs to another user.
     OtherUser {
@@ -220,9 +222,9 @@ impl fmt::Display for EmbeddedError {
                 "{} is not a file; name another directory, or remove it",
                 path.display()
             ),
-            Self::NotPrivate { path, mode } => write!(
+            Self::NotPrivate { path, mode, wanted } => write!(
                 f,
-                "{} may be written by others (mode {mode:03o}); it must be yours alone (chmod go-w)",
+                "{0} is open to others (mode {mode:03o}); it must be yours alone: chmod {wanted:03o} {0}",
                 path.display()
             ),
             Self::OtherUser { path, owner, user } => write!(

@@ -38,10 +38,13 @@ impl Found {
     ///
     /// # Errors
     ///
-    /// It is no directory, or others could change what is in it.
+    /// It is no directory, or not this user's alone.
     pub fn check_directory(&self, path: &Path, user: u32) -> Result<(), EmbeddedError> {
         match self.kind {
-            Kind::Directory => self.check_owner(path, user),
+            Kind::Directory => {
+                self.check_owner(path, user)?;
+                self.check_mode(path, 0o077, 0o700)
+            }
             Kind::Symlink => Err(EmbeddedError::Symlink {
                 path: path.to_owned(),
             }),
@@ -58,7 +61,10 @@ impl Found {
     /// It is no file, or others could change it.
     pub fn check_file(&self, path: &Path, user: u32) -> Result<(), EmbeddedError> {
         match self.kind {
-            Kind::File => self.check_owner(path, user),
+            Kind::File => {
+                self.check_owner(path, user)?;
+                self.check_mode(path, 0o022, 0o600)
+            }
             Kind::Symlink => Err(EmbeddedError::Symlink {
                 path: path.to_owned(),
             }),
@@ -76,13 +82,24 @@ impl Found {
                 user,
             });
         }
-        if self.mode & 0o022 != 0 {
-            return Err(EmbeddedError::NotPrivate {
-                path: path.to_owned(),
-                mode: self.mode & 0o777,
-            });
-        }
         Ok(())
+    }
+
+    fn check_mode(&self, path: &Path, forbidden: u32, wanted: u32) -> Result<(), EmbeddedError> {
+        if self.mode & forbidden == 0 {
+            return Ok(());
+        }
+        Err(EmbeddedError::NotPrivate {
+            path: path.to_owned(),
+            mode: self.mode & 0o777,
+            wanted,
+        })
+    }
+
+    /// Tells whether others may look into it and no more, as into what `mkdir` makes: while nothing is in it, it may be shut.
+    #[must_use]
+    pub fn may_be_shut(&self) -> bool {
+        self.mode & 0o077 != 0 && self.mode & 0o022 == 0
     }
 }
 
@@ -91,15 +108,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_else_may_be_able_to_write() {
+    fn a_directory_is_its_owners_alone_and_nobody_else_may_write_to_a_file() {
         let check = |kind, owner, mode| {
             let found = Found { kind, owner, mode };
             let path = Path::new("/d");
             (found.check_directory(path, 7), found.check_file(path, 7))
         };
-        for mode in [0o40_700, 0o755, 0o2_700, 0o500] {
+        for mode in [0o40_700, 0o2_700, 0o500] {
             assert!(check(Kind::Directory, 7, mode).0.is_ok());
             assert!(check(Kind::File, 7, mode).1.is_ok());
+        }
+        assert!(check(Kind::File, 7, 0o644).1.is_ok());
+        for mode in [0o755, 0o710, 0o704] {
+            let directory = check(Kind::Directory, 7, mode).0;
+            assert!(matches!(directory, Err(EmbeddedError::NotPrivate { .. })));
         }
         for mode in [0o770, 0o702, 0o1_777] {
             let (directory, file) = (
@@ -121,5 +143,19 @@ mod tests {
         assert!(matches!(file, Err(EmbeddedError::NotDirectory { .. })));
         let directory = check(Kind::Directory, 7, 0o700).1;
         assert!(matches!(directory, Err(EmbeddedError::NotFile { .. })));
+    }
+
+    #[test]
+    fn what_mkdir_makes_may_be_shut_and_what_others_may_write_to_may_not() {
+        let may_be_shut = |mode| {
+            let (kind, owner) = (Kind::Directory, 7);
+            Found { kind, owner, mode }.may_be_shut()
+        };
+        for mode in [0o755, 0o750, 0o711, 0o2_755] {
+            assert!(may_be_shut(mode), "{mode:o}");
+        }
+        for mode in [0o700, 0o770, 0o1_777] {
+            assert!(!may_be_shut(mode), "{mode:o}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How much is under way at once, and who has to wait for whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -46,6 +46,35 @@ fn renewals_of_leases_that_were_acquired_at_once_are_spread() {
     assert_eq!(w.losses(), 0);
 }
 
+#[test]
+fn renewals_due_one_after_another_are_begun_together_and_little_later() {
+    let interval = SECOND * 5;
+    for (claims, beats, latest) in [(200, 20, 250), (1_000, 63, 80), (2, 2, 250)] {
+        let mut w = World::new(SetLimits::default());
+        let ids = w.acquire(claims);
+        w.run(SECOND * 20);
+        w.sent.clear();
+        w.run(interval * 2);
+        let mut last = BTreeMap::new();
+        let mut instants = BTreeSet::new();
+        for (at, method, path) in &w.sent {
+            assert_eq!(method, "PUT");
+            instants.insert(*at);
+            if let Some(before) = last.insert(path.clone(), *at) {
+                let pause = *at - before;
+                let most = interval + MILLI * latest;
+                assert!(
+                    (interval..=most).contains(&pause),
+                    "{claims}: {pause:?} between renewals"
+                );
+            }
+        }
+        assert_eq!((last.len(), w.held(&ids)), (claims, claims));
+        let most = 2 * beats + 1;
+        assert!(instants.len() <= most, "{claims}: {} times", instants.len());
+    }
+}
+
 /// How late renewals of those whose requests are answered came, of claims of which each fifth has every
 /// request hang to its deadline after a while.
 fn lateness_beside_those_that_hang(claims: usize) -> (Duration, World, Vec<ClaimId>) {
@@ -83,13 +112,57 @@ fn hangs(path: &str) -> bool {
 #[test]
 fn claims_whose_requests_hang_delay_no_other_renewal() {
     let (latest, mut w, ids) = lateness_beside_those_that_hang(1_000);
-    assert!(latest <= MILLI * 20, "{latest:?} late");
+    // Of 1,000 claims that renew every 5 s, those of 80 ms renew together.
+    assert!(latest <= MILLI * (80 + 20), "{latest:?} late");
     assert_eq!((w.held(&ids), w.losses()), (800, 200));
     assert!(w.most_open <= 64);
     // They come back as soon as they are answered again.
     w.hang = Box::new(|_, _| false);
     w.run(SECOND * 30);
     assert_eq!(w.held(&ids), 1_000);
+}
+
+#[test]
+fn whose_answers_are_late_now_and_then_does_not_wait_for_those_that_hang() {
+    for (limit, seconds) in [(4, 15), (4, 4), (16, 15)] {
+        let mut w = World::new(SetLimits::default().requests(limit));
+        let good: Vec<_> = (0..100).map(|number| number * 5 + 1).collect();
+        let bad: Vec<_> = (0..20).map(|number| number * 5).collect();
+        let mut add = |numbers: &[u32]| -> Vec<_> {
+            let ids = numbers.iter().map(|number| {
+                let name = format!("shard-{number}");
+                let (namespace, name) = world::place(&name);
+                let config = Config::builder(namespace, name, "me");
+                let config = config.lease_duration(SECOND * seconds);
+                w.set.add(config.build().unwrap(), w.instant())
+            });
+            ids.collect()
+        };
+        let (good, bad) = (add(&good), add(&bad));
+        w.insists = true;
+        w.hang = Box::new(|_, path| hangs(path));
+        let asked = std::cell::Cell::new(0_u32);
+        w.delay = Box::new(move |_, _| {
+            asked.set(asked.get() + 1);
+            MILLI
+                * if asked.get().is_multiple_of(50) {
+                    150
+                } else {
+                    0
+                }
+        });
+        for id in good.iter().chain(&bad) {
+            w.set.acquire(*id, Patience::Forever, w.instant());
+        }
+        w.run(SECOND * 60);
+        assert_eq!(w.held(&good), 100, "{limit}, {seconds} s");
+        w.run(SECOND * 240);
+        assert_eq!(
+            (w.held(&good), w.losses()),
+            (100, 0),
+            "{limit}, {seconds} s"
+        );
+    }
 }
 
 #[test]

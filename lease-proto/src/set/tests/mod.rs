@@ -5,6 +5,7 @@ mod bounds;
 mod clocks;
 mod ids;
 mod late;
+mod roster;
 mod sharing;
 mod watches;
 mod world;

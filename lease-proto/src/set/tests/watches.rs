@@ -290,3 +290,44 @@ fn what_a_stream_begins_with_is_not_too_much_however_much_it_is() {
     w.run_renewed(10, 2);
     assert_eq!((w.shared(), w.own()), (2, 0));
 }
+
+#[test]
+fn no_stream_is_asked_for_while_all_who_want_it_are_to_spare_the_server() {
+    let mut w = World::new(SetLimits::default());
+    w.write("lease-0", "them");
+    let held = w.server.lease("default", "lease-0").unwrap().to_string();
+    let start = w.instant();
+    let mut set = ClaimSet::new(SetLimits::default().sharers(1), 7, start);
+    let id = set.add(config("lease-0"), start);
+    set.acquire(id, Patience::Forever, start);
+    let (mut looks, mut paused, mut streams) = (0, None, Vec::new());
+    for step in 0..600 {
+        let now = start + MILLI * 50 * step;
+        loop {
+            match set.poll_output(now, SystemTime::UNIX_EPOCH + SECOND * 1_795_203_117) {
+                SetOutput::Request(tag, request) if request.is_stream => {
+                    streams.push(now);
+                    set.handle_failure(tag, now);
+                }
+                SetOutput::Request(tag, _) => {
+                    looks += 1;
+                    let response = if looks == 1 {
+                        Response::new(held.clone().into_bytes())
+                    } else {
+                        paused = paused.or(Some(now));
+                        let busy = answer(StatusCode::TOO_MANY_REQUESTS);
+                        busy.header("Retry-After", "10").body(Vec::new()).unwrap()
+                    };
+                    set.handle_response(tag, &response, now);
+                }
+                SetOutput::Wait(_) | SetOutput::Done => break,
+                SetOutput::Event(..) | SetOutput::Cancel(_) => {}
+            }
+        }
+    }
+    let paused = paused.expect("it looks again");
+    let early = |at: &&Instant| paused < **at && **at < paused + SECOND * 10;
+    assert_eq!(streams.iter().filter(early).count(), 0);
+    assert!(streams.iter().any(|at| *at < paused));
+    assert!(streams.iter().any(|at| *at >= paused + SECOND * 10));
+}

@@ -23,6 +23,10 @@ impl Plant {
         wall: SystemTime,
     ) -> (Response<Vec<u8>>, Instant, Vec<Say>) {
         let mut response = response.clone();
+        if self.bug == Bug::OutOfTurn {
+            forget_others(&mut response);
+            return (response, now, Vec::new());
+        }
         self.redate(&mut response);
         let revives = self.bug == Bug::LateAnswerRevives && self.late == Some(id);
         if revives && response.status() == StatusCode::OK && !self.holding {
@@ -206,4 +210,15 @@ fn stamp(body: &Value) -> Option<MicroTime> {
 fn http_date(text: &str) -> Option<MicroTime> {
     let time = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(MicroTime::from_micros(time.timestamp().as_microsecond()))
+}
+
+/// Has a list show nobody.
+fn forget_others(response: &mut Response<Vec<u8>>) {
+    let body: Result<Value, _> = serde_json::from_slice(response.body());
+    if let Ok(mut body) = body
+        && body["kind"] == "LeaseList"
+    {
+        body["items"] = Value::Array(Vec::new());
+        *response.body_mut() = body.to_string().into_bytes();
+    }
 }

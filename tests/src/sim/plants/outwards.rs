@@ -21,7 +21,7 @@ impl Plant {
         match say {
             Say::Ask(id, request) => self.ask(id, request, now),
             Say::Event(event) => self.event(event, claim, now),
-            Say::Watch(..) => vec![say],
+            Say::Watch(..) | Say::Close(_) | Say::Aside(_) | Say::Rest(_) => vec![say],
             Say::Cancel(id) if self.asked.as_ref().is_none_or(|asked| asked.id != id) => vec![say],
             Say::Cancel(id) => {
                 if self.late.is_none() {

@@ -1,12 +1,27 @@
 //! What the drivers tell `tracing` and `metrics` of a claim's life over HTTP, and that no secret is among it.
 //!
-//! One test, since loggers and recorders are the process's.
+//! The log is the process's, and so is the recorder: what one test is about is told from the rest by the name of its Lease.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "test code")]
 
-#[path = "clients/server.rs"]
+#[path = "../clients/certificates.rs"]
+#[expect(dead_code, reason = "the tests of the clients use the rest")]
+mod certificates;
+#[path = "../scenarios/claimant.rs"]
+#[expect(dead_code, reason = "the scenarios use the rest")]
+mod claimant;
+#[path = "../scenarios/front.rs"]
+#[expect(dead_code, reason = "the scenarios use the rest")]
+mod front;
+mod leading;
+mod recorder;
+mod secrets;
+#[path = "../clients/server.rs"]
 #[expect(dead_code, reason = "the tests of the clients use the rest")]
 mod server;
+#[path = "../clients/tunnels.rs"]
+#[expect(dead_code, reason = "the tests of the clients use the rest")]
+mod tunnels;
 
 use std::{
     fs, io,
@@ -19,17 +34,15 @@ use std::{
 };
 
 use lease_proto::{
-    Config, Released,
+    AcquireError, Config, Released,
     server::{Answer as Answered, ApiServer},
-};
-use metrics::{SharedString, Unit};
-use metrics_util::{
-    CompositeKey, MetricKind,
-    debugging::{DebugValue, DebuggingRecorder},
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-use self::server::{Answer, Seen, Server, answer};
+use self::{
+    recorder::Metrics,
+    server::{Answer, Seen, Server, answer},
+};
 
 const CANARY: &str = "canary-0d5e77";
 /// What stands in each row of a dump of it.
@@ -81,6 +94,9 @@ fn serve(fails: Arc<AtomicBool>) -> Server {
             // A server may repeat what it was sent, and that is not ours to log either.
             return Answer::Keep(answer("503 Service Unavailable", &echo));
         }
+        if seen.line.contains("watch=") {
+            return Answer::Hang(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec());
+        }
         let mut words = seen.line.split(' ');
         let mut request = http::Request::builder()
             .method(words.next().unwrap())
@@ -93,7 +109,7 @@ fn serve(fails: Arc<AtomicBool>) -> Server {
         let request = request.body(seen.body.clone()).unwrap();
         let answered = api.lock().unwrap().handle(&request, SystemTime::now());
         let Answered::Whole(answered) = answered else {
-            panic!("nothing is watched");
+            panic!("a watch is answered above");
         };
         let body = String::from_utf8_lossy(answered.body());
         Answer::Keep(answer(&answered.status().to_string(), &body))
@@ -108,25 +124,24 @@ fn config(identity: &str) -> Config {
         .unwrap()
 }
 
-/// Taking one begins all counters anew.
-type Snapshot = Vec<(CompositeKey, Option<Unit>, Option<SharedString>, DebugValue)>;
+/// Whether that is said of the Lease that this is about.
+fn is_told(log: &str, text: &str) -> bool {
+    log.lines().any(|line| {
+        let whose = line.contains(r#"lease{namespace="default" name="observed" identity="#);
+        line.contains(text) && whose
+    })
+}
 
-fn value(snapshot: &Snapshot, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> f64 {
-    let found = snapshot.iter().find(|(key, ..)| {
-        let has = |(label, value): &(&str, &str)| {
-            let mut own = key.key().labels();
-            own.any(|it| it.key() == *label && it.value() == *value)
-        };
-        key.kind() == kind && key.key().name() == name && labels.iter().all(has)
-    });
-    match found {
-        Some((.., DebugValue::Counter(count))) => f64::from(u32::try_from(*count).unwrap()),
-        Some((.., DebugValue::Gauge(value))) => value.into_inner(),
-        Some((.., DebugValue::Histogram(values))) => {
-            f64::from(u32::try_from(values.len()).unwrap())
-        }
-        None => panic!("{name} {labels:?} is not there"),
-    }
+/// Waits for the Lease while somebody else holds it, by a watch, which carries the credentials as well.
+fn wait_in_vain(server: &Server, acquire: impl FnOnce() -> AcquireError) {
+    let watches = || {
+        let seen = server.seen();
+        let watches = seen.iter().filter(|seen| seen.line.contains("watch="));
+        watches.count()
+    };
+    let before = watches();
+    assert!(matches!(acquire(), AcquireError::TimedOut { .. }));
+    assert!(watches() > before);
 }
 
 /// A tenure with two renewals, of which one fails at first, a look, and a release.
@@ -134,7 +149,7 @@ fn live(fails: &AtomicBool, log: &Log, release: impl FnOnce() -> Option<Released
     let until = Instant::now() + Duration::from_secs(30);
     let mut seen = String::new();
     let mut await_text = |text: &str| {
-        while !seen.contains(text) {
+        while !is_told(&seen, text) {
             assert!(Instant::now() < until, "no {text:?} in {seen}");
             thread::sleep(Duration::from_millis(5));
             seen.push_str(&log.take());
@@ -155,11 +170,8 @@ fn live(fails: &AtomicBool, log: &Log, release: impl FnOnce() -> Option<Released
         ("TRACE", "the API server answered"),
     ] {
         let mut lines = seen.lines();
-        let is_told = lines.any(|line| {
-            let whose = line.contains(r#"lease{namespace="default" name="observed" identity="#);
-            line.contains(level) && line.contains(text) && whose
-        });
-        assert!(is_told, "no {level} {text:?} in {seen}");
+        let is_of_level = lines.any(|line| line.contains(level) && is_told(line, text));
+        assert!(is_of_level, "no {level} {text:?} in {seen}");
     }
     assert!(!seen.contains(CANARY) && !seen.contains(IN_ROWS), "{seen}");
 }
@@ -197,21 +209,14 @@ fn a_life_is_told_without_its_secrets() {
         .with_ansi(false)
         .with_writer(log.clone())
         .init();
-    let recorder = DebuggingRecorder::new();
-    let snapshots = recorder.snapshotter();
-    recorder.install().unwrap();
+    let metrics = Metrics::of_process();
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     fs::write(&token, format!("{CANARY}{}", "QZ".repeat(40))).unwrap();
     let fails = Arc::new(AtomicBool::new(false));
     let server = serve(Arc::clone(&fails));
-    let is_leading = || {
-        // As client-go has it, and with what tells Leases of one name apart.
-        let labels = [("name", "observed"), ("namespace", "default")];
-        let name = "leader_election_master_status";
-        let snapshot = snapshots.snapshot().into_vec();
-        value(&snapshot, MetricKind::Gauge, name, &labels) > 0.5
-    };
+    let labels = [("namespace", "default"), ("name", "observed")];
+    let patience = Duration::from_secs(1);
 
     warns_of_servers_that_are_not_verified(&log);
     let client = lease_blocking::Client::builder(server.url())
@@ -219,9 +224,11 @@ fn a_life_is_told_without_its_secrets() {
         .build()
         .unwrap();
     let guard = client.acquire(config("blocking")).unwrap();
-    assert!(is_leading());
+    wait_in_vain(&server, || {
+        let waiter = client.acquire_timeout(config("waiter"), patience);
+        waiter.unwrap_err()
+    });
     live(&fails, &log, || guard.release());
-    assert!(!is_leading());
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let client = lease_tokio::Client::builder(server.url())
@@ -229,27 +236,22 @@ fn a_life_is_told_without_its_secrets() {
         .build()
         .unwrap();
     let guard = runtime.block_on(client.acquire(config("tokio"))).unwrap();
+    wait_in_vain(&server, || {
+        let waiter = client.acquire_timeout(config("waiter"), patience);
+        runtime.block_on(waiter).unwrap_err()
+    });
     live(&fails, &log, || runtime.block_on(guard.release()));
-    let snapshot = snapshots.snapshot().into_vec();
-    let labels = [("namespace", "default"), ("name", "observed")];
-    let count = |name| value(&snapshot, MetricKind::Counter, name, &labels);
+    secrets::none_is_told_of_what_goes_over_tls_and_through_a_proxy(&log, &token);
     for counter in [
         "lease_acquired_total",
         "lease_renewed_total",
         "lease_trouble_total",
     ] {
-        assert!(count(counter) > 0.5, "{counter}");
+        assert!(metrics.counter(counter, &labels) > 0, "{counter}");
     }
-    let labels = [
-        ("namespace", "default"),
-        ("name", "observed"),
-        ("status", "200"),
-    ];
-    let answers = value(
-        &snapshot,
-        MetricKind::Histogram,
-        "lease_answer_seconds",
-        &labels,
-    );
-    assert!(answers > 1.0, "{answers}");
+    // Both were released.
+    assert_eq!(metrics.counter("lease_lost_total", &labels), 0);
+    let [namespace, name] = labels;
+    let labels = [namespace, name, ("status", "200")];
+    assert!(metrics.values("lease_answer_seconds", &labels) > 1);
 }

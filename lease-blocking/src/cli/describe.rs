@@ -1,0 +1,44 @@
+//! What the parser says of itself: completions for shells, and pages for man.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{args::Cli, exit_code::Exit, failure::Failure, output};
+
+/// Prints what a shell reads to complete our command lines.
+pub(crate) fn completion(shell: Shell) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "lease", &mut script);
+    print(&script)
+}
+
+/// Prints the page of one command, or of all of them one after another, for `man -l -`.
+pub(crate) fn man(name: Option<&str>) -> Result<Exit, Failure> {
+    let mut all = Cli::command();
+    // Names as `lease-run` and usages as `lease run` are known to subcommands only then.
+    all.build();
+    let command = match name {
+        None => &all,
+        Some(name) => all.find_subcommand(name).ok_or_else(|| {
+            let names: Vec<_> = all.get_subcommands().map(clap::Command::get_name).collect();
+            Failure::new(
+                Exit::Usage,
+                format_args!(
+                    "there is no command {name:?}: it is one of {}",
+                    names.join(", ")
+                ),
+            )
+        })?,
+    };
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(command.clone()).render(&mut page);
+    rendered.map_err(|error| Failure::chain(Exit::Failed, &error))?;
+    print(&page)
+}
+
+fn print(text: &[u8]) -> Result<Exit, Failure> {
+    let mut stdout = io::stdout().lock();
+    output::written(stdout.write_all(text).and_then(|()| stdout.flush()))
+}

@@ -1,0 +1,233 @@
+//! Work that is done once, Leases that are not renewed, and whom a Lease is left to.
+
+use std::{thread, time::Duration};
+
+use lease_blocking::proto::{Once, renewals};
+use serde_json::Value;
+
+use crate::{Place, await_that};
+
+#[test]
+fn what_has_succeeded_with_a_key_is_not_done_again_and_is_with_another() {
+    let place = Place::new();
+    let run = |key, code: &str| {
+        let script = format!("echo {key} >> log; exit {code}");
+        place.run(&["run", "a", "--once", key, "--", "sh", "-c", &script])
+    };
+    // Failure records nothing.
+    run("v1", "3").with(3);
+    run("v1", "0").with(0);
+    let again = run("v1", "0").with(0);
+    assert!(again.stderr.contains("\"v1\" was done by"), "{again:?}");
+    run("v2", "0").with(0);
+    run("v2", "0").with(0);
+    assert_eq!(place.text("log"), "v1\nv1\nv2\n");
+    let status = place.run(&["status", "a", "-o", "json"]).with(1);
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["done"]["key"], "v2");
+    let text = place.run(&["status", "a"]).with(1).stdout;
+    assert!(text.contains("Done:        v2 by "), "{text}");
+}
+
+#[test]
+fn of_several_at_once_one_does_it_and_the_others_find_it_done() {
+    let place = Place::new();
+    let script = "echo ran >> log; sleep 0.5";
+    let arguments = ["run", "a", "--once", "v1", "--", "sh", "-c", script];
+    let started: Vec<_> = (0..4).map(|_| place.start(&arguments)).collect();
+    for started in started {
+        started.end().with(0);
+    }
+    assert_eq!(place.text("log"), "ran\n");
+}
+
+#[test]
+fn whoever_loses_the_lease_records_nothing() {
+    let place = Place::new();
+    let script = "echo ran >> log; sleep 60";
+    let running = place.start(&["run", "a", "--once", "v1", "--", "sh", "-c", script]);
+    place.await_text("log", "ran");
+    place.run(&["release", "a", "--force", "--yes"]).with(0);
+    place.run(&["acquire", "a", "--holder", "thief"]).with(0);
+    running.end().with(123);
+    let once = Once::new("v1").unwrap();
+    assert_eq!(once.done(&place.record("a").unwrap()), None);
+}
+
+#[test]
+fn what_is_not_renewable_is_not_renewed_and_says_why() {
+    let place = Place::new();
+    place
+        .run(&[
+            "acquire",
+            "a",
+            "--holder",
+            "me",
+            "--ttl",
+            "60s",
+            "--not-renewable",
+        ])
+        .with(0);
+    let first = place.record("a").unwrap();
+    place
+        .run(&["renew", "a", "--holder", "me"])
+        .with(1)
+        .saying(&["not to be renewed"]);
+    place.run(&["acquire", "a", "--holder", "me"]).with(5);
+    assert_eq!(place.record("a").unwrap(), first);
+    let text = place.run(&["status", "a"]).with(0).stdout;
+    assert!(text.contains("Renewable:   no"), "{text}");
+    // It can be given back, and is renewable for whoever has it next.
+    place.run(&["release", "a", "--holder", "me"]).with(0);
+    place.run(&["acquire", "a", "--holder", "me"]).with(0);
+    place.run(&["renew", "a", "--holder", "me"]).with(0);
+}
+
+#[test]
+fn a_program_ends_with_a_lease_that_is_not_renewed() {
+    let place = Place::new();
+    let ran = place
+        .run(&[
+            "run",
+            "a",
+            "--ttl",
+            "2s",
+            "--not-renewable",
+            "--",
+            "sleep",
+            "60",
+        ])
+        .with(123);
+    assert!(ran.stderr.contains("the program has"), "{ran:?}");
+}
+
+#[test]
+fn renewals_are_counted_and_shown_where_that_is_asked_for() {
+    let place = Place::new();
+    place
+        .run(&[
+            "acquire",
+            "a",
+            "--holder",
+            "me",
+            "--ttl",
+            "60s",
+            "--count-renewals",
+        ])
+        .with(0);
+    for _ in 0..3 {
+        place.run(&["renew", "a", "--holder", "me"]).with(0);
+    }
+    let text = place.run(&["status", "a"]).with(0).stdout;
+    assert!(text.contains("Renewals:    3\n"), "{text}");
+    // A program's are counted by itself.
+    let running = place.start(&[
+        "run",
+        "b",
+        "--ttl",
+        "3s",
+        "--count-renewals",
+        "--",
+        "sleep",
+        "60",
+    ]);
+    await_that(
+        || {
+            place
+                .record("b")
+                .is_some_and(|lease| renewals(&lease) >= Some(2))
+        },
+        "two renewals",
+    );
+    running.signal("TERM");
+    running.end().with(143);
+}
+
+#[test]
+fn a_lease_is_left_to_its_successor_and_others_hold_back() {
+    let place = Place::new();
+    place.run(&["acquire", "a", "--holder", "me"]).with(0);
+    place
+        .run(&[
+            "release", "a", "--holder", "me", "--to", "next", "--for", "5m",
+        ])
+        .with(0);
+    let status = place.run(&["status", "a", "-o", "json"]).with(1);
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["successor"], "next");
+    for others in ["waiterSeconds", "newcomerSeconds"] {
+        let others = status[others].as_u64().unwrap();
+        assert!((1..=300).contains(&others), "{status}");
+    }
+    let text = place.run(&["status", "a"]).with(1).stdout;
+    for line in ["next, at once", "others, in "] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(!text.contains("anybody"), "{text}");
+    for others in [
+        &["acquire", "a", "--holder", "other"][..],
+        &["acquire", "a", "--holder", "other", "--timeout", "300ms"],
+        &["run", "a", "--no-wait", "--", "true"],
+    ] {
+        let ran = place.run(others).saying(&["left to \"next\""]);
+        assert!(!ran.stderr.contains("held by"), "{ran:?}");
+    }
+    place.run(&["acquire", "a", "--holder", "other"]).with(5);
+    place.run(&["acquire", "a", "--holder", "next"]).with(0);
+    // A successor that does not come is not waited for.
+    place
+        .run(&[
+            "release", "a", "--holder", "next", "--to", "gone", "--for", "1s",
+        ])
+        .with(0);
+    place
+        .run(&[
+            "acquire",
+            "a",
+            "--holder",
+            "other",
+            "--wait",
+            "--timeout",
+            "5m",
+        ])
+        .with(0);
+    // And neither is it by who comes later, and does not wait at all.
+    place
+        .run(&[
+            "release", "a", "--holder", "other", "--to", "gone", "--for", "1s",
+        ])
+        .with(0);
+    thread::sleep(Duration::from_millis(1_500));
+    let text = place.run(&["status", "a"]).with(1).stdout;
+    assert!(text.contains("anybody, at once"), "{text}");
+    place.run(&["run", "a", "--no-wait", "--", "true"]).with(0);
+}
+
+#[test]
+fn combinations_that_make_no_sense_are_refused() {
+    let place = Place::new();
+    for (arguments, word) in [
+        (&["run", "a", "--once", "", "--", "true"][..], "--once"),
+        (
+            &[
+                "run",
+                "a",
+                "--not-renewable",
+                "--count-renewals",
+                "--",
+                "true",
+            ],
+            "--count-renewals",
+        ),
+        (&["release", "a", "--holder", "me", "--for", "5s"], "--to"),
+        (
+            &[
+                "release", "a", "--holder", "me", "--to", "you", "--for", "6m",
+            ],
+            "five minutes",
+        ),
+        (&["release", "a", "--force", "--to", "you"], "--force"),
+    ] {
+        place.run(arguments).with(64).saying(&[word]);
+    }
+}

@@ -1,0 +1,430 @@
+//! Waiting by priority: several claims before the API server of this crate, in simulated time.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::server::{Answer, ApiServer};
+
+/// How long a request takes to the server and back.
+const ROUND_TRIP: u64 = 5;
+/// For how long a waiter is believed in, with the defaults.
+const CANDIDATE: u64 = 5_000;
+
+struct Waiters {
+    server: ApiServer,
+    start: Instant,
+    millis: u64,
+    claims: Vec<Claim>,
+    /// Those that are not polled, as if their machines were stopped.
+    stopped: Vec<usize>,
+    /// Answers under way: when they come, to whom.
+    answers: BTreeMap<(u64, u64), Reply>,
+    next: u64,
+    /// Chooses requests that are answered with 403, by methods and paths.
+    forbids: fn(&str, &str) -> bool,
+    /// Chooses those that are never answered.
+    hangs: fn(&str, &str) -> bool,
+    /// Who asked for what, when.
+    asked: Vec<(u64, usize, String)>,
+    events: Vec<(u64, usize, Event)>,
+}
+
+struct Reply {
+    to: usize,
+    id: RequestId,
+    answer: Response<Vec<u8>>,
+}
+
+impl Waiters {
+    fn new(priorities: &[Option<i32>]) -> Self {
+        let start = some_instant();
+        let claims = priorities.iter().enumerate().map(|(n, priority)| {
+            let config = Config::builder("default", "leader", format!("node-{n}"));
+            let config = config.unique_identity(false).watch(false);
+            let config = config.priority(*priority).build().unwrap();
+            Claim::new(config, n as u64, start)
+        });
+        Self {
+            server: ApiServer::new(),
+            start,
+            millis: 0,
+            claims: claims.collect(),
+            stopped: Vec::new(),
+            answers: BTreeMap::new(),
+            next: 0,
+            forbids: |_, _| false,
+            hangs: |_, _| false,
+            asked: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn acquire(&mut self, node: usize, patience: Patience) -> &mut Self {
+        let now = self.now();
+        self.claims[node].acquire(patience, now);
+        self
+    }
+
+    fn release(&mut self, node: usize) -> &mut Self {
+        let now = self.now();
+        self.claims[node].release(now);
+        self
+    }
+
+    fn now(&self) -> Instant {
+        self.start + Duration::from_millis(self.millis)
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(WALL + self.millis)
+    }
+
+    /// Goes on for some milliseconds.
+    fn run(&mut self, millis: u64) -> &mut Self {
+        let until = self.millis + millis;
+        while self.millis < until {
+            while let Some(first) = self.answers.first_entry()
+                && first.key().0 <= self.millis
+            {
+                let Reply { to, id, answer } = first.remove();
+                let now = self.now();
+                if !self.stopped.contains(&to) {
+                    self.claims[to].handle_response(id, &answer, now);
+                }
+            }
+            for node in 0..self.claims.len() {
+                if !self.stopped.contains(&node) {
+                    self.poll(node);
+                }
+            }
+            self.millis += 1;
+        }
+        self
+    }
+
+    fn poll(&mut self, node: usize) {
+        loop {
+            let (now, wall) = (self.now(), self.wall());
+            match self.claims[node].poll_output(now, wall) {
+                Output::Request(request) => self.serve(node, request),
+                Output::Cancel(id) => {
+                    self.answers.retain(|_, it| it.to != node || it.id != id);
+                }
+                Output::Event(event) => self.events.push((self.millis, node, event)),
+                Output::Wait(_) | Output::Done => return,
+            }
+        }
+    }
+
+    fn serve(&mut self, node: usize, request: crate::Request) {
+        assert!(
+            !self.answers.values().any(|it| it.to == node),
+            "one at a time"
+        );
+        let (method, path) = (
+            request.http.method().to_string(),
+            request.http.uri().to_string(),
+        );
+        self.asked
+            .push((self.millis, node, format!("{method} {path}")));
+        if (self.hangs)(&method, &path) {
+            return;
+        }
+        let answer = if (self.forbids)(&method, &path) {
+            let body = status(403, "Forbidden", "leases is forbidden").to_string();
+            let answer = Response::builder().status(403).body(body.into_bytes());
+            answer.unwrap()
+        } else {
+            match self.server.handle(&request.http, self.wall()) {
+                Answer::Whole(answer) => answer,
+                Answer::Watch(..) => panic!("nobody watches"),
+            }
+        };
+        self.next += 1;
+        let due = (self.millis + ROUND_TRIP, self.next);
+        let (to, id) = (node, request.id);
+        self.answers.insert(due, Reply { to, id, answer });
+    }
+
+    /// Who has acquired, in this order.
+    fn order(&self) -> Vec<usize> {
+        let acquired = |(_, node, event): &(u64, usize, Event)| {
+            matches!(event, Event::Acquired(_)).then_some(*node)
+        };
+        self.events.iter().filter_map(acquired).collect()
+    }
+
+    /// When `node` acquired last.
+    fn acquired_at(&self, node: usize) -> Option<u64> {
+        let is_it = |(_, by, event): &&(u64, usize, Event)| {
+            *by == node && matches!(event, Event::Acquired(_))
+        };
+        Some(self.events.iter().rev().find(is_it)?.0)
+    }
+
+    fn holds(&self, node: usize) -> bool {
+        self.claims[node].is_held(self.now())
+    }
+
+    /// The names of the Leases that there are beside the contested one.
+    fn announced(&mut self) -> usize {
+        let list = http::Request::get("/apis/coordination.k8s.io/v1/namespaces/default/leases");
+        let Answer::Whole(answer) = self
+            .server
+            .handle(&list.body(Vec::new()).unwrap(), self.wall())
+        else {
+            panic!("a list is a whole answer");
+        };
+        let list: Value = serde_json::from_slice(answer.body()).unwrap();
+        let items = list["items"].as_array().unwrap();
+        let is_candidate =
+            |item: &&Value| item["metadata"]["labels"]["lease-proto/candidate-for"] == "leader";
+        items.iter().filter(is_candidate).count()
+    }
+
+    /// Has each that acquires release after a while, until all have had their turn.
+    fn take_turns(&mut self) -> Vec<usize> {
+        for _ in 0..self.claims.len() {
+            self.run(8_000);
+            let holder = (0..self.claims.len()).find(|node| self.holds(*node));
+            if let Some(holder) = holder {
+                self.release(holder);
+            }
+        }
+        self.run(100);
+        self.order()
+    }
+}
+
+#[test]
+fn the_most_important_goes_first_and_of_those_alike_who_came_first() {
+    let mut t = Waiters::new(&[Some(0), Some(1), Some(5), Some(1), Some(-1), Some(5)]);
+    t.acquire(0, Patience::Forever).run(100);
+    assert!(t.holds(0));
+    for node in 1..6 {
+        t.acquire(node, Patience::Forever).run(2_500);
+    }
+    assert_eq!(t.take_turns(), [0, 2, 5, 1, 3, 4]);
+    assert_eq!(t.announced(), 0, "each is withdrawn when its turn has come");
+}
+
+#[test]
+fn nobody_who_holds_is_cut_short_for_somebody_more_important() {
+    let mut t = Waiters::new(&[Some(0), Some(9)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(120_000);
+    assert!(t.holds(0));
+    assert_eq!(t.order(), [0]);
+}
+
+#[test]
+fn whoever_is_alive_and_does_not_move_is_passed_over_after_a_while() {
+    // Its announcements are renewed, and what it would write never gets to the server.
+    let mut t = Waiters::new(&[None, Some(5), Some(1), Some(0)]);
+    t.acquire(0, Patience::Forever).run(100);
+    for node in 1..4 {
+        t.acquire(node, Patience::Forever).run(500);
+    }
+    t.run(5_000);
+    // One that renews what it has announced, and never takes.
+    let mut stuck = t.claims[1].clone();
+    t.stopped.push(1);
+    t.release(0);
+    let released = t.millis;
+    while t.acquired_at(2).is_none() && t.millis < released + 60_000 {
+        t.run(1_000);
+        renew_in_place(&mut t, &mut stuck);
+    }
+    let waited = t.acquired_at(2).unwrap() - released;
+    assert!((CANDIDATE..CANDIDATE + 3_000).contains(&waited), "{waited}");
+    assert!(!t.order().contains(&3));
+}
+
+/// Renews an announcement as its waiter would.
+fn renew_in_place(t: &mut Waiters, stuck: &mut Claim) {
+    let name = crate::candidate::name(stuck.config(), stuck.identity(), 0);
+    let mut lease = t.server.lease("default", name.as_str()).unwrap();
+    let time = MicroTime::from(t.wall()).to_string();
+    lease["spec"]["renewTime"] = json!(time);
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/{name}");
+    let request = http::Request::put(path)
+        .header("content-type", "application/json")
+        .body(lease.to_string().into_bytes());
+    let Answer::Whole(answer) = t.server.handle(&request.unwrap(), t.wall()) else {
+        panic!("a write has a whole answer");
+    };
+    assert_eq!(
+        answer.status(),
+        200,
+        "{:?}",
+        String::from_utf8_lossy(answer.body())
+    );
+}
+
+#[test]
+fn whoever_is_dead_is_not_waited_for() {
+    let mut t = Waiters::new(&[Some(0), Some(9), Some(1)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(1_000);
+    t.acquire(2, Patience::Forever).run(1_000);
+    t.stopped.push(1);
+    // It has been seen not to change for long enough.
+    t.run(2 * CANDIDATE);
+    t.release(0);
+    let released = t.millis;
+    t.run(4_000);
+    let waited = t.acquired_at(2).unwrap() - released;
+    assert!(waited < 3_000, "{waited}");
+    // What it has left behind is tidied away.
+    t.acquire(0, Patience::Forever).run(6 * CANDIDATE);
+    assert_eq!(t.announced(), 1, "its own");
+}
+
+#[test]
+fn a_newcomer_holds_back_for_those_who_wait_and_gives_up_if_it_has_one_try() {
+    let mut t = Waiters::new(&[None, Some(5), Some(1), Some(9)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(3_000);
+    // The waiter looks every two seconds, and does not know yet that it is free.
+    t.release(0).run(20);
+    t.acquire(2, Patience::Once).run(50);
+    let (_, _, event) = t
+        .events
+        .iter()
+        .rev()
+        .find(|(_, node, _)| *node == 2)
+        .unwrap();
+    let Event::GaveUp(GaveUp::Held(waiting)) = event else {
+        panic!("{event:?}");
+    };
+    assert_eq!(waiting.holder.as_deref(), Some("node-1"));
+    t.run(4_000);
+    assert!(t.holds(1));
+    // Whoever goes before all others takes what is free at once, with a single try as well.
+    t.release(1).run(20);
+    t.acquire(3, Patience::Once).run(50);
+    assert!(t.holds(3));
+}
+
+#[test]
+fn without_permission_it_says_so_and_waits_like_all_others() {
+    for (forbids, verb) in [
+        (
+            (|method, path| method == "GET" && path.contains("labelSelector"))
+                as fn(&str, &str) -> bool,
+            "list",
+        ),
+        (
+            |method, path| method == "POST" && path.contains("lease-plain"),
+            "create",
+        ),
+    ] {
+        let mut t = Waiters::new(&[None, Some(5), Some(1)]);
+        t.forbids = forbids;
+        t.acquire(0, Patience::Forever).run(100);
+        for node in [1, 2] {
+            t.acquire(node, Patience::Forever).run(100);
+        }
+        t.run(30_000);
+        let told = t.events.iter().filter_map(|(_, node, event)| {
+            let Event::Unranked(refusal) = event else {
+                return None;
+            };
+            Some((*node, refusal.verb().as_str()))
+        });
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [(1, verb), (2, verb)],
+            "once each"
+        );
+        t.release(0);
+        let released = t.millis;
+        t.run(4_000);
+        let order = t.order();
+        let last = *order.last().unwrap();
+        assert_eq!(order.len(), 2, "somebody has it");
+        assert!(t.acquired_at(last).unwrap() - released < 3_000);
+    }
+}
+
+#[test]
+fn a_list_that_never_comes_does_not_keep_it_free_for_long() {
+    let mut t = Waiters::new(&[None, Some(5)]);
+    t.hangs = |_, path| path.contains("labelSelector");
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(10_000);
+    t.release(0);
+    let released = t.millis;
+    t.run(20_000);
+    let waited = t.acquired_at(1).unwrap() - released;
+    assert!(waited < CANDIDATE + 3_000, "{waited}");
+}
+
+#[test]
+fn a_request_for_the_lease_itself_goes_before_all_others() {
+    // A waiter whose errands hang takes a Lease that ends as soon as it ends.
+    let mut t = Waiters::new(&[None, Some(5)]);
+    t.hangs = |_, path| path.contains("lease-plain") || path.contains("-candidate-");
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(10_000);
+    t.stopped.push(0);
+    t.run(16_000);
+    assert!(t.holds(1));
+}
+
+#[test]
+fn an_announcement_of_somebody_else_is_left_alone_and_its_own_is_found_again() {
+    let mut t = Waiters::new(&[None, Some(5), Some(5)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(2_000);
+    assert_eq!(t.announced(), 1);
+    // The same identity after a restart.
+    t.claims[2] = Claim::new(t.claims[1].config().clone(), 77, t.now());
+    t.stopped.push(1);
+    t.acquire(2, Patience::Forever).run(2_000);
+    assert_eq!(t.announced(), 1, "it goes on with what it finds");
+    // Deleted by somebody: made again.
+    let name = crate::candidate::name(t.claims[2].config(), t.claims[2].identity(), 0);
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/{name}");
+    let delete = http::Request::delete(path).body(Vec::new()).unwrap();
+    let wall = t.wall();
+    let _: Answer = t.server.handle(&delete, wall);
+    assert_eq!(t.announced(), 0);
+    t.run(4_000);
+    assert_eq!(t.announced(), 1);
+}
+
+#[test]
+fn whoever_gives_up_withdraws() {
+    let mut t = Waiters::new(&[None, Some(5)]);
+    t.acquire(0, Patience::Forever).run(100);
+    let until = t.now() + Duration::from_secs(3);
+    t.acquire(1, Patience::Until(until)).run(1_000);
+    assert_eq!(t.announced(), 1);
+    t.run(3_000);
+    assert_eq!(t.announced(), 0);
+}
+
+#[test]
+fn waiting_costs_no_more_than_a_renewal_and_a_list_in_half_its_duration() {
+    let mut t = Waiters::new(&[None, Some(5)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(10_000);
+    let before = t.asked.len();
+    t.run(60_000);
+    let asked = t.asked[before..]
+        .iter()
+        .filter(|(_, node, what)| *node == 1 && !what.contains("leases/leader?"));
+    let count = asked.count();
+    assert!((40..=50).contains(&count), "{count}");
+}
+
+#[test]
+fn nobody_holds_back_for_long_however_long_the_lease_is() {
+    for (seconds, candidate) in [(3, 1), (15, 5), (7_200, 15)] {
+        let config = Config::builder("default", "leader", "me");
+        let config = config.lease_duration(Duration::from_secs(seconds));
+        let duration = config.build().unwrap().candidate_duration();
+        assert_eq!(duration, Duration::from_secs(candidate));
+    }
+}

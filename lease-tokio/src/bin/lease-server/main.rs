@@ -1,0 +1,36 @@
+//! The command `lease-server`: an API server for Leases on a port of this machine, for kubectl and whoever else asks.
+
+mod args;
+mod body;
+mod dice;
+mod faults;
+mod kubeconfig;
+mod listen;
+mod serve;
+mod tls;
+mod tokens;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::Args;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(listen::run(args)),
+        Err(error) => Err(format!("the runtime cannot be started: {error}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            listen::say(format_args!("{message}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are part of the result")]
 
-use lease_tests::sim::{Bug, Counts, Crowd, Ranks, Run, shrink};
+use lease_tests::sim::{Bug, Counts, Crowd, Heirs, Ranks, Run, shrink};
 
 /// Ten minutes.
 const LENGTH: u64 = 600_000_000;
@@ -126,4 +126,26 @@ fn whoever_goes_out_of_turn_is_found() {
     let mut seeds = (0..20).map(|seed| Ranks::gather(7, 3, seed, true, 20, Some(Bug::OutOfTurn)));
     let found = seeds.find_map(Result::err);
     assert_eq!(found.map(|violation| violation.rule()), Some("L8"));
+}
+
+#[test]
+fn what_is_left_to_somebody_goes_there_and_to_anybody_where_nobody_comes() {
+    for watch in [true, false] {
+        for seed in 0..10 {
+            let heirs = Heirs::gather(5, seed, watch, 20, None);
+            let heirs = heirs.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+            // One look is two seconds and a fifth at the most; the Lease is kept for ten seconds.
+            assert!(heirs.went.iter().all(|free| *free < 2_500_000), "{heirs:?}");
+            let in_time = |free: &u64| *free < 12_500_000;
+            assert!(heirs.fell_open.iter().all(in_time), "{heirs:?}");
+            assert_eq!((heirs.went.len(), heirs.fell_open.len()), (15, 5));
+        }
+    }
+}
+
+#[test]
+fn whoever_takes_what_was_left_to_another_is_found() {
+    let mut seeds = (0..20).map(|seed| Heirs::gather(5, seed, false, 20, Some(Bug::TakesBequest)));
+    let found = seeds.find_map(Result::err);
+    assert_eq!(found.map(|violation| violation.rule()), Some("L9"));
 }

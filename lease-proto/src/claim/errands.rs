@@ -66,10 +66,13 @@ impl Claim {
     /// Returns what is to be asked for next, and when.
     pub(super) fn next_errand(&self) -> Option<(Instant, Errand)> {
         let candidacy = self.candidacy.as_deref()?;
-        if let Phase::Held(tenure) = &self.phase
-            && (tenure.told_trouble || tenure.step == TenureStep::Read)
-        {
-            // What may ask for a pause is not asked while renewals fail.
+        let is_urgent = match &self.phase {
+            Phase::Held(tenure) => tenure.told_trouble || tenure.step == TenureStep::Read,
+            Phase::Release(_) => true,
+            Phase::Idle | Phase::Campaign(_) => false,
+        };
+        if is_urgent {
+            // What may be answered by a pause is not asked while renewals fail, or before a release has come to its end.
             return None;
         }
         let (stands, begins) = self.stands();

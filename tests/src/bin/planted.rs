@@ -16,7 +16,7 @@ use std::{
 };
 
 use clap::Parser;
-use lease_tests::sim::{Bug, Ranks, Run, Violation};
+use lease_tests::sim::{Bug, Heirs, Ranks, Run, Violation};
 
 /// Plants one bug after another in a claimant, and simulates clusters until a promise is broken.
 #[derive(Debug, Parser)]
@@ -123,9 +123,11 @@ fn look_for(bug: Bug, limit: Duration) -> Option<Found> {
 /// The promise that is broken in the world of `seed` that is meant to show `bug`, with it planted or without.
 fn broken(bug: Bug, seed: u64, planted: bool) -> Option<Violation> {
     let bug_in_it = planted.then_some(bug);
-    if bug == Bug::OutOfTurn {
-        // Turns are kept where nothing else goes wrong.
-        return Ranks::gather(7, 3, seed, true, 20, bug_in_it).err();
+    // Turns are kept, and what was left to somebody waits for that one, where nothing else goes wrong.
+    match bug {
+        Bug::OutOfTurn => return Ranks::gather(7, 3, seed, true, 20, bug_in_it).err(),
+        Bug::TakesBequest => return Heirs::gather(5, seed, false, 20, bug_in_it).err(),
+        _ => {}
     }
     if !Run::new(seed, LENGTH, Some(bug)).can_show() {
         return None;

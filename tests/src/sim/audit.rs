@@ -105,7 +105,7 @@ fn shows_secret(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Checks that a renewal changed the `renewTime`, and whatever is not the claimant's was kept.
+/// Checks that a write changed the `renewTime`, kept what is not the claimant's, and said of what is left in a record only what is so.
 pub(crate) fn check_change(
     standing: &Standing<'_>,
     before: &Record,
@@ -113,6 +113,23 @@ pub(crate) fn check_change(
 ) -> Result<(), Violation> {
     if before.uid == after.uid && before.rest != after.rest {
         let what = format!("changed {:?} to {:?}", before.rest, after.rest);
+        return Err(Violation::new("I8", standing.node, what));
+    }
+    let says_itself = || {
+        after
+            .done
+            .as_ref()
+            .is_some_and(|it| it["by"] == standing.identity)
+    };
+    if before.uid == after.uid
+        && before.done != after.done
+        && !(after.holder.is_none() && says_itself())
+    {
+        let what = format!("had {:?} done instead of {:?}", after.done, before.done);
+        return Err(Violation::new("I8", standing.node, what));
+    }
+    if after.holder.is_some() && after.heir.is_some() {
+        let what = format!("left to {:?} what {:?} holds", after.heir, after.holder);
         return Err(Violation::new("I8", standing.node, what));
     }
     if before.renewed.is_some() && before.renewed == after.renewed && before.uid == after.uid {

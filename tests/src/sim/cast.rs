@@ -95,6 +95,8 @@ pub(crate) struct Terms {
     pub(super) company: bool,
     /// How many priorities there are, and how many claimants of a hundred have one.
     pub(super) ranks: Option<(i32, u64)>,
+    /// Whether releases name a successor.
+    pub(super) heirs: bool,
 }
 
 impl Terms {
@@ -115,6 +117,7 @@ impl Terms {
             sharers: None,
             company: false,
             ranks: None,
+            heirs: false,
         }
     }
 
@@ -151,6 +154,7 @@ impl Terms {
             sharers: *pick(random, &[None, None, Some(1), Some(1), Some(2)]),
             company: random.chance(60),
             ranks: random.chance(25).then_some((3, 80)),
+            heirs: random.chance(25),
         }
     }
 

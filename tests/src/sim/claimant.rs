@@ -7,7 +7,7 @@ use std::{
 
 use http::{HeaderValue, Request, Response, header};
 use lease_proto::{
-    Config, Event, Grant, Patience, RequestId,
+    Config, Event, Grant, Parting, Patience, RequestId,
     access::{Secret, bearer},
 };
 
@@ -178,11 +178,11 @@ impl Claimant {
         self.kept.acquire(patience, now);
     }
 
-    pub(crate) fn release(&mut self, now: Instant) {
+    pub(crate) fn release_with(&mut self, parting: Parting, now: Instant) {
         if let Some(plant) = &mut self.plant {
             plant.releases(true);
         }
-        self.kept.release(now);
+        self.kept.release_with(parting, now);
     }
 
     pub(crate) fn verify(&mut self, now: Instant) {

@@ -1,6 +1,6 @@
 //! A thousand candidates for one Lease: what they ask of the server while nothing happens, and when the holder goes.
 
-use lease_proto::server::Version;
+use lease_proto::{Parting, server::Version};
 
 use super::{Faults, Micros, SECOND, Violation, World, cast::Terms, record::Author};
 use crate::random::Random;
@@ -132,12 +132,17 @@ impl World {
 
     /// Has a claimant release for good.
     pub(super) fn release(&mut self, index: usize) -> Result<(), Violation> {
+        self.release_with(index, Parting::default())
+    }
+
+    /// Has a claimant release for good, and leave something in the record.
+    pub(super) fn release_with(&mut self, index: usize, parting: Parting) -> Result<(), Violation> {
         let node = &mut self.nodes[index];
         let now = node.now(self.now);
         node.resting = true;
         node.watched.told_to_release = true;
         if let Some(claimant) = node.ours_mut() {
-            claimant.release(now);
+            claimant.release_with(parting, now);
         }
         self.wake(index)
     }

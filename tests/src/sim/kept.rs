@@ -7,7 +7,8 @@ use std::{
 
 use http::{Method, Request, Response};
 use lease_proto::{
-    Claim, ClaimId, ClaimSet, Config, Event, Output, Patience, RequestId, SetLimits, SetOutput, Tag,
+    Claim, ClaimId, ClaimSet, Config, Event, Output, Parting, Patience, RequestId, SetLimits,
+    SetOutput, Tag,
 };
 
 use super::plants::Bug;
@@ -211,10 +212,10 @@ impl Kept {
         }
     }
 
-    pub(crate) fn release(&mut self, now: Instant) {
+    pub(crate) fn release_with(&mut self, parting: Parting, now: Instant) {
         match self {
-            Self::Alone(claim) => claim.release(now),
-            Self::InSet(it) => it.set.release(it.id, now),
+            Self::Alone(claim) => claim.release_with(parting, now),
+            Self::InSet(it) => it.set.release_with(it.id, parting, now),
         }
     }
 

@@ -149,10 +149,12 @@ impl World {
                 self.schedule(at, Happening::Acquire(index, life));
             }
             Kind::Releases if node.paused_until <= self.now => {
+                let (parting, _) = self.parting(index);
+                let node = &mut self.nodes[index];
                 node.load.command(self.now);
                 node.watched.told_to_release = true;
                 if let Some(claimant) = node.ours_mut() {
-                    claimant.release(now);
+                    claimant.release_with(parting, now);
                     return self.wake(index);
                 }
             }

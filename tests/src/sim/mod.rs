@@ -16,6 +16,7 @@ mod diary;
 mod errands;
 mod evidence;
 mod exchange;
+mod heirs;
 mod kept;
 mod kinds;
 mod lies;
@@ -39,6 +40,7 @@ mod world;
 pub use self::{
     counts::Counts,
     crowd::{Crowd, HandOver},
+    heirs::Heirs,
     kinds::{Faults, Kind},
     plants::Bug,
     ranks::Ranks,

@@ -130,6 +130,8 @@ bugs! {
     WithheldNews = 44,
     /// takes what is free whoever goes before it
     OutOfTurn = 45,
+    /// takes what was left to another
+    TakesBequest = 46,
 }
 
 impl Bug {

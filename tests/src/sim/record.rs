@@ -26,6 +26,10 @@ pub(crate) struct Record {
     pub(crate) transitions: Option<i64>,
     pub(crate) preferred: Option<String>,
     pub(crate) strategy: Option<String>,
+    /// Which work is done, as the record says.
+    pub(crate) done: Option<Value>,
+    /// To whom it was left.
+    pub(crate) heir: Option<Value>,
     /// Whatever claimants have no business with.
     pub(crate) rest: Map<String, Value>,
     /// Who wrote holder and times, whoever wrote the rest since.
@@ -62,6 +66,16 @@ impl Record {
         ] {
             rest.remove(known);
         }
+        let mut annotation = |key| {
+            let annotations = rest.get_mut("annotations")?.as_object_mut()?;
+            let value = annotations.remove(key)?;
+            if annotations.is_empty() {
+                rest.remove("annotations");
+            }
+            serde_json::from_str(value.as_str()?).ok()
+        };
+        let done = annotation("lease-proto/done");
+        let heir = annotation("lease-proto/successor");
         let version = metadata["resourceVersion"].as_str();
         let mut record = Self {
             uid: text(&metadata["uid"]).unwrap_or_default(),
@@ -73,6 +87,8 @@ impl Record {
             transitions: spec["leaseTransitions"].as_i64(),
             preferred: text(&spec["preferredHolder"]),
             strategy: text(&spec["strategy"]),
+            done,
+            heir,
             rest,
             signed_by: author,
             dated,

@@ -121,13 +121,14 @@ impl World {
 
     /// The holder is told to release; somebody else takes over soon.
     fn hand_over(&mut self, holder: usize) -> Result<(), Violation> {
-        self.release(holder)?;
+        let (parting, kept) = self.parting(holder);
+        self.release_with(holder, parting)?;
         // A waiter that looks only after the deletion has not seen that the Lease was given up, and waits it out.
         let within = match self.terms.release {
             OnRelease::Clear => self.patience(),
             _ => self.longest_of(holder) + self.patience(),
         };
-        self.schedule(self.now + within, Happening::Tail(5));
+        self.schedule(self.now + within + kept, Happening::Tail(5));
         Ok(())
     }
 

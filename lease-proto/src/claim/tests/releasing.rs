@@ -318,3 +318,40 @@ fn undoing_a_renewal_that_may_have_been_written_never_clears_what_another_proces
     // It was not carried out, so the record is the other process's, which believes in it for its whole duration.
     t.asks("GET").answer(200, held).is_done();
 }
+
+#[test]
+fn nothing_is_asked_for_beside_a_release_that_has_not_come_to_its_end() {
+    let mut t = Timeline::new(|config| config.watch(false).priority(Some(5)));
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET").answer(200, foreign(10, "them", 0));
+    t.event();
+    t.asks("POST");
+    let mut announced = t.asked().body.clone();
+    announced["metadata"]["uid"] = json!("u2");
+    announced["metadata"]["resourceVersion"] = json!("11");
+    t.answer(201, announced);
+    let nobody = json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "LeaseList",
+        "metadata": {"resourceVersion": "11"},
+        "items": [],
+    });
+    t.asks("GET").answer(200, nobody.clone());
+    t.sleep().asks("GET").answer(200, foreign(12, "", 1));
+    t.asks("GET").answer(200, nobody);
+    t.asks("PUT").echo(200, 13);
+    let acquired = t.event();
+    assert!(matches!(acquired, Event::Acquired(_)), "{acquired:?}");
+    t.asks("DELETE").fails();
+    // What has become of the announcement is looked at only after the release: another pause would put that off.
+    let now = t.now();
+    t.claim.release(now);
+    t.says(Event::Lost(Loss::Released));
+    for _ in 0..4 {
+        t.asks("PUT").answer(429, json!({})).sleep();
+    }
+    t.asks("PUT").echo(200, 14);
+    t.says(Event::Released(Released::Cleared));
+    t.asks("GET").answer(404, json!({}));
+    t.is_done();
+}

@@ -27,6 +27,10 @@ impl Plant {
             forget_others(&mut response);
             return (response, now, Vec::new());
         }
+        if self.bug == Bug::TakesBequest {
+            forget_successor(&mut response);
+            return (response, now, Vec::new());
+        }
         self.redate(&mut response);
         let revives = self.bug == Bug::LateAnswerRevives && self.late == Some(id);
         if revives && response.status() == StatusCode::OK && !self.holding {
@@ -210,6 +214,17 @@ fn stamp(body: &Value) -> Option<MicroTime> {
 fn http_date(text: &str) -> Option<MicroTime> {
     let time = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(MicroTime::from_micros(time.timestamp().as_microsecond()))
+}
+
+/// Has a record be left to nobody.
+fn forget_successor(response: &mut Response<Vec<u8>>) {
+    let body: Result<Value, _> = serde_json::from_slice(response.body());
+    if let Ok(mut body) = body
+        && let Some(annotations) = body["metadata"]["annotations"].as_object_mut()
+        && annotations.remove("lease-proto/successor").is_some()
+    {
+        *response.body_mut() = body.to_string().into_bytes();
+    }
 }
 
 /// Has a list show nobody.

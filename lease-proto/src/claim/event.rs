@@ -159,7 +159,7 @@ impl fmt::Display for FencingToken {
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Loss {
-    /// Somebody cleared the record of a Lease that is not renewed.
+    /// Somebody cleared the record, and it is not written back: the Lease is not renewed, or somebody else has held it since.
     Cleared,
     /// Renewals fail, and less is left of the grant than was to be kept for stopping. No event says so, only drivers that
     /// stop some work: the Lease may still be held, and may be renewed yet.

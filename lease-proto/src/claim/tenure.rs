@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     call::Answer,
-    notes::{Changes, Parting},
+    notes::{self, Changes, Parting},
     wire::{Lease, LeaseSpec, MicroTime},
 };
 
@@ -233,7 +233,8 @@ impl Claim {
             None => true,
             Some(holder) => holder == self.identity.as_str() && self.config.reclaim_own_identity,
         };
-        if is_ours && lease.spec.holder().is_none() && !self.config.renewable {
+        let is_lost = !self.config.renewable || self.was_passed_on(&lease);
+        if is_ours && lease.spec.holder().is_none() && is_lost {
             self.observed
                 .note(lease, &self.config, self.now, self.clocks.wall(self.now));
             self.lose(Loss::Cleared);
@@ -256,6 +257,16 @@ impl Claim {
         } else {
             Loss::TakenOver { by }
         });
+    }
+
+    /// Returns whether somebody else has held the Lease since, if it is somebody else's release that a record shows.
+    fn was_passed_on(&self, lease: &Lease) -> bool {
+        let Phase::Held(tenure) = &self.phase else {
+            return false;
+        };
+        let counted = lease.spec.lease_transitions.unwrap_or(0).max(0);
+        let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+        tenure.grant.transitions < counted || notes::successor(lease).is_some()
     }
 
     /// Ends the grant earlier if the record, as one of our writes has left it, has its observers wait for a shorter time

@@ -29,6 +29,8 @@ pub(crate) struct Standing<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Since {
     uid: String,
+    /// How often it had changed hands by then.
+    transitions: Option<i64>,
     pub(crate) holders: BTreeSet<String>,
     pub(crate) gone: bool,
     pub(crate) yielded: bool,
@@ -36,6 +38,8 @@ pub(crate) struct Since {
     pub(crate) impersonated: bool,
     /// The record named a shorter time than what it had written.
     pub(crate) shortened: bool,
+    /// The record named nobody, and said that somebody else had held it since.
+    pub(crate) passed_on: bool,
 }
 
 /// Checks the form of a request as it leaves a claimant.
@@ -245,10 +249,11 @@ pub(crate) fn meaning(
 }
 
 impl Since {
-    /// A tenure of the record with this uid begins.
-    pub(crate) fn new(uid: &str) -> Self {
+    /// A tenure of this record begins.
+    pub(crate) fn new(record: &Record) -> Self {
         Self {
-            uid: uid.to_owned(),
+            uid: record.uid.clone(),
+            transitions: record.transitions,
             ..Self::default()
         }
     }
@@ -261,6 +266,9 @@ impl Since {
         };
         self.gone |= record.uid != self.uid;
         self.yielded |= record.preferred.is_some() || record.strategy.is_some();
+        let is_free = record.holder.is_none();
+        self.passed_on |=
+            is_free && (record.heir.is_some() || self.transitions < record.transitions);
         if let Some(holder) = &record.holder {
             if holder != standing.identity {
                 self.holders.insert(holder.clone());

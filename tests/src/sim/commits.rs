@@ -150,7 +150,7 @@ impl World {
                 node.watched.restore(message.departed);
             }
             if !was_mine && !node.watched.holding {
-                node.watched.since = Since::new(&after.uid);
+                node.watched.since = Since::new(after);
             }
             if let Some(number) = message.number {
                 let seconds = after.seconds(0);

@@ -247,6 +247,7 @@ impl Watched {
                 self.since.shortened || self.until.is_some_and(|until| until <= terms.now)
             }
             Loss::Released => self.told_to_release,
+            Loss::Cleared => self.since.passed_on || self.restored,
             Loss::Deleted => self.since.gone || self.restored || self.was_made_twice(),
             Loss::TakenOver { by } => self.since.holders.contains(by) || self.restored,
             Loss::IdentityCollision => self.since.impersonated || self.restored,

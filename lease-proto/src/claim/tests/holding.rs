@@ -209,16 +209,32 @@ fn our_name_on_a_record_that_we_did_not_write_is_somebody_elses() {
 }
 
 #[test]
+fn whoever_was_robbed_writes_nothing_over_what_another_one_has_held_since_and_released() {
+    let mut left = wiped(12, 0);
+    left["metadata"]["annotations"] = json!({"lease-proto/successor": json!({
+        "to": "next",
+        "seconds": 10,
+        "at": left["spec"]["renewTime"],
+    }).to_string()});
+    let mut counted = wiped(12, 0);
+    counted["spec"]["leaseTransitions"] = json!(1);
+    for record in [left, counted] {
+        let mut t = Timeline::held(|c| c);
+        t.at(5_000).asks("PUT").answer(409, json!({}));
+        t.asks("GET").answer(200, record);
+        t.says(Event::Lost(Loss::Cleared)).is_done();
+    }
+}
+
+#[test]
 fn a_holder_wiped_by_somebody_elses_late_release_writes_itself_back() {
     let mut t = Timeline::held(|c| c);
     let acquire_time = t.asked().body["spec"]["acquireTime"].clone();
-    let mut wiped = foreign(12, "", 0);
-    wiped["spec"]["leaseDurationSeconds"] = json!(1);
     t.at(5_000)
         .asks("PUT")
         .answer(409, json!({}))
         .asks("GET")
-        .answer(200, wiped)
+        .answer(200, wiped(12, 0))
         .asks("PUT");
     let body = &t.asked().body;
     assert_eq!(body["metadata"]["resourceVersion"], "12");
@@ -236,7 +252,7 @@ fn a_wiped_holder_that_a_successor_replaced_is_lost() {
         .asks("PUT")
         .answer(409, json!({}))
         .asks("GET")
-        .answer(200, foreign(12, "", 0));
+        .answer(200, wiped(12, 0));
     t.asks("PUT")
         .answer(409, json!({}))
         .sleep()

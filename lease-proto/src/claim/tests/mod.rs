@@ -251,6 +251,14 @@ fn foreign(version: u64, holder: &str, renewal: u64) -> Value {
     })
 }
 
+/// The record after a late release by whoever held it before a claim that created it.
+fn wiped(version: u64, renewal: u64) -> Value {
+    let mut wiped = foreign(version, "", renewal);
+    wiped["spec"]["leaseDurationSeconds"] = json!(1);
+    wiped["spec"]["leaseTransitions"] = json!(0);
+    wiped
+}
+
 /// An answer that asks for a pause.
 fn later(code: u16, seconds: &str) -> Response<Vec<u8>> {
     let answer = Response::builder()

@@ -44,7 +44,7 @@ fn a_holder_that_is_told_that_its_record_was_cleared_or_shortened_writes_itself_
     let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
     t.opens("").begins();
     let record = t.written(10);
-    t.at(1_000).tells("MODIFIED", foreign(11, "", 1));
+    t.at(1_000).tells("MODIFIED", wiped(11, 1));
     t.asks("PUT").echo(200, 12);
     t.renewed_until(11_000);
     let mut short = t.written(13);
@@ -63,7 +63,7 @@ fn a_pause_that_the_server_has_asked_for_is_kept_whatever_a_holder_is_told() {
         t.at(5_000).asks("PUT").respond(&later(429, "2"));
         assert_eq!(t.at_risk(), Trouble::Busy);
         if cleared {
-            told = foreign(11, "", 1);
+            told = wiped(11, 1);
         } else {
             told["spec"]["leaseDurationSeconds"] = json!(8);
         }
@@ -184,10 +184,10 @@ fn a_holder_whose_writes_are_raced_again_and_again_makes_room_whatever_it_is_tol
     let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
     t.opens("").begins();
     // Cleared by somebody, and annotated ever since.
-    t.at(1_000).tells("MODIFIED", foreign(11, "", 1));
+    t.at(1_000).tells("MODIFIED", wiped(11, 1));
     let mut pauses = Vec::new();
     for version in 12..18 {
-        t.asks("PUT").tells("MODIFIED", foreign(version, "", 1));
+        t.asks("PUT").tells("MODIFIED", wiped(version, 1));
         t.at(t.millis + 50).answer(409, json!({}));
         let raced = t.millis;
         // At once after the first, for whoever wrote that will hardly write again.

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
     change::Change,
+    notes,
     wire::{Lease, ResourceVersion},
 };
 
@@ -315,9 +316,22 @@ impl Claim {
     fn hear_in_campaign(&mut self, news: News) {
         let lease = news.lease;
         let is_named = lease.spec.holder() == Some(self.identity.as_str());
-        if self.own_write(&lease).is_some() || (is_named && self.config.reclaim_own_identity) {
+        let own = self.own_write(&lease);
+        let (now, number) = (self.now, self.campaign().number);
+        if own.as_ref().is_some_and(|write| write.campaign != number) {
+            // Of a tenure that is over, so that a look would show no grant either.
+            let candidacy = self.candidacy.as_deref();
+            if !notes::is_renewable(&lease) {
+                self.note_foreign(lease, false);
+                return;
+            }
+            if candidacy.is_some_and(|it| it.held_back_until(now).is_some()) {
+                self.observed.note_own(lease);
+                return;
+            }
+        }
+        if own.is_some() || (is_named && self.config.reclaim_own_identity) {
             // What a stream tells earns nothing: the record is read, after the pause if there is one already.
-            let now = self.now;
             let campaign = self.campaign();
             if campaign.step == CampaignStep::Write {
                 (campaign.step, campaign.at) = (CampaignStep::Read, now);

@@ -201,3 +201,96 @@ fn a_holder_whose_writes_are_raced_again_and_again_makes_room_whatever_it_is_tol
     t.asks("PUT").echo(200, 18);
     t.renewed_until(t.millis + 10_000);
 }
+
+/// A list of announcements, of one waiter that goes before all.
+fn list_of_one() -> Value {
+    let candidate = json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": "leader-candidate-x",
+            "namespace": "default",
+            "uid": "u9",
+            "resourceVersion": "5",
+            "labels": {"lease-proto/candidate-for": "leader"},
+            "annotations": {"lease-proto/priority": "9", "lease-proto/since": "2026-11-20T19:00:00.000000Z"},
+        },
+        "spec": {
+            "holderIdentity": "them",
+            "leaseDurationSeconds": 5,
+            "renewTime": "2026-11-20T19:00:00.000000Z",
+        },
+    });
+    json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "LeaseList",
+        "metadata": {"resourceVersion": "5"},
+        "items": [candidate],
+    })
+}
+
+#[test]
+fn a_record_of_ones_own_is_not_looked_at_again_each_time_that_it_is_annotated() {
+    // Both have held the Lease. One holds back for somebody now, the other must not renew it.
+    for renewable in [true, false] {
+        let mut t = Timeline::new(|config| {
+            let config = config.watch(true).renewable(renewable);
+            config.priority(renewable.then_some(5))
+        });
+        t.claim.acquire(Patience::Forever, t.start);
+        t.asks("GET").answer(404, json!({}));
+        if renewable {
+            let mut nobody = list_of_one();
+            nobody["items"] = json!([]);
+            t.asks("GET").answer(200, nobody);
+        }
+        t.asks("POST").echo(201, 10);
+        let mut record = t.written(10);
+        t.event();
+        t.at(5_000);
+        if renewable {
+            t.asks("PUT").fails();
+        }
+        t.at(15_000);
+        while !matches!(t.event(), Event::Lost(_)) {}
+        let now = t.now();
+        t.claim.acquire(Patience::Forever, now);
+        let mut looks = 0;
+        for step in 0..20 {
+            t.at(15_000 + step * 50);
+            loop {
+                let request = match t.poll() {
+                    Output::Request(request) => request,
+                    Output::Wait(_) => break,
+                    Output::Done => panic!("it waits for ever"),
+                    Output::Event(_) | Output::Cancel(_) => continue,
+                };
+                let path = request.http.uri().to_string();
+                let (id, now) = (request.id, t.now());
+                if request.is_stream {
+                    t.stream = Some(id);
+                    t.begins();
+                    continue;
+                }
+                let body = if path.contains("labelSelector") {
+                    list_of_one()
+                } else if path.contains("/leases/leader?") {
+                    looks += 1;
+                    record.clone()
+                } else {
+                    t.claim.handle_failure(id, now);
+                    continue;
+                };
+                let answer = Response::new(serde_json::to_vec(&body).unwrap());
+                t.claim.handle_response(id, &answer, now);
+            }
+            record["metadata"]["resourceVersion"] = json!((20 + step).to_string());
+            record["metadata"]["annotations"]["at"] = json!(step.to_string());
+            if t.stream.is_some() {
+                t.tells("MODIFIED", record.clone());
+            }
+        }
+        assert!(t.stream.is_some(), "nobody watches");
+        assert!(looks <= 2, "{looks} looks");
+    }
+}

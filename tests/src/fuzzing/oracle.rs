@@ -157,10 +157,12 @@ impl Oracle {
             self.see(&record, now);
         } else {
             // A write that is answered so was not carried out as it was; the record is there all the same.
+            let before = self.heard.take();
+            let before = before.filter(|heard| heard.record.says_the_same(&record));
             self.heard = Some(Foreign {
                 lasts: self.lasts(&record),
                 record: record.clone(),
-                since: now,
+                since: before.map_or(now, |heard| heard.since),
             });
         }
         self.last = Some(record);

@@ -124,7 +124,7 @@ pub use claim::{
 };
 pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
 pub use ledger::{Deadline, Ledger};
-pub use notes::{Done, Once, Parting, held_back, is_renewable, renewals, successor};
+pub use notes::{Done, Once, Parting, held_back, is_renewable, left_by, renewals, successor};
 pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};
 pub use set::{ClaimId, ClaimSet, Plan, Roster, SetLimits, SetOutput, Tag};

@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 use lease_blocking::{
     Claim, Client, Clock,
     proto::{
-        self, Config, ConfigError, Event, GaveUp, Grant, OnRelease, Parting, Patience, Released,
+        self, Config, ConfigError, Event, GaveUp, Grant, OnRelease, Patience, Released,
         access::TransportError, plain::Preconditions, wire::Lease,
     },
 };
@@ -79,9 +79,7 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
     let client = connect::client(&target.cluster)?;
     let held = status::read(&client, &target.name)?;
     let mut claim = claim(&client, target, None, None, held)?;
-    claim.release_with(args.to.clone().map_or_else(Parting::default, |to| {
-        Parting::default().successor(to, args.reserve)
-    }));
+    claim.release_with(args.parting());
     let mut refused = None;
     while let Some(event) = claim.next_event() {
         tell(&event, target);
@@ -99,6 +97,7 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
             Event::Released(Released::NotOurs) => {
                 let holder = claim.observed().and_then(|lease| lease.spec.holder());
                 return match (holder, claim.observed()) {
+                    (None, Some(lease)) if args.to.is_some() => Err(not_left(target, lease)),
                     // As it should be, whoever did it: a script's last command may come twice.
                     (None, Some(lease)) => output::changed(lease, target.output),
                     _ => Err(not_held(target, holder)),
@@ -216,6 +215,23 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
     }
     let why = format!("lease {} was not acquired", target.name);
     Err(failed.unwrap_or_else(|| unanswered(&why, claim)))
+}
+
+/// What nobody holds is left to nobody else than before, unless by whoever has left it.
+fn not_left(target: &Target, lease: &Lease) -> Failure {
+    let Target { name, holder, .. } = target;
+    let how = match (proto::successor(lease), proto::left_by(lease)) {
+        (Some(to), Some(by)) => format!(
+            "lease {name} is left to {to:?} by {by:?}, not by {:?}",
+            holder.as_str()
+        ),
+        (Some(to), None) => format!("lease {name} is left to {to:?} already"),
+        (None, _) => format!("nobody holds lease {name}"),
+    };
+    Failure::new(
+        Exit::Held,
+        format_args!("{how}: nothing was changed; --force changes to whom it is left"),
+    )
 }
 
 fn not_held(target: &Target, holder: Option<&str>) -> Failure {

@@ -101,7 +101,10 @@ With --force the record is changed only if nobody has written it since it was sh
 
 Examples:
   lease release nightly --holder backup
-  lease release nightly --force        its holder is dead, and its time is long";
+  lease release nightly --holder backup --to report --for 1m   a hand-over; report gets it at once
+  lease release nightly --holder backup --to audit             it was mistyped: to this one instead
+  lease release nightly --force                                its holder is dead, and its time is long;
+                                                               or it is left to one that does not exist";
 
 const STATUS: &str = "\
 JSON and YAML have these members, and may get more. What is unknown is null.

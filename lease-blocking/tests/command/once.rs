@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use lease_blocking::proto::{Once, renewals};
+use lease_blocking::proto::{self, Once, renewals};
 use serde_json::Value;
 
 use crate::{Place, await_that};
@@ -204,6 +204,39 @@ fn a_lease_is_left_to_its_successor_and_others_hold_back() {
 }
 
 #[test]
+fn to_whom_a_lease_is_left_can_be_changed_and_taken_back() {
+    let place = Place::new();
+    let left_to = || proto::successor(&place.record("a").unwrap());
+    let release = |rest: &[&str]| place.run(&[&["release", "a"], rest].concat());
+    place.run(&["acquire", "a", "--holder", "me"]).with(0);
+    release(&["--holder", "me", "--to", "typo", "--for", "5m"]).with(0);
+    let before = place.record("a").unwrap();
+    // A script's last command may come after that, and takes nothing back.
+    release(&["--holder", "me"]).with(0);
+    release(&["--holder", "another", "--to", "next"])
+        .with(5)
+        .saying(&["left to \"typo\" by \"me\"", "--force"]);
+    assert_eq!(place.record("a").unwrap(), before);
+    release(&["--holder", "me", "--to", "next", "--for", "5m"]).with(0);
+    assert_eq!(left_to().as_deref(), Some("next"));
+    // Anybody may, who says that it is meant.
+    release(&["--force", "--yes", "--holder", "typo"])
+        .with(5)
+        .saying(&["left to \"next\", not \"typo\""]);
+    release(&["--force", "--yes", "--to", "third", "--for", "5m"]).with(0);
+    assert_eq!(left_to().as_deref(), Some("third"));
+    release(&["--force", "--yes"]).with(0);
+    assert_eq!(left_to(), None);
+    // There is nobody left whose it would be to say so.
+    let before = place.record("a").unwrap();
+    release(&["--holder", "me", "--to", "next"])
+        .with(5)
+        .saying(&["nobody holds lease a", "nothing was changed"]);
+    assert_eq!(place.record("a").unwrap(), before);
+    place.run(&["acquire", "a", "--holder", "other"]).with(0);
+}
+
+#[test]
 fn combinations_that_make_no_sense_are_refused() {
     let place = Place::new();
     for (arguments, word) in [
@@ -226,7 +259,12 @@ fn combinations_that_make_no_sense_are_refused() {
             ],
             "five minutes",
         ),
-        (&["release", "a", "--force", "--to", "you"], "--force"),
+        (
+            &[
+                "release", "a", "--holder", "me", "--to", "you", "--for", "0",
+            ],
+            "--for",
+        ),
     ] {
         place.run(arguments).with(64).saying(&[word]);
     }

@@ -1,6 +1,10 @@
 //! `lease acquire`, `renew` and `release`: a lease that is held from one command to the next.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use lease_blocking::{
     Claim, Client, Clock,
@@ -15,7 +19,7 @@ use super::{
     connect, duration,
     exit_code::Exit,
     failure::Failure,
-    force, output, say, status,
+    force, output, say, signals, status,
 };
 
 pub(crate) fn acquire(args: &Acquire) -> Result<Exit, Failure> {
@@ -41,8 +45,13 @@ pub(crate) fn acquire(args: &Acquire) -> Result<Exit, Failure> {
     };
     let wanted = Some((args.renewals, args.priority));
     let mut claim = claim(&client, &args.target, args.ttl, wanted, held)?;
+    let interrupted = stop_on_signals(&claim)?;
     claim.acquire(patience);
     let grant = drive(&mut claim, &client, &args.target);
+    if let (Err(_), Some(signal)) = (&grant, interrupted.get()) {
+        let line = format_args!("interrupted while waiting for lease {}", args.target.name);
+        return Err(Failure::new(Exit::Signal(*signal), line));
+    }
     if let Some(announcement) = claim.announcement() {
         // Others do not hold back for it for long if it stays.
         let _it_expires = client.delete(announcement.as_str(), &Preconditions::none());
@@ -111,6 +120,23 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
         let why = format!("it is not known whether lease {} was released", target.name);
         unanswered(&why, &claim)
     }))
+}
+
+/// Has a signal that would end the process end the waiting, so that others do not wait for whoever has gone; a second one ends
+/// the process at once. Returns where the first is noted.
+fn stop_on_signals(claim: &Claim) -> Result<Arc<OnceLock<u8>>, Failure> {
+    let (first, stopper) = (Arc::new(OnceLock::new()), claim.stopper());
+    let noted = Arc::clone(&first);
+    let stop = move |signal: i32| {
+        let number = u8::try_from(signal).unwrap_or_default();
+        if noted.set(number).is_err() {
+            let _unlikely = signal_hook::low_level::emulate_default_handler(signal);
+        }
+        stopper.stop();
+        true
+    };
+    signals::listen(&signals::ENDING, stop).map_err(|error| Failure::chain(Exit::Failed, &error))?;
+    Ok(first)
 }
 
 /// Makes a claim for a holder that is the same in every command; without `renewals` it is renewed as it was acquired, and without

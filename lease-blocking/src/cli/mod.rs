@@ -14,6 +14,7 @@ mod list;
 mod output;
 mod portrait;
 mod run;
+mod signals;
 mod status;
 mod view;
 mod waits;

@@ -76,6 +76,16 @@ fn whoever_acquires_with_a_priority_leaves_no_announcement() {
     await_that(|| announced(&place).len() == 1, "its announcement");
     waiting.end().with(0);
     assert_eq!(announced(&place), []);
+    place
+        .run(&["acquire", "a", "--holder", "you", "--ttl", "1h"])
+        .with(0);
+    for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        let waiting = place.start(&[&waits[..3], &["them"], &waits[4..]].concat());
+        await_that(|| announced(&place).len() == 1, "its announcement");
+        waiting.signal(signal);
+        waiting.end().with(code).saying(&["interrupted"]);
+        assert_eq!(announced(&place), [], "after {signal}");
+    }
     let selector = candidates_of(&"a".parse().unwrap());
     assert_eq!(selector, "lease-proto/candidate-for=a");
 }

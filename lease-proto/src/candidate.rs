@@ -92,12 +92,21 @@ pub fn candidates_of(lease: &LeaseName) -> String {
 
 /// Returns the name of the announcement of `identity`; of the several that there are if one is taken by somebody else.
 pub(crate) fn name(config: &Config, identity: &Identity, attempt: u32) -> LeaseName {
-    let lease = config.name.as_str();
-    let prefix = lease.get(..LONGEST_PREFIX).unwrap_or(lease);
-    let prefix = prefix.trim_end_matches(['.', '-']);
-    let key = format!("{lease}\n{identity}\n{attempt}");
-    LeaseName::hashed(&format!("{prefix}-candidate"), key)
+    let key = format!("{}\n{identity}\n{attempt}", config.name);
+    LeaseName::hashed(&prefix(&config.name), key)
         .expect("what begins a name that is valid, cut after a letter or digit, begins one")
+}
+
+/// Returns whether an announcement of a claimant of this Lease may have that name.
+pub(crate) fn is_named(lease: &LeaseName, name: &str) -> bool {
+    let rest = name.strip_prefix(&prefix(lease));
+    rest.is_some_and(|rest| rest.starts_with('-'))
+}
+
+fn prefix(lease: &LeaseName) -> String {
+    let lease = lease.as_str();
+    let prefix = lease.get(..LONGEST_PREFIX).unwrap_or(lease);
+    format!("{}-candidate", prefix.trim_end_matches(['.', '-']))
 }
 
 /// Makes an announcement, or renews the last one.

@@ -39,13 +39,9 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Reads an announcement; `None` if the Lease is none.
+    /// Reads an announcement; `None` if the Lease is none, or somebody has edited it so that it says nothing.
     pub fn read(lease: &Lease) -> Option<Self> {
-        lease
-            .metadata
-            .labels()
-            .contains_key(CANDIDATE_FOR)
-            .then_some(())?;
+        candidate_for(lease)?;
         let time = |text: String| RawTime::new(text).time();
         let said = lease.metadata.annotation(SINCE).and_then(time)?;
         let created: Option<String> = lease
@@ -80,9 +76,15 @@ impl Candidate {
     }
 
     /// The order in which candidates go: the most important first, then who came first.
-    pub(crate) fn order(&self) -> impl Ord + '_ {
+    pub fn order(&self) -> impl Ord + '_ {
         (Reverse(self.priority), self.since, &self.identity)
     }
+}
+
+/// Returns for which Lease this one announces that somebody waits: its name, or a hash where that is too long for a label, as it
+/// stands in [`candidates_of`]; `None` if it announces nobody.
+pub fn candidate_for(lease: &Lease) -> Option<String> {
+    lease.metadata.labels().remove(CANDIDATE_FOR)
 }
 
 /// Returns what selects the announcements of those who wait for a Lease: the key and the value of a label, joined by `=`.

@@ -117,7 +117,7 @@ mod unclear;
 pub mod wire;
 
 pub use call::{MAX_BODY, Request, RequestId};
-pub use candidate::{Candidate, candidates_of};
+pub use candidate::{Candidate, candidate_for, candidates_of};
 pub use claim::{
     Claim, Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Patience, Released, Trouble,
     Waiting, over_for_newcomers,

@@ -233,6 +233,9 @@ pub(crate) struct List {
     /// Those of all namespaces.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub(crate) all_namespaces: bool,
+    /// With those in which waiters with a priority announce themselves.
+    #[arg(long)]
+    pub(crate) candidates: bool,
     /// Go on with a line for each change, as `lease watch` does.
     #[arg(short, long)]
     pub(crate) watch: bool,
@@ -251,6 +254,9 @@ pub(crate) struct Watch {
     /// Those of all namespaces.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub(crate) all_namespaces: bool,
+    /// With those in which waiters with a priority announce themselves.
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) candidates: bool,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Lines,

@@ -114,7 +114,11 @@ fn is_agreed_to(lease: &Lease, theirs: &Theirs) -> Result<bool, Failure> {
         Theirs::Successor(to) => format!("Take back that it is left to {to:?}?"),
         Theirs::Nobody => "Nobody holds it. Leave it to somebody?".to_owned(),
     };
-    let _unread = write!(stderr, "{}\n{question} [y/N] ", portrait::table(lease));
+    let _unread = write!(
+        stderr,
+        "{}\n{question} [y/N] ",
+        portrait::table(lease, &None)
+    );
     let _unread = stderr.flush();
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);

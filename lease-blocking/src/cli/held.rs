@@ -135,7 +135,8 @@ fn stop_on_signals(claim: &Claim) -> Result<Arc<OnceLock<u8>>, Failure> {
         stopper.stop();
         true
     };
-    signals::listen(&signals::ENDING, stop).map_err(|error| Failure::chain(Exit::Failed, &error))?;
+    signals::listen(&signals::ENDING, stop)
+        .map_err(|error| Failure::chain(Exit::Failed, &error))?;
     Ok(first)
 }
 

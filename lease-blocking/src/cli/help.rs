@@ -101,10 +101,10 @@ With --force the record is changed only if nobody has written it since it was sh
 
 Examples:
   lease release nightly --holder backup
-  lease release nightly --holder backup --to report --for 1m   a hand-over; report gets it at once
-  lease release nightly --holder backup --to audit             it was mistyped: to this one instead
-  lease release nightly --force                                its holder is dead, and its time is long;
-                                                               or it is left to one that does not exist";
+  lease release nightly --holder backup --to report --for 1m   a hand-over
+  lease release nightly --holder backup --to audit             mistyped: to this one instead
+  lease release nightly --force                                its holder is dead, or it was left to
+                                                               one that does not exist";
 
 const STATUS: &str = "\
 JSON and YAML have these members, and may get more. What is unknown is null.
@@ -118,6 +118,9 @@ JSON and YAML have these members, and may get more. What is unknown is null.
   renewals               how often its holder has renewed it, if that is counted
   renewable              whether it is renewed; if not it ends with its duration
   successor              whom it was left to, who may take it at once
+  candidates             who waits by priority, the first before all others, each with identity,
+                         priority and since; null where that is not known
+  candidateFor           null, but where this lease announces that its holder waits for another
   done                   what run --once has recorded, with key, by and at
   resourceVersion        of the record; a string
   waiterSeconds          how long those have to wait who wait already, if it is not renewed;
@@ -131,6 +134,9 @@ Examples:
   lease status nightly -o json | jq -r .holder";
 
 const LIST: &str = "\
+Those who wait by priority announce that in leases of their own, which are left out; with --candidates they \
+are shown, in the phase Candidate.
+
 Phases are told by this machine's clock, and by what the records say: a lease is taken by those who wait by \
 stricter rules.
 

@@ -1,6 +1,7 @@
 //! The command `lease`.
 
 mod args;
+mod candidates;
 mod changes;
 mod connect;
 mod describe;
@@ -28,6 +29,7 @@ use self::{
     args::{Cli, Command},
     exit_code::Exit,
     failure::Failure,
+    watch::Scope,
 };
 
 /// Does what the command line says.
@@ -49,12 +51,13 @@ pub(crate) fn run() -> Exit {
         Command::List(args) => list::list(&args),
         Command::Completion { shell } => describe::completion(shell),
         Command::Man { command } => describe::man(command.as_deref()),
-        Command::Watch(args) => watch::watch(
-            args.name.as_ref(),
-            args.all_namespaces,
-            args.output,
-            &args.cluster,
-        ),
+        Command::Watch(args) => {
+            let scope = match &args.name {
+                Some(name) => Scope::One(name),
+                None => Scope::All(args.candidates),
+            };
+            watch::watch(scope, args.all_namespaces, args.output, &args.cluster)
+        }
     };
     let exit = end(result);
     if exit == Exit::Signal(INTERRUPT) && std::process::id() != FIRST {

@@ -1,5 +1,6 @@
 //! `lease run`: a program that runs while the lease is held, and no longer.
 
+mod deadline;
 mod guard;
 mod lines;
 mod message;

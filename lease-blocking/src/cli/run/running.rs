@@ -23,8 +23,9 @@ use super::{
         failure::Failure,
         say, status,
     },
+    deadline::{Limit, now},
     lines,
-    message::{Limit, Order, Report, now},
+    message::{Order, Report},
     once::Task,
     program,
     program::Program,
@@ -214,7 +215,7 @@ impl Running {
                         Event::Lost(_) => {}
                         _ => {
                             if let Some(limit) = self.limit() {
-                                program.order(Order::Until(limit));
+                                program.may_run_until(limit);
                             }
                         }
                     }

@@ -119,8 +119,8 @@ pub mod wire;
 pub use call::{MAX_BODY, Request, RequestId};
 pub use candidate::{Candidate, candidate_for, candidates_of};
 pub use claim::{
-    Claim, Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Patience, Released, Trouble,
-    Waiting, over_for_newcomers,
+    Claim, Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Patience, Precedence,
+    Released, Trouble, Waiting, over_for_newcomers,
 };
 pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
 pub use ledger::{Deadline, Ledger};

@@ -177,8 +177,10 @@ fn the_successor_takes_what_is_left_to_it_at_once_and_others_hold_back_for_a_whi
         if until > 0 {
             let waiting = Waiting {
                 holder: Some("next".to_owned()),
+                precedence: Precedence::IsLeftTo,
                 until: t.instant(until),
             };
+            assert_eq!(waiting.to_string(), "is free, and left to \"next\"");
             t.says(Event::Waiting(waiting));
         }
         while t.millis < until {

@@ -304,7 +304,10 @@ fn a_newcomer_holds_back_for_those_who_wait_and_gives_up_if_it_has_one_try() {
     let Event::GaveUp(GaveUp::Held(waiting)) = event else {
         panic!("{event:?}");
     };
-    assert_eq!(waiting.holder.as_deref(), Some("node-1"));
+    assert_eq!(
+        waiting.to_string(),
+        "is free, and \"node-1\" goes first of those that wait"
+    );
     t.run(4_000);
     assert!(t.holds(1));
     // Whoever goes before all others takes what is free at once, with a single try as well.

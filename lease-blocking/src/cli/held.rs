@@ -16,7 +16,7 @@ use lease_blocking::{
 
 use super::{
     args::{Acquire, Cluster, Release, Renew, Renewals, Target},
-    connect, duration,
+    connect, duration, events,
     exit_code::Exit,
     failure::Failure,
     force, output, say, signals, status,
@@ -295,7 +295,8 @@ fn last_error(claim: &Claim) -> Option<&(dyn Error + 'static)> {
 
 fn tell(event: &Event, target: &Target) {
     if target.cluster.verbose {
-        say(format_args!("{event:?}"));
+        let line = events::of_event(event, Clock::new().now());
+        say(format_args!("{}: {line}", target.name));
     }
 }
 

@@ -6,6 +6,7 @@ mod changes;
 mod connect;
 mod describe;
 mod duration;
+mod events;
 mod exit_code;
 mod failure;
 mod force;

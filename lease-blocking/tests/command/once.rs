@@ -173,6 +173,19 @@ fn a_lease_is_left_to_its_successor_and_others_hold_back() {
         assert!(!ran.stderr.contains("held by"), "{ran:?}");
     }
     place.run(&["acquire", "a", "--holder", "other"]).with(5);
+    let waits = [
+        "acquire",
+        "a",
+        "--holder",
+        "other",
+        "--timeout",
+        "300ms",
+        "-v",
+    ];
+    place
+        .run(&waits)
+        .with(3)
+        .saying(&["lease: a: the lease is free, and left to \"next\"; others hold back for "]);
     place.run(&["acquire", "a", "--holder", "next"]).with(0);
     // A successor that does not come is not waited for.
     place

@@ -103,7 +103,7 @@ pub(crate) enum OnLost {
 /// How the lease is renewed.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Renewals {
-    /// Never renew it: it ends with its ttl, and with it the program. Nobody else who renews it does, either.
+    /// Never renew it, and have nobody else do so: it ends with its ttl.
     #[arg(long)]
     pub(crate) not_renewable: bool,
     /// Count in the lease how often it is renewed.

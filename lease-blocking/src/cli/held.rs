@@ -18,7 +18,7 @@ use super::{
     args::{Acquire, Cluster, Release, Renew, Renewals, Target},
     connect, duration, events,
     exit_code::Exit,
-    failure::Failure,
+    failure::{Failure, NOT_RENEWABLE},
     force, output, say, signals, status,
 };
 
@@ -220,6 +220,17 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
                     None => status::no_such_lease(client, &target.name),
                 });
             }
+            Event::GaveUp(why @ (GaveUp::Held(_) | GaveUp::TimedOut { .. }))
+                if claim.observed().is_some_and(|it| is_its_own(it, target)) =>
+            {
+                let exit = match why {
+                    GaveUp::Held(_) => Exit::Held,
+                    _ => Exit::TimedOut,
+                };
+                let (name, holder) = (&target.name, target.holder.as_str());
+                let line = format_args!("{holder:?} holds lease {name} already: {NOT_RENEWABLE}");
+                failed = Some(Failure::new(exit, line));
+            }
             Event::GaveUp(why) => {
                 let is_unanswered =
                     matches!(&why, GaveUp::Trouble(_) | GaveUp::TimedOut { holder: None });
@@ -242,6 +253,11 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
     }
     let why = format!("lease {} was not acquired", target.name);
     Err(failed.unwrap_or_else(|| unanswered(&why, claim)))
+}
+
+/// Whether it is not acquired since its own holder has it, for whom it is not renewed either.
+fn is_its_own(lease: &Lease, target: &Target) -> bool {
+    lease.spec.holder() == Some(target.holder.as_str()) && !proto::is_renewable(lease)
 }
 
 /// What nobody holds is left to nobody else than before, unless by whoever has left it.

@@ -66,8 +66,8 @@ The program gets LEASE_NAME, LEASE_NAMESPACE, LEASE_HOLDER, LEASE_TOKEN and LEAS
 in a process group of its own, has the terminal, and gets the signals that lease gets, but for those \
 that lease was started to ignore (nohup).
 
-When the lease cannot be kept, the program and all that it has started are dead before anybody else can \
-hold it: they get SIGTERM --grace before it runs out, and SIGKILL a quarter of a second before. A process \
+When the lease cannot be kept (with --not-renewable: when its ttl ends), the program and all that it has \
+started are dead before anybody else can hold it: they get SIGTERM --grace before it runs out, and SIGKILL a quarter of a second before. A process \
 between lease and the program sees to that, so it is done too if lease is killed (then at once), stopped \
 or stuck; and it inherits what leaves the program's process group, session or parent. What the program \
 leaves behind when it ends is killed before the lease is released. While it is suspended (Ctrl-Z) nothing \

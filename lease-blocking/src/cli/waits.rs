@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lease_blocking::proto::{
-    Candidate, held_back, over_for_newcomers, successor,
+    Candidate, held_back, is_renewable, over_for_newcomers, successor,
     wire::{Lease, MicroTime},
 };
 
@@ -19,6 +19,7 @@ pub(crate) struct Waits {
     pub(crate) waiter: Option<Duration>,
     /// Those who begin now.
     pub(crate) newcomer: Option<Duration>,
+    is_renewable: bool,
     why: Why,
 }
 
@@ -44,6 +45,7 @@ impl Waits {
         let none = |why| Self {
             waiter: None,
             newcomer: None,
+            is_renewable: true,
             why,
         };
         if is_controlled {
@@ -59,6 +61,7 @@ impl Waits {
                     return Self {
                         waiter: Some(left),
                         newcomer: Some(left),
+                        is_renewable: true,
                         why: Why::Left(to),
                     };
                 }
@@ -66,6 +69,7 @@ impl Waits {
             return Self {
                 waiter: Some(Duration::ZERO),
                 newcomer: Some(Duration::ZERO),
+                is_renewable: true,
                 why: Why::Free,
             };
         }
@@ -82,6 +86,7 @@ impl Waits {
         Self {
             waiter: Some(whole(expires.saturating_since(now))),
             newcomer: Some(whole(newcomer)),
+            is_renewable: is_renewable(lease),
             why,
         }
     }
@@ -93,8 +98,8 @@ impl Waits {
             Some(wait) => format!("in {}", duration::show(wait)),
         };
         let unless = match phase {
-            Phase::Held => ", unless it is renewed",
-            Phase::Available | Phase::Expired => "",
+            Phase::Held if self.is_renewable => ", unless it is renewed",
+            Phase::Available | Phase::Held | Phase::Expired => "",
         };
         match self.why {
             Why::Free => match first {

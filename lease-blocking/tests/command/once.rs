@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use lease_blocking::proto::{self, Once, renewals};
 use serde_json::Value;
 
-use crate::{Place, await_that};
+use crate::{Place, Ran, await_that};
 
 #[test]
 fn what_has_succeeded_with_a_key_is_not_done_again_and_is_with_another() {
@@ -72,11 +72,20 @@ fn what_is_not_renewable_is_not_renewed_and_says_why() {
     place
         .run(&["renew", "a", "--holder", "me"])
         .with(1)
-        .saying(&["not to be renewed"]);
-    place.run(&["acquire", "a", "--holder", "me"]).with(5);
+        .saying(&["lease a is not renewable", "ends with its duration"]);
+    for (patience, code) in [("0", 5), ("300ms", 3)] {
+        let ran = place
+            .run(&["acquire", "a", "--holder", "me", "--timeout", patience])
+            .with(code)
+            .saying(&["\"me\" holds lease a already", "ends with its duration"]);
+        assert!(!ran.stderr.contains("held by"), "{ran:?}");
+    }
     assert_eq!(place.record("a").unwrap(), first);
     let text = place.run(&["status", "a"]).with(0).stdout;
     assert!(text.contains("Renewable:   no"), "{text}");
+    assert!(!text.contains("unless it is renewed"), "{text}");
+    let help = place.bare(&["acquire", "--help"]).output().unwrap();
+    assert!(!Ran::from(help).with(0).stdout.contains("the program"));
     // It can be given back, and is renewable for whoever has it next.
     place.run(&["release", "a", "--holder", "me"]).with(0);
     place.run(&["acquire", "a", "--holder", "me"]).with(0);

@@ -16,6 +16,7 @@ use lease_proto::{
 use crate::{
     Client, Clock, TransportError,
     abort::Abort,
+    mailbox::{Command, Input, Mailbox, Stopper},
     observe::Observer,
     threads::Threads,
     watch::{Told, Watch},
@@ -86,36 +87,6 @@ struct Awaited {
 impl Drop for Awaited {
     fn drop(&mut self) {
         self.abort.abort();
-    }
-}
-
-/// What wakes a claim that waits.
-#[derive(Debug)]
-enum Input {
-    Command(Command),
-    Outcome(RequestId, Result<http::Response<Vec<u8>>, TransportError>),
-    /// A stream has something to say.
-    Told(RequestId),
-}
-
-/// What another thread asks of a claim.
-#[derive(Clone, Debug)]
-enum Command {
-    Release(Parting),
-    Verify(u64),
-}
-
-/// How another thread asks.
-#[derive(Clone, Debug)]
-pub(crate) struct Mailbox(mpsc::Sender<Input>);
-
-impl Mailbox {
-    pub(crate) fn release(&self, parting: Parting) {
-        let _already_over = self.0.send(Input::Command(Command::Release(parting)));
-    }
-
-    pub(crate) fn verify(&self, look: u64) {
-        let _already_over = self.0.send(Input::Command(Command::Verify(look)));
     }
 }
 
@@ -252,6 +223,11 @@ impl Claim {
     pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// Returns what stops this claim from another thread.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.mailbox())
     }
 
     pub(crate) fn mailbox(&self) -> Mailbox {

@@ -158,6 +158,7 @@ mod error;
 mod guard;
 mod http_transport;
 mod keeper;
+mod mailbox;
 #[cfg(feature = "memory")]
 mod memory;
 mod observe;
@@ -193,6 +194,7 @@ pub use lease_proto::plain::{ApiError, Preconditions};
 #[cfg(feature = "embedded")]
 pub use lease_proto::server::directory::EmbeddedError;
 pub use lease_proto::{AcquireError, Lost, State, Unhealthy, VerifyError};
+pub use mailbox::Stopper;
 #[cfg(feature = "memory")]
 pub use memory::Memory;
 pub use set::ClaimSet;

@@ -9,7 +9,7 @@ use std::{
 
 use lease_proto::{Event, Parting, Patience, Plan};
 
-use crate::{Claim, Keeper, claim::Mailbox, set::Seat, shared::Shared};
+use crate::{Claim, Keeper, mailbox::Mailbox, set::Seat, shared::Shared};
 
 /// How a keeper speaks to whatever keeps its claim.
 #[derive(Debug)]

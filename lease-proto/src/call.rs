@@ -164,7 +164,7 @@ pub(crate) fn write(
         Some(lease) if notes.is_empty() => lease,
         seen => {
             let new = || Lease::new(config.namespace.as_str(), config.name.as_str());
-            changed = annotated(seen.cloned().unwrap_or_else(new), notes);
+            changed = notes.made_in(seen.cloned().unwrap_or_else(new));
             &changed
         }
     };
@@ -206,16 +206,6 @@ pub(crate) fn write(
             (Call::Patch, render(Method::PATCH, &path, Some(MERGE), body))
         }
     }
-}
-
-fn annotated(mut lease: Lease, notes: &Changes) -> Lease {
-    for (key, value) in notes.iter() {
-        match value {
-            Some(value) => lease.metadata.set_annotation(key, value),
-            None => lease.metadata.remove_annotation(key),
-        }
-    }
-    lease
 }
 
 /// Renders the deletion of exactly the version and incarnation that was `seen`.

@@ -39,13 +39,9 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Reads an announcement; `None` if the Lease is none.
+    /// Reads an announcement; `None` if the Lease is none, or somebody has edited it so that it says nothing.
     pub fn read(lease: &Lease) -> Option<Self> {
-        lease
-            .metadata
-            .labels()
-            .contains_key(CANDIDATE_FOR)
-            .then_some(())?;
+        candidate_for(lease)?;
         let time = |text: String| RawTime::new(text).time();
         let said = lease.metadata.annotation(SINCE).and_then(time)?;
         let created: Option<String> = lease
@@ -80,9 +76,15 @@ impl Candidate {
     }
 
     /// The order in which candidates go: the most important first, then who came first.
-    pub(crate) fn order(&self) -> impl Ord + '_ {
+    pub fn order(&self) -> impl Ord + '_ {
         (Reverse(self.priority), self.since, &self.identity)
     }
+}
+
+/// Returns for which Lease this one announces that somebody waits: its name, or a hash where that is too long for a label, as it
+/// stands in [`candidates_of`]; `None` if it announces nobody.
+pub fn candidate_for(lease: &Lease) -> Option<String> {
+    lease.metadata.labels().remove(CANDIDATE_FOR)
 }
 
 /// Returns what selects the announcements of those who wait for a Lease: the key and the value of a label, joined by `=`.
@@ -92,12 +94,21 @@ pub fn candidates_of(lease: &LeaseName) -> String {
 
 /// Returns the name of the announcement of `identity`; of the several that there are if one is taken by somebody else.
 pub(crate) fn name(config: &Config, identity: &Identity, attempt: u32) -> LeaseName {
-    let lease = config.name.as_str();
-    let prefix = lease.get(..LONGEST_PREFIX).unwrap_or(lease);
-    let prefix = prefix.trim_end_matches(['.', '-']);
-    let key = format!("{lease}\n{identity}\n{attempt}");
-    LeaseName::hashed(&format!("{prefix}-candidate"), key)
+    let key = format!("{}\n{identity}\n{attempt}", config.name);
+    LeaseName::hashed(&prefix(&config.name), key)
         .expect("what begins a name that is valid, cut after a letter or digit, begins one")
+}
+
+/// Returns whether an announcement of a claimant of this Lease may have that name.
+pub(crate) fn is_named(lease: &LeaseName, name: &str) -> bool {
+    let rest = name.strip_prefix(&prefix(lease));
+    rest.is_some_and(|rest| rest.starts_with('-'))
+}
+
+fn prefix(lease: &LeaseName) -> String {
+    let lease = lease.as_str();
+    let prefix = lease.get(..LONGEST_PREFIX).unwrap_or(lease);
+    format!("{}-candidate", prefix.trim_end_matches(['.', '-']))
 }
 
 /// Makes an announcement, or renews the last one.

@@ -305,7 +305,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claim::Waiting;
+    use crate::claim::{Precedence, Waiting};
 
     #[expect(
         clippy::disallowed_methods,
@@ -402,6 +402,7 @@ mod tests {
         ledger.note(
             &Event::Waiting(Waiting {
                 holder: holder.clone(),
+                precedence: Precedence::Holds,
                 until,
             }),
             None,

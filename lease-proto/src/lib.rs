@@ -117,14 +117,14 @@ mod unclear;
 pub mod wire;
 
 pub use call::{MAX_BODY, Request, RequestId};
-pub use candidate::{Candidate, candidates_of};
+pub use candidate::{Candidate, candidate_for, candidates_of};
 pub use claim::{
-    Claim, Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Patience, Released, Trouble,
-    Waiting, over_for_newcomers,
+    Claim, Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Patience, Precedence,
+    Released, Trouble, Waiting, over_for_newcomers,
 };
 pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
 pub use ledger::{Deadline, Ledger};
-pub use notes::{Done, Once, Parting, held_back, is_renewable, renewals, successor};
+pub use notes::{Done, Once, Parting, held_back, is_renewable, left_by, renewals, successor};
 pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};
 pub use set::{ClaimId, ClaimSet, Plan, Roster, SetLimits, SetOutput, Tag};

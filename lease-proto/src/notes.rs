@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{Identity, Lease, MicroTime, NameError};
+use crate::wire::{Identity, Lease, MicroTime, NameError, RawTime};
 
 /// Which work was done, by whom, and when.
 const DONE: &str = "lease-proto/done";
@@ -98,11 +98,28 @@ impl Parting {
     /// Leaves the Lease to `successor`: other claimants of this library hold back for `patience`, five minutes at the most,
     /// counted by each from the release by its own wall clock, at most from when it hears of it. Afterwards the Lease is anybody's.
     ///
-    /// `successor` is an identity as it is configured, or as it stands in records, with the suffix that makes it unique.
+    /// `successor` is an identity as it is configured, or as it stands in records, with the suffix that makes it unique. Until somebody
+    /// has taken it, whoever has left the Lease to one may release it again, and leave it to another.
     #[must_use]
     pub fn successor(mut self, successor: Identity, patience: Duration) -> Self {
         self.successor = Some((successor, patience.min(LONGEST_RESERVE)));
         self
+    }
+
+    /// Returns a record as a release by `by` leaves it, with this in it: for whoever clears it without a claim, since its holder will
+    /// not.
+    #[must_use]
+    pub fn leave(&self, lease: &Lease, by: Option<&str>, wall: MicroTime) -> Lease {
+        let mut left = lease.clone();
+        left.spec = lease.spec.cleared(wall);
+        let at = left.spec.renew_time.as_ref().and_then(RawTime::time);
+        Changes::of_release(lease, self, by, at.unwrap_or(wall)).made_in(left)
+    }
+
+    /// Returns whether it says anew to whom a record is left, which `by` has left to somebody before.
+    pub(crate) fn leaves_anew(&self, lease: &Lease, by: &Identity) -> bool {
+        let left_by = Reserve::read(lease).and_then(|left| left.by);
+        self.successor.is_some() && left_by.as_deref() == Some(by.as_str())
     }
 
     /// Returns whether nothing is left.
@@ -124,6 +141,9 @@ impl Parting {
 pub(crate) struct Reserve {
     to: String,
     seconds: u64,
+    /// Who has left it, and may change its mind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
     /// The `renewTime` of the release: other clients carry annotations on, and their own releases are for nobody.
     at: String,
 }
@@ -162,6 +182,11 @@ pub fn successor(lease: &Lease) -> Option<String> {
     Reserve::read(lease).map(|reserve| reserve.to)
 }
 
+/// Reads who has left such a record.
+pub fn left_by(lease: &Lease) -> Option<String> {
+    Reserve::read(lease)?.by
+}
+
 /// Reads for how long those hold back whom such a record was not left to, counted from its release.
 pub fn held_back(lease: &Lease) -> Option<Duration> {
     Reserve::read(lease).map(|reserve| reserve.patience())
@@ -196,14 +221,14 @@ impl Changes {
     pub(crate) fn of_release(
         seen: &Lease,
         parting: &Parting,
-        by: &Identity,
+        by: Option<&str>,
         at: MicroTime,
     ) -> Self {
         let mut changes = Self::default();
         if let Some(once) = &parting.done {
             let done = Done {
                 key: once.key().to_owned(),
-                by: by.to_string(),
+                by: by.unwrap_or_default().to_owned(),
                 at: at.to_string(),
             };
             changes.put(Some(seen), DONE, Some(json(&done)));
@@ -211,6 +236,7 @@ impl Changes {
         let reserve = parting.successor.as_ref().map(|(to, patience)| Reserve {
             to: to.to_string(),
             seconds: patience.as_secs() + u64::from(patience.subsec_nanos() > 0),
+            by: by.map(str::to_owned),
             at: at.to_string(),
         });
         changes.put(Some(seen), SUCCESSOR, reserve.as_ref().map(json));
@@ -227,6 +253,17 @@ impl Changes {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Makes them in a record.
+    pub(crate) fn made_in(&self, mut lease: Lease) -> Lease {
+        for (key, value) in self.iter() {
+            match value {
+                Some(value) => lease.metadata.set_annotation(key, value),
+                None => lease.metadata.remove_annotation(key),
+            }
+        }
+        lease
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {

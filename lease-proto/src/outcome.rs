@@ -15,7 +15,7 @@ pub enum State {
     Held(Grant),
     /// It is being acquired.
     Waiting {
-        /// Who holds it, as far as is known.
+        /// Who holds it, or is to have it first, as far as is known.
         holder: Option<String>,
     },
     /// It cannot be acquired as things are; that is tried again all the same.

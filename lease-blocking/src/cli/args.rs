@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lease_blocking::proto::{Identity, LeaseName, NameError, Namespace, Once};
+use lease_blocking::proto::{Identity, LeaseName, NameError, Namespace, Once, Parting};
 
 use super::{duration, exit_code::Exit, failure::Failure, help};
 
@@ -103,7 +103,7 @@ pub(crate) enum OnLost {
 /// How the lease is renewed.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Renewals {
-    /// Never renew it: it ends with its ttl, and with it the program. Nobody else who renews it does, either.
+    /// Never renew it, and have nobody else do so: it ends with its ttl.
     #[arg(long)]
     pub(crate) not_renewable: bool,
     /// Count in the lease how often it is renewed.
@@ -113,7 +113,12 @@ pub(crate) struct Renewals {
 
 fn reserve(text: &str) -> Result<Duration, String> {
     let reserve = duration::parse(text)?;
-    if reserve <= Duration::from_secs(300) {
+    if reserve.is_zero() {
+        Err(
+            "others have to hold back for a while: leave --to and --for out if it is anybody's"
+                .to_owned(),
+        )
+    } else if reserve <= Duration::from_secs(300) {
         Ok(reserve)
     } else {
         Err("others hold back for five minutes at the most".to_owned())
@@ -162,7 +167,8 @@ pub(crate) struct Renew {
 pub(crate) struct Release {
     /// The lease's name.
     pub(crate) name: LeaseName,
-    /// Who holds it: the same as for acquire and renew. With --force, it is taken from this one only.
+    /// Who holds it: the same as for acquire and renew. With --force, it is taken from this one only, who holds it or to whom it
+    /// is left.
     #[arg(
         long,
         env = "LEASE_HOLDER",
@@ -170,12 +176,13 @@ pub(crate) struct Release {
         required_unless_present = "force"
     )]
     pub(crate) holder: Option<Identity>,
-    /// Take it from whoever holds it, after showing who that is and asking. Not for a holder that lives: it goes on until it
-    /// learns of that.
+    /// Take it from whoever holds it, or from whom it was left to with --to, after showing who that is and asking. Not for a
+    /// holder that lives: it goes on until it learns of that.
     #[arg(long)]
     pub(crate) force: bool,
-    /// Leave it to this one: others hold back for as long as --for says, and then it is anybody's.
-    #[arg(long, value_name = "ID", conflicts_with = "force")]
+    /// Leave it to this one: others hold back for as long as --for says, and then it is anybody's. Whoever has left it to one
+    /// can leave it to another instead, until it is taken.
+    #[arg(long, value_name = "ID")]
     pub(crate) to: Option<Identity>,
     /// How long others hold back; at most 5m.
     #[arg(long = "for", value_parser = reserve, default_value = "15s", value_name = "DURATION", requires = "to")]
@@ -188,6 +195,15 @@ pub(crate) struct Release {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) cluster: Cluster,
+}
+
+impl Release {
+    /// What is left in the record.
+    pub(crate) fn parting(&self) -> Parting {
+        self.to.clone().map_or_else(Parting::default, |to| {
+            Parting::default().successor(to, self.reserve)
+        })
+    }
 }
 
 #[derive(Args, Debug)]
@@ -217,6 +233,9 @@ pub(crate) struct List {
     /// Those of all namespaces.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub(crate) all_namespaces: bool,
+    /// With those in which waiters with a priority announce themselves.
+    #[arg(long)]
+    pub(crate) candidates: bool,
     /// Go on with a line for each change, as `lease watch` does.
     #[arg(short, long)]
     pub(crate) watch: bool,
@@ -235,6 +254,9 @@ pub(crate) struct Watch {
     /// Those of all namespaces.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub(crate) all_namespaces: bool,
+    /// With those in which waiters with a priority announce themselves.
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) candidates: bool,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Lines,

@@ -79,6 +79,10 @@ impl Failure {
     ) -> Self {
         let exit = match why {
             GaveUp::Failed(failure) => return Self::refused(failure),
+            GaveUp::NotRenewable => {
+                let line = format_args!("lease {lease} is not renewable: {NOT_RENEWABLE}");
+                return Self::new(Exit::Failed, line);
+            }
             GaveUp::Held(_) | GaveUp::NotHeld { .. } | GaveUp::Outrun => Exit::Held,
             // Nobody is known to have been in the way.
             GaveUp::TimedOut { holder: None } if last_error.is_some() => Exit::Failed,
@@ -103,6 +107,9 @@ impl Failure {
         Self::new(exit, line)
     }
 }
+
+/// What becomes of a lease that is not renewed.
+pub(crate) const NOT_RENEWABLE: &str = "it was acquired with --not-renewable, so it ends with its duration, and can be acquired again then";
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

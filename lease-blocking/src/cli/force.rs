@@ -1,10 +1,13 @@
 //! `lease release --force`: for a holder that will not do it any more.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    fmt,
+    io::{self, BufRead, IsTerminal, Write},
+};
 
 use lease_blocking::{
-    Client, Error,
-    proto::{plain::ApiError, wire::Lease},
+    Error,
+    proto::{self, plain::ApiError, wire::Lease},
 };
 
 use super::{
@@ -17,30 +20,28 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
     let Some(lease) = status::read(&client, &args.name)? else {
         return Err(status::no_such_lease(&client, &args.name));
     };
-    let Some(holder) = lease.spec.holder() else {
+    let theirs = Theirs::of(&lease);
+    if matches!(theirs, Theirs::Nobody) && args.to.is_none() {
         let nobody = format_args!("nobody holds lease {}", args.name);
         return Err(Failure::new(Exit::Held, nobody));
-    };
+    }
     if let Some(named) = &args.holder
-        && named.as_str() != holder
+        && theirs.who() != Some(named.as_str())
     {
         let another = format_args!(
-            "lease {} is held by {holder:?}, not by {:?}: nothing was changed",
+            "lease {} is {theirs}, not {:?}: nothing was changed",
             args.name,
             named.as_str()
         );
         return Err(Failure::new(Exit::Held, another));
     }
-    if !args.yes && !is_agreed_to(&lease, holder)? {
+    if !args.yes && !is_agreed_to(&lease, &theirs)? {
         let kept = format_args!("lease {} was left as it is", args.name);
         return Err(Failure::new(Exit::Failed, kept));
     }
-    clear(&client, lease, args)
-}
-
-fn clear(client: &Client, mut lease: Lease, args: &Release) -> Result<Exit, Failure> {
-    lease.spec = lease.spec.cleared(changes::now());
-    match client.update(&lease) {
+    let by = theirs.on_whose_behalf(&lease);
+    let cleared = args.parting().leave(&lease, by.as_deref(), changes::now());
+    match client.update(&cleared) {
         Ok(cleared) => output::changed(&cleared, args.output),
         Err(Error::Api(ApiError::Conflict(_))) => Err(Failure::new(
             Exit::Held,
@@ -53,8 +54,52 @@ fn clear(client: &Client, mut lease: Lease, args: &Release) -> Result<Exit, Fail
     }
 }
 
+/// Whose the record is.
+enum Theirs {
+    Holder(String),
+    /// It has no holder, and is left to this one for a while.
+    Successor(String),
+    Nobody,
+}
+
+impl Theirs {
+    fn of(lease: &Lease) -> Self {
+        match (lease.spec.holder(), proto::successor(lease)) {
+            (Some(holder), _) => Self::Holder(holder.to_owned()),
+            (None, Some(to)) => Self::Successor(to),
+            (None, None) => Self::Nobody,
+        }
+    }
+
+    fn who(&self) -> Option<&str> {
+        match self {
+            Self::Holder(who) | Self::Successor(who) => Some(who),
+            Self::Nobody => None,
+        }
+    }
+
+    /// Who may change its mind about whom the record is left to: whoever has given it up, or is made to.
+    fn on_whose_behalf(&self, lease: &Lease) -> Option<String> {
+        match self {
+            Self::Holder(holder) => Some(holder.clone()),
+            Self::Successor(_) => proto::left_by(lease),
+            Self::Nobody => None,
+        }
+    }
+}
+
+impl fmt::Display for Theirs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Holder(who) => write!(f, "held by {who:?}"),
+            Self::Successor(who) => write!(f, "left to {who:?}"),
+            Self::Nobody => f.write_str("held by nobody"),
+        }
+    }
+}
+
 /// Shows it to whoever sits at the terminal, and asks.
-fn is_agreed_to(lease: &Lease, holder: &str) -> Result<bool, Failure> {
+fn is_agreed_to(lease: &Lease, theirs: &Theirs) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
             Exit::Usage,
@@ -62,10 +107,17 @@ fn is_agreed_to(lease: &Lease, holder: &str) -> Result<bool, Failure> {
         ));
     }
     let mut stderr = anstream::stderr().lock();
+    let question = match theirs {
+        Theirs::Holder(holder) => {
+            format!("Take it from {holder:?}? If that still runs, two may do its work.")
+        }
+        Theirs::Successor(to) => format!("Take back that it is left to {to:?}?"),
+        Theirs::Nobody => "Nobody holds it. Leave it to somebody?".to_owned(),
+    };
     let _unread = write!(
         stderr,
-        "{}\nTake it from {holder:?}? If that still runs, two may do its work. [y/N] ",
-        portrait::table(lease)
+        "{}\n{question} [y/N] ",
+        portrait::table(lease, &None)
     );
     let _unread = stderr.flush();
     let mut answer = String::new();

@@ -1,21 +1,25 @@
 //! `lease acquire`, `renew` and `release`: a lease that is held from one command to the next.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use lease_blocking::{
     Claim, Client, Clock,
     proto::{
-        self, Config, ConfigError, Event, GaveUp, Grant, OnRelease, Parting, Patience, Released,
+        self, Config, ConfigError, Event, GaveUp, Grant, OnRelease, Patience, Released,
         access::TransportError, plain::Preconditions, wire::Lease,
     },
 };
 
 use super::{
     args::{Acquire, Cluster, Release, Renew, Renewals, Target},
-    connect, duration,
+    connect, duration, events,
     exit_code::Exit,
-    failure::Failure,
-    force, output, say, status,
+    failure::{Failure, NOT_RENEWABLE},
+    force, output, say, signals, status,
 };
 
 pub(crate) fn acquire(args: &Acquire) -> Result<Exit, Failure> {
@@ -41,8 +45,13 @@ pub(crate) fn acquire(args: &Acquire) -> Result<Exit, Failure> {
     };
     let wanted = Some((args.renewals, args.priority));
     let mut claim = claim(&client, &args.target, args.ttl, wanted, held)?;
+    let interrupted = stop_on_signals(&claim)?;
     claim.acquire(patience);
     let grant = drive(&mut claim, &client, &args.target);
+    if let (Err(_), Some(signal)) = (&grant, interrupted.get()) {
+        let line = format_args!("interrupted while waiting for lease {}", args.target.name);
+        return Err(Failure::new(Exit::Signal(*signal), line));
+    }
     if let Some(announcement) = claim.announcement() {
         // Others do not hold back for it for long if it stays.
         let _it_expires = client.delete(announcement.as_str(), &Preconditions::none());
@@ -79,9 +88,7 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
     let client = connect::client(&target.cluster)?;
     let held = status::read(&client, &target.name)?;
     let mut claim = claim(&client, target, None, None, held)?;
-    claim.release_with(args.to.clone().map_or_else(Parting::default, |to| {
-        Parting::default().successor(to, args.reserve)
-    }));
+    claim.release_with(args.parting());
     let mut refused = None;
     while let Some(event) = claim.next_event() {
         tell(&event, target);
@@ -99,6 +106,7 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
             Event::Released(Released::NotOurs) => {
                 let holder = claim.observed().and_then(|lease| lease.spec.holder());
                 return match (holder, claim.observed()) {
+                    (None, Some(lease)) if args.to.is_some() => Err(not_left(target, lease)),
                     // As it should be, whoever did it: a script's last command may come twice.
                     (None, Some(lease)) => output::changed(lease, target.output),
                     _ => Err(not_held(target, holder)),
@@ -112,6 +120,24 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
         let why = format!("it is not known whether lease {} was released", target.name);
         unanswered(&why, &claim)
     }))
+}
+
+/// Has a signal that would end the process end the waiting, so that others do not wait for whoever has gone; a second one ends
+/// the process at once. Returns where the first is noted.
+fn stop_on_signals(claim: &Claim) -> Result<Arc<OnceLock<u8>>, Failure> {
+    let (first, stopper) = (Arc::new(OnceLock::new()), claim.stopper());
+    let noted = Arc::clone(&first);
+    let stop = move |signal: i32| {
+        let number = u8::try_from(signal).unwrap_or_default();
+        if noted.set(number).is_err() {
+            let _unlikely = signal_hook::low_level::emulate_default_handler(signal);
+        }
+        stopper.stop();
+        true
+    };
+    signals::listen(&signals::ENDING, stop)
+        .map_err(|error| Failure::chain(Exit::Failed, &error))?;
+    Ok(first)
 }
 
 /// Makes a claim for a holder that is the same in every command; without `renewals` it is renewed as it was acquired, and without
@@ -194,6 +220,17 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
                     None => status::no_such_lease(client, &target.name),
                 });
             }
+            Event::GaveUp(why @ (GaveUp::Held(_) | GaveUp::TimedOut { .. }))
+                if claim.observed().is_some_and(|it| is_its_own(it, target)) =>
+            {
+                let exit = match why {
+                    GaveUp::Held(_) => Exit::Held,
+                    _ => Exit::TimedOut,
+                };
+                let (name, holder) = (&target.name, target.holder.as_str());
+                let line = format_args!("{holder:?} holds lease {name} already: {NOT_RENEWABLE}");
+                failed = Some(Failure::new(exit, line));
+            }
             Event::GaveUp(why) => {
                 let is_unanswered =
                     matches!(&why, GaveUp::Trouble(_) | GaveUp::TimedOut { holder: None });
@@ -216,6 +253,28 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
     }
     let why = format!("lease {} was not acquired", target.name);
     Err(failed.unwrap_or_else(|| unanswered(&why, claim)))
+}
+
+/// Whether it is not acquired since its own holder has it, for whom it is not renewed either.
+fn is_its_own(lease: &Lease, target: &Target) -> bool {
+    lease.spec.holder() == Some(target.holder.as_str()) && !proto::is_renewable(lease)
+}
+
+/// What nobody holds is left to nobody else than before, unless by whoever has left it.
+fn not_left(target: &Target, lease: &Lease) -> Failure {
+    let Target { name, holder, .. } = target;
+    let how = match (proto::successor(lease), proto::left_by(lease)) {
+        (Some(to), Some(by)) => format!(
+            "lease {name} is left to {to:?} by {by:?}, not by {:?}",
+            holder.as_str()
+        ),
+        (Some(to), None) => format!("lease {name} is left to {to:?} already"),
+        (None, _) => format!("nobody holds lease {name}"),
+    };
+    Failure::new(
+        Exit::Held,
+        format_args!("{how}: nothing was changed; --force changes to whom it is left"),
+    )
 }
 
 fn not_held(target: &Target, holder: Option<&str>) -> Failure {
@@ -252,7 +311,8 @@ fn last_error(claim: &Claim) -> Option<&(dyn Error + 'static)> {
 
 fn tell(event: &Event, target: &Target) {
     if target.cluster.verbose {
-        say(format_args!("{event:?}"));
+        let line = events::of_event(event, Clock::new().now());
+        say(format_args!("{}: {line}", target.name));
     }
 }
 

@@ -66,8 +66,8 @@ The program gets LEASE_NAME, LEASE_NAMESPACE, LEASE_HOLDER, LEASE_TOKEN and LEAS
 in a process group of its own, has the terminal, and gets the signals that lease gets, but for those \
 that lease was started to ignore (nohup).
 
-When the lease cannot be kept, the program and all that it has started are dead before anybody else can \
-hold it: they get SIGTERM --grace before it runs out, and SIGKILL a quarter of a second before. A process \
+When the lease cannot be kept (with --not-renewable: when its ttl ends), the program and all that it has \
+started are dead before anybody else can hold it: they get SIGTERM --grace before it runs out, and SIGKILL a quarter of a second before. A process \
 between lease and the program sees to that, so it is done too if lease is killed (then at once), stopped \
 or stuck; and it inherits what leaves the program's process group, session or parent. What the program \
 leaves behind when it ends is killed before the lease is released. While it is suspended (Ctrl-Z) nothing \
@@ -101,7 +101,10 @@ With --force the record is changed only if nobody has written it since it was sh
 
 Examples:
   lease release nightly --holder backup
-  lease release nightly --force        its holder is dead, and its time is long";
+  lease release nightly --holder backup --to report --for 1m   a hand-over
+  lease release nightly --holder backup --to audit             mistyped: to this one instead
+  lease release nightly --force                                its holder is dead, or it was left to
+                                                               one that does not exist";
 
 const STATUS: &str = "\
 JSON and YAML have these members, and may get more. What is unknown is null.
@@ -115,6 +118,9 @@ JSON and YAML have these members, and may get more. What is unknown is null.
   renewals               how often its holder has renewed it, if that is counted
   renewable              whether it is renewed; if not it ends with its duration
   successor              whom it was left to, who may take it at once
+  candidates             who waits by priority, the first before all others, each with identity,
+                         priority and since; null where that is not known
+  candidateFor           null, but where this lease announces that its holder waits for another
   done                   what run --once has recorded, with key, by and at
   resourceVersion        of the record; a string
   waiterSeconds          how long those have to wait who wait already, if it is not renewed;
@@ -128,6 +134,9 @@ Examples:
   lease status nightly -o json | jq -r .holder";
 
 const LIST: &str = "\
+Those who wait by priority announce that in leases of their own, which are left out; with --candidates they \
+are shown, in the phase Candidate.
+
 Phases are told by this machine's clock, and by what the records say: a lease is taken by those who wait by \
 stricter rules.
 

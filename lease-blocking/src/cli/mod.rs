@@ -1,10 +1,12 @@
 //! The command `lease`.
 
 mod args;
+mod candidates;
 mod changes;
 mod connect;
 mod describe;
 mod duration;
+mod events;
 mod exit_code;
 mod failure;
 mod force;
@@ -14,6 +16,7 @@ mod list;
 mod output;
 mod portrait;
 mod run;
+mod signals;
 mod status;
 mod view;
 mod waits;
@@ -27,6 +30,7 @@ use self::{
     args::{Cli, Command},
     exit_code::Exit,
     failure::Failure,
+    watch::Scope,
 };
 
 /// Does what the command line says.
@@ -48,12 +52,13 @@ pub(crate) fn run() -> Exit {
         Command::List(args) => list::list(&args),
         Command::Completion { shell } => describe::completion(shell),
         Command::Man { command } => describe::man(command.as_deref()),
-        Command::Watch(args) => watch::watch(
-            args.name.as_ref(),
-            args.all_namespaces,
-            args.output,
-            &args.cluster,
-        ),
+        Command::Watch(args) => {
+            let scope = match &args.name {
+                Some(name) => Scope::One(name),
+                None => Scope::All(args.candidates),
+            };
+            watch::watch(scope, args.all_namespaces, args.output, &args.cluster)
+        }
     };
     let exit = end(result);
     if exit == Exit::Signal(INTERRUPT) && std::process::id() != FIRST {

@@ -4,7 +4,9 @@
 //!
 //! `name`, `namespace`; `phase` is `Available`, `Held` or `Expired`; `holder`; `acquireTime` and `renewTime` as they
 //! stand in the record; `leaseDurationSeconds`; `expires` is `renewTime` and the duration after it; `transitions`;
-//! `renewals` if they are counted; `renewable`; `successor`, whom it was left to, who may take it at once; `done` is what
+//! `renewals` if they are counted; `renewable`; `successor`, whom it was left to, who may take it at once; `candidates`, who waits
+//! by priority, the first before all others, each with `identity`, `priority` and `since`; `candidateFor`, the lease that
+//! somebody waits for who announces that in this one; `done` is what
 //! `run --once` has recorded, with `key`, `by` and `at`; `resourceVersion`; `waiterSeconds` and `newcomerSeconds` say for
 //! how long those who wait already, and those who begin now, have to wait if nobody renews it, and others than the
 //! successor where there is one; and for `acquire` the fencing token as the string `token`. `list` has such objects in
@@ -22,7 +24,13 @@ use lease_blocking::proto::{
 };
 use serde_json::{Value, json};
 
-use super::{args::Output, exit_code::Exit, failure::Failure, waits::Waits};
+use super::{
+    args::Output,
+    candidates::{self, Candidates},
+    exit_code::Exit,
+    failure::Failure,
+    waits::Waits,
+};
 
 /// Prints the fencing token, or all that is known.
 pub(crate) fn acquired(
@@ -80,6 +88,11 @@ pub(crate) fn written(outcome: io::Result<()>) -> Result<Exit, Failure> {
 
 /// All that is known, for programs.
 pub(crate) fn object(lease: &Lease) -> Value {
+    object_with(lease, &None)
+}
+
+/// The same, with those who wait for it by priority.
+pub(crate) fn object_with(lease: &Lease, candidates: &Candidates) -> Value {
     let (meta, spec) = (&lease.metadata, &lease.spec);
     let waits = Waits::of(lease, MicroTime::from(SystemTime::now()));
     json!({
@@ -95,6 +108,8 @@ pub(crate) fn object(lease: &Lease) -> Value {
         "renewals": proto::renewals(lease),
         "renewable": proto::is_renewable(lease),
         "successor": proto::successor(lease),
+        "candidates": candidates::object(candidates),
+        "candidateFor": proto::candidate_for(lease),
         "done": Done::read(lease),
         "resourceVersion": meta.resource_version,
         "waiterSeconds": waits.waiter.map(|wait| wait.as_secs()),

@@ -3,20 +3,43 @@
 use std::time::{Duration, SystemTime};
 
 use lease_blocking::proto::{
-    self, Done,
+    self, Candidate, Done,
     wire::{Lease, MicroTime, RawTime},
 };
 
-use super::{duration, output, view, waits::Waits};
+use super::{candidates::Candidates, duration, output, view, waits::Waits};
 
 /// What most want to know.
-pub(crate) fn table(lease: &Lease) -> String {
-    show(&rows(lease))
+pub(crate) fn table(lease: &Lease, candidates: &Candidates) -> String {
+    let mut rows = rows(lease, candidates);
+    if let Some([first, others @ ..]) = candidates.as_deref() {
+        let identity = &first.identity;
+        let others = match others.len() {
+            0 => String::new(),
+            1 => ", and 1 other after that".to_owned(),
+            more => format!(", and {more} others after that"),
+        };
+        let line = format!("{identity}, with priority {}{others}", first.priority);
+        rows.push(("Waiting:", line));
+    }
+    show(&rows)
 }
 
 /// All that is known.
-pub(crate) fn wide(lease: &Lease) -> String {
-    let mut rows = rows(lease);
+pub(crate) fn wide(lease: &Lease, candidates: &Candidates) -> String {
+    let mut rows = rows(lease, candidates);
+    rows.extend(candidates.iter().flatten().map(|it| {
+        let Candidate {
+            identity,
+            priority,
+            since,
+            ..
+        } = it;
+        (
+            "Waiting:",
+            format!("{identity}, with priority {priority}, since {since}"),
+        )
+    }));
     let meta = &lease.metadata;
     let uid = meta.uid.clone().unwrap_or_else(unknown);
     rows.push(("Uid:", uid));
@@ -32,7 +55,7 @@ pub(crate) fn wide(lease: &Lease) -> String {
     show(&rows)
 }
 
-fn rows(lease: &Lease) -> Vec<(&'static str, String)> {
+fn rows(lease: &Lease, candidates: &Candidates) -> Vec<(&'static str, String)> {
     let (meta, spec) = (&lease.metadata, &lease.spec);
     let now = MicroTime::from(SystemTime::now());
     let phase = output::phase(lease);
@@ -53,8 +76,16 @@ fn rows(lease: &Lease) -> Vec<(&'static str, String)> {
         });
         rows.push(("Expires:", expires));
     }
-    let next = Waits::of(lease, now).lines(phase);
-    rows.extend(next.into_iter().map(|line| ("Next:", line)));
+    let first = candidates.as_ref().and_then(|all| all.first());
+    if let Some(contested) = proto::candidate_for(lease) {
+        rows.push((
+            "Announces:",
+            format!("that its holder waits for {contested}"),
+        ));
+    } else {
+        let next = Waits::of(lease, now).lines(phase, first);
+        rows.extend(next.into_iter().map(|line| ("Next:", line)));
+    }
     if let Some(count) = proto::renewals(lease) {
         rows.push(("Renewals:", count.to_string()));
     }

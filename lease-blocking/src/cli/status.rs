@@ -8,8 +8,8 @@ use lease_blocking::{
 };
 
 use super::{
-    args::Status,
-    connect,
+    args::{Status, View},
+    candidates, connect,
     exit_code::Exit,
     failure::Failure,
     output::{self, Phase},
@@ -19,14 +19,16 @@ use super::{
 pub(crate) fn status(args: &Status) -> Result<Exit, Failure> {
     if args.watch {
         let lines = args.output.lines()?;
-        return watch::watch(Some(&args.name), false, lines, &args.cluster);
+        return watch::watch(watch::Scope::One(&args.name), false, lines, &args.cluster);
     }
     let client = connect::reader(&args.cluster)?;
     let Some(lease) = read(&client, &args.name)? else {
         return Err(no_such_lease(&client, &args.name));
     };
     if !args.quiet {
-        view::one(&lease, args.output)?;
+        let asks = args.output != View::Name;
+        let candidates = asks.then(|| candidates::ask(&client, &lease)).flatten();
+        view::one(&lease, &candidates, args.output)?;
     }
     let is_held = output::phase(&lease) == Phase::Held;
     let is_asked_for = |holder: &Identity| lease.spec.holder() == Some(holder.as_str());

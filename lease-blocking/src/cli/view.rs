@@ -7,12 +7,16 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use lease_blocking::proto::wire::{Lease, MicroTime, RawTime};
+use lease_blocking::proto::{
+    candidate_for,
+    wire::{Lease, MicroTime, RawTime},
+};
 use serde_json::{Value, json};
 use tabwriter::{Alignment, TabWriter};
 
 use super::{
     args::View,
+    candidates::Candidates,
     duration,
     exit_code::Exit,
     failure::Failure,
@@ -21,20 +25,27 @@ use super::{
 };
 
 /// Prints one lease.
-pub(crate) fn one(lease: &Lease, view: View) -> Result<Exit, Failure> {
+pub(crate) fn one(lease: &Lease, candidates: &Candidates, view: View) -> Result<Exit, Failure> {
+    let object = || output::object_with(lease, candidates);
     match view {
-        View::Text => print(&portrait::table(lease)),
-        View::Wide => print(&portrait::wide(lease)),
-        View::Json => print(&format!("{:#}\n", output::object(lease))),
-        View::Yaml => print(&yaml(&output::object(lease))?),
+        View::Text => print(&portrait::table(lease, candidates)),
+        View::Wide => print(&portrait::wide(lease, candidates)),
+        View::Json => print(&format!("{:#}\n", object())),
+        View::Yaml => print(&yaml(&object())?),
         View::Name => print(&format!("{}\n", name(lease))),
     }
 }
 
 /// Prints a line for each.
-pub(crate) fn list(leases: &[Lease], view: View, namespaced: bool) -> Result<Exit, Failure> {
+pub(crate) fn list(
+    leases: &[(&Lease, Candidates)],
+    view: View,
+    namespaced: bool,
+) -> Result<Exit, Failure> {
     let objects = || {
-        let items: Vec<_> = leases.iter().map(output::object).collect();
+        let objects = leases.iter();
+        let objects = objects.map(|(lease, candidates)| output::object_with(lease, candidates));
+        let items: Vec<_> = objects.collect();
         json!({"items": items})
     };
     match view {
@@ -43,13 +54,17 @@ pub(crate) fn list(leases: &[Lease], view: View, namespaced: bool) -> Result<Exi
         View::Json => print(&format!("{:#}\n", objects())),
         View::Yaml => print(&yaml(&objects())?),
         View::Name => {
-            let names = leases.iter().map(|lease| format!("{}\n", name(lease)));
+            let names = leases.iter().map(|(lease, _)| format!("{}\n", name(lease)));
             print(&names.collect::<String>())
         }
     }
 }
 
-fn table(leases: &[Lease], is_wide: bool, namespaced: bool) -> Result<String, Failure> {
+fn table(
+    leases: &[(&Lease, Candidates)],
+    is_wide: bool,
+    namespaced: bool,
+) -> Result<String, Failure> {
     let now = MicroTime::from(SystemTime::now());
     let mut head = vec!["NAME", "PHASE", "HOLDER", "SINCE", "RENEWED", "EXPIRES"];
     if namespaced {
@@ -59,12 +74,15 @@ fn table(leases: &[Lease], is_wide: bool, namespaced: bool) -> Result<String, Fa
         head.extend(["DURATION", "TRANSITIONS", "VERSION"]);
     }
     let mut text = head.join("\t");
-    for lease in leases {
+    for (lease, _) in leases {
         let spec = &lease.spec;
         let phase = output::phase(lease);
         let mut cells = vec![
             lease.metadata.name.clone(),
-            painted(phase),
+            match candidate_for(lease) {
+                Some(_) => "Candidate".to_owned(),
+                None => painted(phase),
+            },
             spec.holder().unwrap_or(NONE).to_owned(),
             ago(spec.acquire_time.as_ref(), now),
             ago(spec.renew_time.as_ref(), now),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lease_blocking::proto::{
-    held_back, over_for_newcomers, successor,
+    Candidate, held_back, is_renewable, over_for_newcomers, successor,
     wire::{Lease, MicroTime},
 };
 
@@ -19,6 +19,7 @@ pub(crate) struct Waits {
     pub(crate) waiter: Option<Duration>,
     /// Those who begin now.
     pub(crate) newcomer: Option<Duration>,
+    is_renewable: bool,
     why: Why,
 }
 
@@ -44,6 +45,7 @@ impl Waits {
         let none = |why| Self {
             waiter: None,
             newcomer: None,
+            is_renewable: true,
             why,
         };
         if is_controlled {
@@ -59,6 +61,7 @@ impl Waits {
                     return Self {
                         waiter: Some(left),
                         newcomer: Some(left),
+                        is_renewable: true,
                         why: Why::Left(to),
                     };
                 }
@@ -66,6 +69,7 @@ impl Waits {
             return Self {
                 waiter: Some(Duration::ZERO),
                 newcomer: Some(Duration::ZERO),
+                is_renewable: true,
                 why: Why::Free,
             };
         }
@@ -82,22 +86,29 @@ impl Waits {
         Self {
             waiter: Some(whole(expires.saturating_since(now))),
             newcomer: Some(whole(newcomer)),
+            is_renewable: is_renewable(lease),
             why,
         }
     }
 
-    /// For people, each on a line.
-    pub(crate) fn lines(self, phase: Phase) -> Vec<String> {
+    /// For people, each on a line. `first` goes before all others that wait by priority.
+    pub(crate) fn lines(self, phase: Phase, first: Option<&Candidate>) -> Vec<String> {
         let after = |wait: Option<Duration>| match wait {
             None | Some(Duration::ZERO) => "at once".to_owned(),
             Some(wait) => format!("in {}", duration::show(wait)),
         };
         let unless = match phase {
-            Phase::Held => ", unless it is renewed",
-            Phase::Available | Phase::Expired => "",
+            Phase::Held if self.is_renewable => ", unless it is renewed",
+            Phase::Available | Phase::Held | Phase::Expired => "",
         };
         match self.why {
-            Why::Free => vec!["anybody, at once".to_owned()],
+            Why::Free => match first {
+                None => vec!["anybody, at once".to_owned()],
+                Some(Candidate { identity, .. }) => vec![
+                    format!("{identity}, at once: it goes first of those who wait by priority"),
+                    "others who do, after that one; and whoever has no priority, at once".to_owned(),
+                ],
+            },
             Why::Left(to) => vec![
                 format!("{to}, at once: it is left to that one"),
                 format!("others, {}", after(self.newcomer)),
@@ -173,8 +184,9 @@ mod tests {
     #[test]
     fn what_is_free_or_run_by_a_controller_or_names_no_time_is_told_apart() {
         let mut record = lease("2026-01-01T00:00:57.000000Z", "kubelet");
-        let told =
-            |record: &Lease| Waits::of(record, NOW.parse().expect("a time")).lines(Phase::Held);
+        let told = |record: &Lease| {
+            Waits::of(record, NOW.parse().expect("a time")).lines(Phase::Held, None)
+        };
         assert_eq!(
             told(&record),
             [
@@ -201,7 +213,7 @@ mod tests {
             &record,
             "2026-01-01T00:01:27.000000Z".parse().expect("a time"),
         );
-        assert_eq!(later.lines(Phase::Available), ["anybody, at once"]);
+        assert_eq!(later.lines(Phase::Available, None), ["anybody, at once"]);
         record.spec.strategy = Some("OldestEmulationVersion".to_owned());
         assert_eq!(waits(&record), (None, None));
         assert!(told(&record)[0].contains("controller"));

@@ -12,8 +12,9 @@ use lease_blocking::{
     proto::{
         LeaseName, Namespace,
         access::TransportError,
+        candidate_for,
         plain::{self, ApiError, WatchEvent, WatchLines},
-        wire::ResourceVersion,
+        wire::{Lease, ResourceVersion},
     },
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -27,9 +28,33 @@ use super::{
     status,
 };
 
+/// Which leases are watched.
+#[derive(Clone, Copy)]
+pub(crate) enum Scope<'a> {
+    One(&'a LeaseName),
+    /// All, and those too in which waiters announce themselves, if that is true.
+    All(bool),
+}
+
+impl Scope<'_> {
+    fn name(&self) -> Option<&LeaseName> {
+        match self {
+            Self::One(name) => Some(name),
+            Self::All(_) => None,
+        }
+    }
+
+    fn has(&self, lease: &Lease) -> bool {
+        match self {
+            Self::One(name) => lease.metadata.name == name.as_str(),
+            Self::All(candidates) => *candidates || candidate_for(lease).is_none(),
+        }
+    }
+}
+
 /// Watches one lease, or all that there are in the namespace or in all.
 pub(crate) fn watch(
-    name: Option<&LeaseName>,
+    scope: Scope<'_>,
     all_namespaces: bool,
     lines: Lines,
     cluster: &Cluster,
@@ -39,7 +64,7 @@ pub(crate) fn watch(
         Namespace::new(client.namespace()).map_err(|error| Failure::chain(Exit::Usage, &error))?;
     let mut watcher = Watcher {
         namespace: (!all_namespaces).then_some(namespace),
-        name,
+        scope,
         client: &client,
         known: Known::default(),
         from: None,
@@ -107,7 +132,7 @@ fn is_read() -> Result<(), End> {
 struct Watcher<'a> {
     client: &'a Client,
     namespace: Option<Namespace>,
-    name: Option<&'a LeaseName>,
+    scope: Scope<'a>,
     known: Known,
     /// The version up to which all has been told.
     from: Option<ResourceVersion>,
@@ -138,7 +163,7 @@ impl Watcher<'_> {
         }
         let request = plain::watch(
             self.namespace.as_ref(),
-            self.name,
+            self.scope.name(),
             self.from.as_ref(),
             LENGTH,
         );
@@ -229,6 +254,9 @@ impl Watcher<'_> {
             _ => return None,
         };
         self.advance(lease.metadata.resource_version.as_ref());
+        if !self.scope.has(&lease) {
+            return None;
+        }
         if is_gone {
             self.known.forget(lease, now())
         } else {
@@ -286,8 +314,8 @@ impl Watcher<'_> {
         }
     }
 
-    fn read(&self) -> Result<Vec<lease_blocking::proto::wire::Lease>, Failure> {
-        if let (Some(name), Some(_)) = (self.name, &self.namespace) {
+    fn read(&self) -> Result<Vec<Lease>, Failure> {
+        if let (Some(name), Some(_)) = (self.scope.name(), &self.namespace) {
             return Ok(status::read(self.client, name)?.into_iter().collect());
         }
         let leases = match &self.namespace {
@@ -295,10 +323,7 @@ impl Watcher<'_> {
             None => self.client.list_everywhere(),
         };
         let mut leases = leases.map_err(|error| Failure::of_client(&error))?;
-        leases.retain(|lease| {
-            self.name
-                .is_none_or(|name| lease.metadata.name == name.as_str())
-        });
+        leases.retain(|lease| self.scope.has(lease));
         Ok(leases)
     }
 

@@ -152,6 +152,8 @@ fn the_json_object_has_the_members_that_are_promised() {
     let place = Place::new();
     let members = [
         "acquireTime",
+        "candidateFor",
+        "candidates",
         "done",
         "expires",
         "holder",

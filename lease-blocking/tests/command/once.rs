@@ -2,10 +2,10 @@
 
 use std::{thread, time::Duration};
 
-use lease_blocking::proto::{Once, renewals};
+use lease_blocking::proto::{self, Once, renewals};
 use serde_json::Value;
 
-use crate::{Place, await_that};
+use crate::{Place, Ran, await_that};
 
 #[test]
 fn what_has_succeeded_with_a_key_is_not_done_again_and_is_with_another() {
@@ -72,11 +72,20 @@ fn what_is_not_renewable_is_not_renewed_and_says_why() {
     place
         .run(&["renew", "a", "--holder", "me"])
         .with(1)
-        .saying(&["not to be renewed"]);
-    place.run(&["acquire", "a", "--holder", "me"]).with(5);
+        .saying(&["lease a is not renewable", "ends with its duration"]);
+    for (patience, code) in [("0", 5), ("300ms", 3)] {
+        let ran = place
+            .run(&["acquire", "a", "--holder", "me", "--timeout", patience])
+            .with(code)
+            .saying(&["\"me\" holds lease a already", "ends with its duration"]);
+        assert!(!ran.stderr.contains("held by"), "{ran:?}");
+    }
     assert_eq!(place.record("a").unwrap(), first);
     let text = place.run(&["status", "a"]).with(0).stdout;
     assert!(text.contains("Renewable:   no"), "{text}");
+    assert!(!text.contains("unless it is renewed"), "{text}");
+    let help = place.bare(&["acquire", "--help"]).output().unwrap();
+    assert!(!Ran::from(help).with(0).stdout.contains("the program"));
     // It can be given back, and is renewable for whoever has it next.
     place.run(&["release", "a", "--holder", "me"]).with(0);
     place.run(&["acquire", "a", "--holder", "me"]).with(0);
@@ -173,6 +182,19 @@ fn a_lease_is_left_to_its_successor_and_others_hold_back() {
         assert!(!ran.stderr.contains("held by"), "{ran:?}");
     }
     place.run(&["acquire", "a", "--holder", "other"]).with(5);
+    let waits = [
+        "acquire",
+        "a",
+        "--holder",
+        "other",
+        "--timeout",
+        "300ms",
+        "-v",
+    ];
+    place
+        .run(&waits)
+        .with(3)
+        .saying(&["lease: a: the lease is free, and left to \"next\"; others hold back for "]);
     place.run(&["acquire", "a", "--holder", "next"]).with(0);
     // A successor that does not come is not waited for.
     place
@@ -204,6 +226,39 @@ fn a_lease_is_left_to_its_successor_and_others_hold_back() {
 }
 
 #[test]
+fn to_whom_a_lease_is_left_can_be_changed_and_taken_back() {
+    let place = Place::new();
+    let left_to = || proto::successor(&place.record("a").unwrap());
+    let release = |rest: &[&str]| place.run(&[&["release", "a"], rest].concat());
+    place.run(&["acquire", "a", "--holder", "me"]).with(0);
+    release(&["--holder", "me", "--to", "typo", "--for", "5m"]).with(0);
+    let before = place.record("a").unwrap();
+    // A script's last command may come after that, and takes nothing back.
+    release(&["--holder", "me"]).with(0);
+    release(&["--holder", "another", "--to", "next"])
+        .with(5)
+        .saying(&["left to \"typo\" by \"me\"", "--force"]);
+    assert_eq!(place.record("a").unwrap(), before);
+    release(&["--holder", "me", "--to", "next", "--for", "5m"]).with(0);
+    assert_eq!(left_to().as_deref(), Some("next"));
+    // Anybody may, who says that it is meant.
+    release(&["--force", "--yes", "--holder", "typo"])
+        .with(5)
+        .saying(&["left to \"next\", not \"typo\""]);
+    release(&["--force", "--yes", "--to", "third", "--for", "5m"]).with(0);
+    assert_eq!(left_to().as_deref(), Some("third"));
+    release(&["--force", "--yes"]).with(0);
+    assert_eq!(left_to(), None);
+    // There is nobody left whose it would be to say so.
+    let before = place.record("a").unwrap();
+    release(&["--holder", "me", "--to", "next"])
+        .with(5)
+        .saying(&["nobody holds lease a", "nothing was changed"]);
+    assert_eq!(place.record("a").unwrap(), before);
+    place.run(&["acquire", "a", "--holder", "other"]).with(0);
+}
+
+#[test]
 fn combinations_that_make_no_sense_are_refused() {
     let place = Place::new();
     for (arguments, word) in [
@@ -226,7 +281,12 @@ fn combinations_that_make_no_sense_are_refused() {
             ],
             "five minutes",
         ),
-        (&["release", "a", "--force", "--to", "you"], "--force"),
+        (
+            &[
+                "release", "a", "--holder", "me", "--to", "you", "--for", "0",
+            ],
+            "--for",
+        ),
     ] {
         place.run(arguments).with(64).saying(&[word]);
     }

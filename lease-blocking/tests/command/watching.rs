@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Place, SOON, Started, await_that};
+use crate::{Place, SOON, Started, await_that, priority::announce};
 
 /// A command that watches, and its lines as they come.
 struct Watching {
@@ -142,4 +142,22 @@ fn what_cannot_be_printed_line_by_line_is_refused() {
         .run(&["watch", "a", "-A", "-n", "b"])
         .with(64)
         .saying(&["--namespace"]);
+}
+
+#[test]
+fn what_waiters_announce_is_no_change_of_a_lease_unless_it_is_asked_for() {
+    let place = Place::new();
+    announce(&place, "first", 1);
+    place.run(&["acquire", "a", "--holder", "me"]).with(0);
+    let watch = Watching::start(&place, &["watch"]);
+    let all = Watching::start(&place, &["watch", "--candidates", "-o", "json"]);
+    assert_eq!(watch.next(), "a  is held by me");
+    let found: Vec<_> = (0..2)
+        .map(|_| all.json()["lease"]["candidateFor"].clone())
+        .collect();
+    assert_eq!(found, [Value::Null, "a".into()]);
+    announce(&place, "second", 2);
+    assert_eq!(all.json()["lease"]["candidateFor"], "a");
+    place.run(&["release", "a", "--holder", "me"]).with(0);
+    assert_eq!(watch.next(), "a  released by me");
 }

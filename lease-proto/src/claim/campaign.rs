@@ -252,16 +252,13 @@ impl Claim {
         self.backoff.relax();
         campaign.told_failure = None;
         campaign.waits = true;
-        match &campaign.told_holder {
-            None => {
-                campaign.told_holder = Some(waiting.holder.clone());
-                self.events.push_back(Event::Waiting(waiting));
-            }
-            Some(holder) if *holder != waiting.holder => {
-                campaign.told_holder = Some(waiting.holder.clone());
-                self.events.push_back(Event::HolderChanged(waiting));
-            }
-            Some(_) => {}
+        let told = Some((waiting.holder.clone(), waiting.precedence));
+        if campaign.told_holder != told {
+            let event = match std::mem::replace(&mut campaign.told_holder, told) {
+                None => Event::Waiting(waiting),
+                Some(_) => Event::HolderChanged(waiting),
+            };
+            self.events.push_back(event);
         }
         true
     }

@@ -7,7 +7,7 @@ use http::Response;
 use super::{
     Claim, Want,
     candidacy::{Errand, Outcome, Turn},
-    event::{Event, Waiting},
+    event::{Event, Precedence, Waiting},
     observed::Verdict,
     state::{CampaignStep, Patience, Phase, TenureStep},
 };
@@ -178,6 +178,7 @@ impl Claim {
                 let is_told = self.watching.is_open();
                 let waiting = Waiting {
                     holder: Some(first),
+                    precedence: Precedence::GoesFirst,
                     until,
                 };
                 if self.wait_for(waiting) {

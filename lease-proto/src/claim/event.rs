@@ -51,10 +51,10 @@ pub enum Event {
     /// The Lease is not held any more.
     Lost(Loss),
 
-    /// Somebody else holds the Lease. Said once for each campaign, and `HolderChanged` from then on; and again once
+    /// Somebody else holds the Lease, or is to have it first. Said once for each campaign, and `HolderChanged` from then on; and again once
     /// trouble is over.
     Waiting(Waiting),
-    /// Another one of the others holds it.
+    /// Another one of the others holds it, or is to have it first.
     HolderChanged(Waiting),
     /// An attempt to acquire came to nothing; for logs and metrics, never for decisions.
     Retrying {
@@ -92,11 +92,8 @@ impl fmt::Display for Event {
             Self::Recovered => f.write_str("the lease is not at risk any more"),
             Self::Verified(_) => f.write_str("the lease was found to be held"),
             Self::Lost(loss) => write!(f, "the lease is not held any more: {loss}"),
-            Self::Waiting(Waiting { holder, .. }) | Self::HolderChanged(Waiting { holder, .. }) => {
-                match holder {
-                    Some(holder) => write!(f, "the lease is held by {holder:?}"),
-                    None => f.write_str("the lease was deleted before its holder's time was over"),
-                }
+            Self::Waiting(waiting) | Self::HolderChanged(waiting) => {
+                write!(f, "the lease {waiting}")
             }
             Self::Retrying { trouble, .. } => write!(f, "the lease was not acquired: {trouble}"),
             Self::Polling(trouble) => {
@@ -210,8 +207,36 @@ impl fmt::Display for Loss {
 pub struct Waiting {
     /// The holder, or for whom the last one has left it, or who goes first of those that wait by priority; `None` where the record was deleted before its holder's time was over.
     pub holder: Option<String>,
-    /// When the Lease can be taken if its holder does not renew it.
+    /// What that one has before this claimant.
+    pub precedence: Precedence,
+    /// When the Lease can be taken if its holder does not renew it, or if whoever is to take it first does not.
     pub until: Instant,
+}
+
+/// What follows "the lease", for people.
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.holder, self.precedence) {
+            (None, _) => f.write_str("was deleted before its holder's time was over"),
+            (Some(holder), Precedence::Holds) => write!(f, "is held by {holder:?}"),
+            (Some(to), Precedence::IsLeftTo) => write!(f, "is free, and left to {to:?}"),
+            (Some(first), Precedence::GoesFirst) => {
+                write!(f, "is free, and {first:?} goes first of those that wait")
+            }
+        }
+    }
+}
+
+/// What somebody who is waited for has before whoever waits.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Precedence {
+    /// It holds the Lease, or held it when its record was deleted.
+    Holds,
+    /// Nobody holds the Lease, and the last holder has left it to this one for a while.
+    IsLeftTo,
+    /// Nobody holds the Lease, and this one goes before those that wait by [priority](crate::ConfigBuilder::priority).
+    GoesFirst,
 }
 
 /// What went wrong with a request.
@@ -295,7 +320,7 @@ impl fmt::Display for Failure {
 pub enum GaveUp {
     /// It cannot succeed as things are.
     Failed(Failure),
-    /// Somebody else holds the Lease, and waiting was not asked for.
+    /// Somebody else holds the Lease, or is to have it first, and waiting was not asked for.
     Held(Waiting),
     /// The identity does not hold the Lease, so there is nothing to resume.
     NotHeld {
@@ -321,13 +346,7 @@ impl fmt::Display for GaveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(failure) => failure.fmt(f),
-            Self::Held(Waiting {
-                holder: Some(holder),
-                ..
-            }) => write!(f, "it is held by {holder:?}"),
-            Self::Held(Waiting { holder: None, .. }) => {
-                f.write_str("it was deleted before its holder's time was over")
-            }
+            Self::Held(waiting) => write!(f, "it {waiting}"),
             Self::NotHeld {
                 holder: Some(holder),
             } => write!(f, "it is held by {holder:?}"),

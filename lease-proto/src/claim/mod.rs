@@ -26,7 +26,8 @@ mod writes;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use self::event::{
-    Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Released, Trouble, Waiting,
+    Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Precedence, Released, Trouble,
+    Waiting,
 };
 pub use self::observed::over_for_newcomers;
 pub use self::state::Patience;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::event::Waiting;
+use super::event::{Precedence, Waiting};
 use crate::{
     config::{CLOCK_DRIFT_PPM, Config, FIELD_MANAGER},
     notes::Reserve,
@@ -181,6 +181,7 @@ impl Observed {
                 return match self.reserved.as_deref() {
                     Some((reserve, until)) if now < *until => Verdict::Held(Waiting {
                         holder: Some(reserve.to().to_owned()),
+                        precedence: Precedence::IsLeftTo,
                         until: *until,
                     }),
                     _ => Verdict::Free,
@@ -190,6 +191,7 @@ impl Observed {
         match &self.foreign {
             Some(foreign) if now < foreign.until(now, time) => Verdict::Held(Waiting {
                 holder: self.lease.is_some().then(|| foreign.holder.clone()),
+                precedence: Precedence::Holds,
                 until: foreign.until(now, time),
             }),
             _ => Verdict::Free,

@@ -90,7 +90,7 @@ impl Claim {
                 release.cleared_at = Some(time);
                 let nothing = Parting::default();
                 let parting = release.parting.as_deref().unwrap_or(&nothing);
-                let notes = Changes::of_release(lease, parting, &self.identity, time);
+                let notes = Changes::of_release(lease, parting, Some(self.identity.as_str()), time);
                 Ask::Write(Box::new((spec, notes)), None)
             }
             (ReleaseStep::Delete, Some(_)) => Ask::Delete,
@@ -229,7 +229,10 @@ impl Claim {
         let was_cleared_by_us = lease.spec.holder().is_none()
             && renewed_at.is_some()
             && renewed_at == release.cleared_at;
-        if is_reclaimed || self.own_write(&lease).is_some() {
+        let parting = release.parting.as_deref();
+        let is_left_anew =
+            !was_cleared_by_us && parting.is_some_and(|it| it.leaves_anew(&lease, &self.identity));
+        if is_reclaimed || is_left_anew || self.own_write(&lease).is_some() {
             self.observed.note_own(lease);
             self.go_on(ReleaseStep::Clear);
         } else {

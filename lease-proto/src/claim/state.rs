@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    event::{Failure, Grant},
+    event::{Failure, Grant, Precedence},
     writes::Sent,
 };
 use crate::{
@@ -53,8 +53,8 @@ pub(crate) struct Campaign {
     pub(crate) retries_left: u32,
     /// Whether the last request was refused with a 401, so that the credentials were read again for this one.
     pub(crate) reloaded: bool,
-    /// Whom the application knows that it waits for; the inner `None` stands for a record that was deleted.
-    pub(crate) told_holder: Option<Option<String>>,
+    /// Whom the application knows that it waits for, and why; the inner `None` stands for a record that was deleted.
+    pub(crate) told_holder: Option<(Option<String>, Precedence)>,
     pub(crate) told_failure: Option<Box<Failure>>,
     pub(crate) told_collision: bool,
     /// Whether somebody else holds the Lease, as far as is known.

@@ -1,7 +1,7 @@
 //! The process between `lease` and its program, which kills the program in time even if `lease` cannot.
 //!
-//! `lease` may be killed, stopped, or stuck; this process does nothing but wait for the end of the grant, which it is told
-//! after each renewal, or for the end of `lease`. It inherits whatever the program's children leave behind, so that nothing
+//! `lease` may be killed, stopped, or stuck; this process does nothing but wait for the end of the grant, a timer that `lease`
+//! sets after each renewal, or for the end of `lease`. It inherits whatever the program's children leave behind, so that nothing
 //! escapes by a process group, a session or a parent of its own. Is it killed itself, so is the program, and `lease` inherits
 //! the rest, and kills it.
 
@@ -14,26 +14,22 @@ use std::{
     },
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use nix::sys::signal::{SigSet, Signal as NixSignal};
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::{PollFd, PollFlags, poll},
     process::{
         Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process_group,
         set_child_subreaper, set_parent_process_death_signal, wait,
-    },
-    time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create,
-        timerfd_settime,
     },
 };
 use signal_hook::{consts::SIGCHLD, low_level::pipe};
 
 use super::{
     super::{exit_code::Exit, failure::Failure},
-    message::{Channel, Heard, Limit, Order, Report, now},
+    deadline::Deadline,
+    message::{Channel, Heard, Order, Report},
     sweep::sweep,
 };
 
@@ -95,7 +91,7 @@ fn guard(
         )
     };
     let channel = Channel::new(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
-    let Some((order, stdin)) = channel.receive_with::<Order>() else {
+    let Some((Order::Start, [stdin, timers @ ..])) = channel.receive_with() else {
         // `lease` is gone already.
         return Ok(Exit::RunFailed);
     };
@@ -107,14 +103,11 @@ fn guard(
         is_bound: bond == BOUND,
         channel,
         has_lease: true,
-        limit: None,
-        is_told: false,
+        deadline: Deadline::of_files(timers),
         children,
         program: None,
     };
-    guard.obey(order);
-    let looked = now();
-    if guard.listen() == Task::Over || guard.is_over(looked) {
+    if guard.listen() == Task::Over || guard.deadline.is_over() {
         // `lease` was stopped between its look at the clock and now.
         guard.channel.send(Report::Killed);
         guard.channel.send(Report::Ended(Signal::KILL.as_raw()));
@@ -152,9 +145,8 @@ struct Guard {
     channel: Channel,
     /// Whether `lease` was there when it was last listened to.
     has_lease: bool,
-    limit: Option<Limit>,
-    /// Whether the program was told that this limit is near.
-    is_told: bool,
+    /// Never, where the program may run for as long as it likes.
+    deadline: Deadline,
     /// Has something to read when something has happened to a child.
     children: UnixStream,
     /// Until it has ended. It is not waited for before, so its number, and that of its group, belong to nobody else.
@@ -170,35 +162,32 @@ enum Task {
 
 impl Guard {
     fn watch(&mut self) -> io::Result<()> {
-        let timer = timerfd_create(
-            TimerfdClockId::Boottime,
-            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
-        )?;
         loop {
             if let Some(status) = self.reap() {
                 self.finish(Some(status));
                 return Ok(());
             }
-            // Read first: what was said until then counts, however long this process was stopped.
-            let now = now();
             if self.listen() == Task::Over {
                 self.finish(None);
                 return Ok(());
             }
-            if self.is_over(now) {
+            if self.deadline.is_over() {
                 self.channel.send(Report::Killed);
                 self.finish(None);
                 return Ok(());
             }
-            self.tell(now);
-            arm(&timer, self.next())?;
+            if self.deadline.is_near() {
+                self.tell();
+            }
+            let [told, killed] = self.deadline.files();
             let mut ready = [
-                PollFd::new(&timer, PollFlags::IN),
+                PollFd::new(&told, PollFlags::IN),
+                PollFd::new(&killed, PollFlags::IN),
                 PollFd::new(&self.children, PollFlags::IN),
                 PollFd::new(&self.channel, PollFlags::IN),
             ];
             // It cannot be asked for what is gone: that would be ready for ever.
-            let watched = if self.has_lease { 3 } else { 2 };
+            let watched = if self.has_lease { 4 } else { 3 };
             let Some(asked) = ready.get_mut(..watched) else {
                 return Ok(());
             };
@@ -225,16 +214,11 @@ impl Guard {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Kill => {}
+            Order::Kill | Order::Start => {}
             Order::Signal(signal) => {
                 if let Some(signal) = Signal::from_named_raw(signal) {
                     self.signal(signal);
                 }
-            }
-            Order::Unlimited => self.limit = None,
-            Order::Until(limit) => {
-                self.limit = Some(limit);
-                self.is_told &= limit.told_at <= now();
             }
         }
     }
@@ -261,29 +245,12 @@ impl Guard {
         }
     }
 
-    fn is_over(&self, now: Duration) -> bool {
-        self.limit.is_some_and(|limit| limit.killed_at <= now)
-    }
-
-    /// Tells the program to stop, if it is time to.
-    fn tell(&mut self, now: Duration) {
-        if !self.is_told && self.limit.is_some_and(|limit| limit.told_at <= now) {
-            self.is_told = true;
-            self.channel.send(Report::Told);
-            self.signal(Signal::TERM);
-            // It may be suspended, and is to end.
-            self.signal(Signal::CONT);
-        }
-    }
-
-    /// When there is something to do, if nothing happens.
-    fn next(&self) -> Option<Duration> {
-        let limit = self.limit?;
-        Some(if self.is_told {
-            limit.killed_at
-        } else {
-            limit.told_at
-        })
+    /// Tells the program to stop.
+    fn tell(&self) {
+        self.channel.send(Report::Told);
+        self.signal(Signal::TERM);
+        // It may be suspended, and is to end.
+        self.signal(Signal::CONT);
     }
 
     /// Sends a signal to the program and to all that it has started, unless that has left the group.
@@ -305,26 +272,6 @@ impl Guard {
         let status = status.unwrap_or(Signal::KILL.as_raw());
         self.channel.send(Report::Ended(status));
     }
-}
-
-/// Has a timer be ready from an instant on, or never.
-fn arm(timer: &impl AsFd, at: Option<Duration>) -> io::Result<()> {
-    // Zero would disarm it.
-    let at = at.map_or(Duration::ZERO, |at| at.max(Duration::from_nanos(1)));
-    let at = Timespec::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let never_again = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    timerfd_settime(
-        timer,
-        TimerfdTimerFlags::ABSTIME,
-        &Itimerspec {
-            it_interval: never_again,
-            it_value: at,
-        },
-    )?;
-    Ok(())
 }
 
 /// The first words of command lines that only `lease` itself uses.

@@ -1,43 +1,13 @@
-//! What `lease run` says of the lease and the program, in lines for people.
+//! What `lease run` says of what is in the way, and of how the program has ended, in lines for people.
 
-use std::{
-    process::ExitStatus,
-    time::{Duration, Instant},
-};
+use std::{process::ExitStatus, time::Duration};
 
-use lease_blocking::{
-    TransportError,
-    proto::{Event, Grant, Trouble, Waiting},
-};
+use lease_blocking::{TransportError, proto::Trouble};
 
 use super::{
     super::{duration::exact, failure::chain},
     program,
 };
-
-/// Says what has happened, and for how long things stay as they are.
-pub(super) fn of_event(event: &Event, now: Instant) -> String {
-    let left = |until: &Instant| seconds(until.saturating_duration_since(now));
-    match event {
-        Event::Acquired(Grant {
-            valid_until,
-            token: Some(token),
-            ..
-        }) => format!("{event} for {}, with token {token}", left(valid_until)),
-        Event::Acquired(grant) | Event::Renewed(grant) => {
-            format!("{event} for {}", left(&grant.valid_until))
-        }
-        Event::AtRisk { until, .. } => format!("{event}; {} are left", left(until)),
-        Event::Waiting(Waiting { until, .. }) | Event::HolderChanged(Waiting { until, .. }) => {
-            format!(
-                "{event}, and is free in {} unless that renews it",
-                left(until)
-            )
-        }
-        Event::Retrying { at, .. } => format!("{event}; again in {}", left(at)),
-        _ => event.to_string(),
-    }
-}
 
 /// Says what is in the way; the same again as long as it is the same.
 pub(super) fn of_trouble(
@@ -71,9 +41,4 @@ pub(super) fn of_end(status: ExitStatus) -> String {
             exit.code().wrapping_sub(128)
         ),
     }
-}
-
-/// A duration with tenths of seconds, since people watch these go by.
-pub(super) fn seconds(duration: Duration) -> String {
-    format!("{:.1}s", duration.as_secs_f32())
 }

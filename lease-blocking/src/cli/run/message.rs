@@ -4,7 +4,6 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Duration,
 };
 
 use rustix::{
@@ -14,17 +13,7 @@ use rustix::{
         SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, sendmsg,
         socketpair,
     },
-    time::{ClockId, clock_gettime},
 };
-
-/// When the program has to stop, on the clock of [`now`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Limit {
-    /// It is told to stop.
-    pub(super) told_at: Duration,
-    /// It is killed.
-    pub(super) killed_at: Duration,
-}
 
 /// What `lease` wants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,10 +22,8 @@ pub(super) enum Order {
     Kill,
     /// The program gets a signal, and so does its process group.
     Signal(i32),
-    /// From now on the program may run until then. Without this it may run for as long as it likes.
-    Until(Limit),
-    /// The program may run for as long as it likes.
-    Unlimited,
+    /// The program is run; its standard input comes with this, and the timers of its deadline.
+    Start,
 }
 
 /// What has happened to the program.
@@ -58,53 +45,47 @@ pub(super) enum Report {
 
 /// What can be said in one piece.
 pub(super) trait Message: Sized {
-    fn encode(self) -> (u8, [u64; 2]);
-    fn decode(kind: u8, values: [u64; 2]) -> Option<Self>;
+    fn encode(self) -> (u8, u64);
+    fn decode(kind: u8, value: u64) -> Option<Self>;
 }
 
 impl Message for Order {
-    fn encode(self) -> (u8, [u64; 2]) {
-        let nanos = |at: Duration| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+    fn encode(self) -> (u8, u64) {
         match self {
-            Self::Kill => (b'k', [0; 2]),
-            Self::Signal(signal) => (b's', [value_of(signal), 0]),
-            Self::Until(limit) => (b'u', [nanos(limit.told_at), nanos(limit.killed_at)]),
-            Self::Unlimited => (b'*', [0; 2]),
+            Self::Kill => (b'k', 0),
+            Self::Signal(signal) => (b's', value_of(signal)),
+            Self::Start => (b'p', 0),
         }
     }
 
-    fn decode(kind: u8, [first, second]: [u64; 2]) -> Option<Self> {
+    fn decode(kind: u8, value: u64) -> Option<Self> {
         match kind {
             b'k' => Some(Self::Kill),
-            b's' => number_of(first).map(Self::Signal),
-            b'u' => Some(Self::Until(Limit {
-                told_at: Duration::from_nanos(first),
-                killed_at: Duration::from_nanos(second),
-            })),
-            b'*' => Some(Self::Unlimited),
+            b's' => number_of(value).map(Self::Signal),
+            b'p' => Some(Self::Start),
             _ => None,
         }
     }
 }
 
 impl Message for Report {
-    fn encode(self) -> (u8, [u64; 2]) {
+    fn encode(self) -> (u8, u64) {
         match self {
-            Self::Ended(status) => (b'e', [value_of(status), 0]),
-            Self::Killed => (b'k', [0; 2]),
-            Self::Started(process) => (b'p', [value_of(process), 0]),
-            Self::Stopped(signal) => (b's', [value_of(signal), 0]),
-            Self::Told => (b't', [0; 2]),
-            Self::Unkillable => (b'u', [0; 2]),
+            Self::Ended(status) => (b'e', value_of(status)),
+            Self::Killed => (b'k', 0),
+            Self::Started(process) => (b'p', value_of(process)),
+            Self::Stopped(signal) => (b's', value_of(signal)),
+            Self::Told => (b't', 0),
+            Self::Unkillable => (b'u', 0),
         }
     }
 
-    fn decode(kind: u8, [first, _]: [u64; 2]) -> Option<Self> {
+    fn decode(kind: u8, value: u64) -> Option<Self> {
         match kind {
-            b'e' => number_of(first).map(Self::Ended),
+            b'e' => number_of(value).map(Self::Ended),
             b'k' => Some(Self::Killed),
-            b'p' => number_of(first).map(Self::Started),
-            b's' => number_of(first).map(Self::Stopped),
+            b'p' => number_of(value).map(Self::Started),
+            b's' => number_of(value).map(Self::Stopped),
             b't' => Some(Self::Told),
             b'u' => Some(Self::Unkillable),
             _ => None,
@@ -151,18 +132,14 @@ impl Channel {
         message: impl Message,
         files: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
-        let (kind, [first, second]) = message.encode();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let (kind, value) = message.encode();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
         let mut beside = SendAncillaryBuffer::new(&mut space);
         if !files.is_empty() {
             beside.push(SendAncillaryMessage::ScmRights(files));
         }
-        let (kind, first, second) = ([kind], first.to_le_bytes(), second.to_le_bytes());
-        let parts = [
-            IoSlice::new(&kind),
-            IoSlice::new(&first),
-            IoSlice::new(&second),
-        ];
+        let (kind, value) = ([kind], value.to_le_bytes());
+        let parts = [IoSlice::new(&kind), IoSlice::new(&value)];
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         sendmsg(&self.0, &parts, &mut beside, flags)?;
         Ok(())
@@ -194,18 +171,18 @@ impl Channel {
         }
     }
 
-    /// Waits for a message that a file comes with.
-    pub(super) fn receive_with<M: Message>(&self) -> Option<(M, OwnedFd)> {
+    /// Waits for a message that files come with.
+    pub(super) fn receive_with<M: Message>(&self) -> Option<(M, [OwnedFd; FILES])> {
         let mut message = [0; LENGTH];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
         let mut parts = [IoSliceMut::new(&mut message)];
         recvmsg(&self.0, &mut parts, &mut beside, RecvFlags::CMSG_CLOEXEC).ok()?;
-        let file = beside.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+        let files = beside.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(files) => Some(files.collect::<Vec<_>>()),
             _ => None,
         });
-        Some((parse(&message)?, file?))
+        Some((parse(&message)?, files?.try_into().ok()?))
     }
 }
 
@@ -215,22 +192,9 @@ impl AsFd for Channel {
     }
 }
 
-/// The time since the machine was started, which counts that it was suspended, and is the same for all processes.
-pub(super) fn now() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
-    Duration::new(seconds, nanoseconds)
-}
-
 fn parse<M: Message>(message: &[u8; LENGTH]) -> Option<M> {
-    let (kind, values) = message.split_first()?;
-    let (first, second) = values.split_first_chunk::<8>()?;
-    let second = second.first_chunk::<8>()?;
-    M::decode(
-        *kind,
-        [u64::from_le_bytes(*first), u64::from_le_bytes(*second)],
-    )
+    let (kind, value) = message.split_first()?;
+    M::decode(*kind, u64::from_le_bytes(value.try_into().ok()?))
 }
 
 fn value_of(number: i32) -> u64 {
@@ -241,8 +205,10 @@ fn number_of(value: u64) -> Option<i32> {
     u32::try_from(value).ok().map(u32::cast_signed)
 }
 
-/// A kind, and two numbers.
-const LENGTH: usize = 17;
+/// A kind, and a number.
+const LENGTH: usize = 9;
+/// How many files come with the first order.
+const FILES: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -252,16 +218,7 @@ mod tests {
     fn what_is_said_arrives_until_the_other_end_is_gone() {
         let (ours, theirs) = Channel::pair().expect("there are sockets");
         let theirs = Channel::new(theirs);
-        let limit = Limit {
-            told_at: Duration::from_nanos(1),
-            killed_at: Duration::from_secs(1 << 30),
-        };
-        let orders = [
-            Order::Kill,
-            Order::Signal(15),
-            Order::Until(limit),
-            Order::Unlimited,
-        ];
+        let orders = [Order::Kill, Order::Signal(15), Order::Start];
         for order in orders {
             assert_eq!(theirs.receive_now::<Order>(), Heard::Nothing);
             ours.send(order);
@@ -291,16 +248,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_comes_with_a_message() {
+    fn files_come_with_a_message() {
         let (ours, theirs) = Channel::pair().expect("there are sockets");
         let (reader, writer) = io::pipe().expect("there are pipes");
-        ours.send_with(Order::Unlimited, &[writer.as_fd()])
-            .expect("it is sent");
+        ours.send_with(
+            Order::Start,
+            &[writer.as_fd(), reader.as_fd(), reader.as_fd()],
+        )
+        .expect("it is sent");
         drop(writer);
-        let (order, file) = Channel::new(theirs)
+        let (order, [file, ..]) = Channel::new(theirs)
             .receive_with::<Order>()
             .expect("it was sent");
-        assert_eq!(order, Order::Unlimited);
+        assert_eq!(order, Order::Start);
         io::Write::write_all(&mut std::fs::File::from(file), b"through").expect("it is open");
         assert_eq!(io::read_to_string(reader).expect("it is open"), "through");
     }

@@ -1,12 +1,12 @@
 //! `lease run`: a program that runs while the lease is held, and no longer.
 
+mod deadline;
 mod guard;
 mod lines;
 mod message;
 mod once;
 mod program;
 mod running;
-mod signals;
 mod sweep;
 mod terminal;
 mod verdict;
@@ -29,7 +29,7 @@ use super::{
     duration::exact,
     exit_code::Exit,
     failure::Failure,
-    held,
+    held, signals,
 };
 
 pub(crate) fn run(args: Run) -> Result<Exit, Failure> {
@@ -74,9 +74,11 @@ pub(crate) fn run(args: Run) -> Result<Exit, Failure> {
     let (sender, happenings) = mpsc::channel();
     let failed = |error: std::io::Error| Failure::chain(Exit::RunFailed, &error);
     // Before the lease is held: a signal that comes now must not leave anything behind.
-    let signals = sender.clone();
-    signals::listen(move |signal| signals.send(Happening::Signal(signal)).is_ok())
-        .map_err(failed)?;
+    let heard = sender.clone();
+    signals::listen(&signals::PASSED_ON, move |signal| {
+        heard.send(Happening::Signal(signal)).is_ok()
+    })
+    .map_err(failed)?;
     let mut claim = client.claim(config);
     claim.acquire(patience);
     let keeper = claim.keep().map_err(failed)?;

@@ -21,8 +21,9 @@ use rustix::process::{getpid, set_child_subreaper};
 
 use super::{
     super::{exit_code::Exit, failure::Failure},
+    deadline::{Deadline, Limit},
     guard::{BOUND, FREE, GUARD},
-    message::{Channel, Limit, Order, Report},
+    message::{Channel, Order, Report},
     sweep::sweep,
 };
 
@@ -70,6 +71,7 @@ fn is_executable(path: &Path) -> bool {
 pub(super) struct Program {
     guard: Child,
     channel: Arc<Channel>,
+    deadline: Deadline,
     /// Whether all that is to end has ended.
     is_over: bool,
     is_bound: bool,
@@ -95,6 +97,10 @@ impl Program {
         // Whatever the guard leaves, if it is killed.
         set_child_subreaper(Some(getpid())).map_err(|error| failed(error.into()))?;
         let (ours, theirs) = Channel::pair().map_err(failed)?;
+        let deadline = Deadline::new().map_err(failed)?;
+        limit
+            .map_or(Ok(()), |limit| deadline.set(limit))
+            .map_err(failed)?;
         let guard = Command::new("/proc/self/exe")
             .args([GUARD, if limit.is_some() { BOUND } else { FREE }])
             .arg(path)
@@ -109,13 +115,14 @@ impl Program {
         let program = Self {
             guard,
             channel: Arc::clone(&channel),
+            deadline,
             is_over: false,
             is_bound: limit.is_some(),
         };
-        let order = limit.map_or(Order::Unlimited, Order::Until);
+        let [told, killed] = program.deadline.files();
         program
             .channel
-            .send_with(order, &[io::stdin().as_fd()])
+            .send_with(Order::Start, &[io::stdin().as_fd(), told, killed])
             .map_err(failed)?;
         let listen = move || {
             loop {
@@ -133,6 +140,14 @@ impl Program {
 
     pub(super) fn order(&self, order: Order) {
         self.channel.send(order);
+    }
+
+    /// From now on it may run until then.
+    pub(super) fn may_run_until(&self, limit: Limit) {
+        if self.deadline.set(limit).is_err() {
+            // No system does that, and what is not bounded is not to go on.
+            self.order(Order::Kill);
+        }
     }
 
     /// Waits for the guard, which has reported that the program has ended.

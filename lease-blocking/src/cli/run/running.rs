@@ -19,12 +19,14 @@ use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 use super::{
     super::{
         args::{OnLost, Run},
+        events,
         exit_code::Exit,
         failure::Failure,
         say, status,
     },
+    deadline::{Limit, now},
     lines,
-    message::{Limit, Order, Report, now},
+    message::{Order, Report},
     once::Task,
     program,
     program::Program,
@@ -214,7 +216,7 @@ impl Running {
                         Event::Lost(_) => {}
                         _ => {
                             if let Some(limit) = self.limit() {
-                                program.order(Order::Until(limit));
+                                program.may_run_until(limit);
                             }
                         }
                     }
@@ -247,7 +249,7 @@ impl Running {
                 say(format_args!(
                     "lease {} cannot be renewed; the program has {} to stop",
                     self.args.name,
-                    lines::seconds(self.keeper.remaining())
+                    events::seconds(self.keeper.remaining())
                 ));
             }
             Report::Killed => self.killed(),
@@ -270,7 +272,7 @@ impl Running {
             say(format_args!(
                 "suspended, so lease {} is not renewed: the program is killed in {} if it does not go on before",
                 self.args.name,
-                lines::seconds(self.keeper.remaining().saturating_sub(KILL_BEFORE))
+                events::seconds(self.keeper.remaining().saturating_sub(KILL_BEFORE))
             ));
         }
         terminal::suspend(was_lent);
@@ -374,7 +376,7 @@ impl Running {
     /// Says what stands in the way, once; with `--verbose` everything.
     fn tell(&mut self, event: &Event) {
         if self.args.cluster.verbose {
-            let line = lines::of_event(event, Clock::new().now());
+            let line = events::of_event(event, Clock::new().now());
             self.explain(format_args!("{line}"));
         }
         let (Event::Retrying { trouble, .. } | Event::AtRisk { trouble, .. }) = event else {

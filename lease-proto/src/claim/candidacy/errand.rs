@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     plain::{self, ApiError, Preconditions},
     refusal::Refusal,
-    wire::{Identity, Lease, LeaseName, MicroTime},
+    wire::{Identity, LeaseName, MicroTime},
 };
 
 /// A request that only waiting by priority needs.
@@ -174,7 +174,8 @@ impl Candidacy {
             }
             Errand::Look => match plain::read_get(namespace, name, response).map_err(Some)? {
                 None => self.own = Own::None,
-                Some(lease) if is_ours(&lease, identity) => {
+                // Its name is made of our identity. What somebody has edited beside that is mended by renewing it.
+                Some(lease) if lease.spec.holder() == Some(identity.as_str()) => {
                     self.own = Own::There(Box::new(lease));
                     self.renew_at = now;
                 }
@@ -187,7 +188,7 @@ impl Candidacy {
             },
             Errand::List => {
                 let (leases, _) = plain::read_list(Some(namespace), response).map_err(Some)?;
-                self.others.note(leases, now, time);
+                self.others.note(config.name(), leases, now, time);
                 (self.listed, self.has_tidied) = (Some(sent), false);
                 self.list_at = now + self.duration / 2;
             }
@@ -244,8 +245,4 @@ impl Candidacy {
             None => Outcome::Settled,
         }
     }
-}
-
-fn is_ours(lease: &Lease, identity: &Identity) -> bool {
-    Candidate::read(lease).is_some_and(|it| it.identity == identity.as_str())
 }

@@ -79,6 +79,7 @@ fn acquiring_once_gives_up_on_what_is_held() {
     t.asks("GET").answer(200, foreign(7, "other", 0));
     let waiting = Waiting {
         holder: Some("other".to_owned()),
+        precedence: Precedence::Holds,
         until: t.instant(EXPIRY),
     };
     t.says(Event::GaveUp(GaveUp::Held(waiting))).is_done();

@@ -46,7 +46,11 @@ struct Asked {
 
 impl Timeline {
     fn new(configure: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
-        let config = Config::builder("default", "leader", "me");
+        Self::named("me", configure)
+    }
+
+    fn named(identity: &str, configure: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        let config = Config::builder("default", "leader", identity);
         let config = config.unique_identity(false).watch(false);
         let start = some_instant();
         Self {

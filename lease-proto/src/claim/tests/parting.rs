@@ -99,6 +99,34 @@ fn a_command_that_gives_back_what_another_one_of_its_identity_has_leaves_somethi
 }
 
 #[test]
+fn whoever_has_left_it_to_one_can_leave_it_to_another_and_nobody_else_can() {
+    let record = left(|config| config, left_to("typo", 10));
+    assert_eq!(record["spec"]["holderIdentity"], json!(""));
+    let reclaiming = |identity: &'static str| {
+        let mut t = Timeline::named(identity, |config| config.reclaim_own_identity(true));
+        t.claim.release_with(left_to("next", 20), t.start);
+        t.asks("GET").answer(200, record.clone());
+        t
+    };
+    let mut t = reclaiming("me");
+    // What was read is what is written over: if somebody takes it meanwhile it is theirs.
+    t.asks("PUT");
+    assert_eq!(t.asked().body["metadata"]["resourceVersion"], json!("11"));
+    t.echo(200, 12);
+    t.says(Event::Released(Released::Cleared)).is_done();
+    let lease = t.claim.observed().unwrap();
+    assert_eq!(crate::successor(lease).as_deref(), Some("next"));
+    assert_eq!(crate::held_back(lease), Some(Duration::from_secs(20)));
+    let mut t = reclaiming("another");
+    t.says(Event::Released(Released::NotOurs)).is_done();
+    // Nor is it given up twice by whoever only gives it up.
+    let mut t = Timeline::new(|config| config.reclaim_own_identity(true));
+    t.claim.release(t.start);
+    t.asks("GET").answer(200, record);
+    t.says(Event::Released(Released::NotOurs)).is_done();
+}
+
+#[test]
 fn what_is_left_survives_an_answer_that_is_lost_and_what_was_stripped_is_told() {
     for is_stripped in [false, true] {
         let mut t = Timeline::held(|config| config.on_release(crate::OnRelease::Delete));
@@ -149,8 +177,10 @@ fn the_successor_takes_what_is_left_to_it_at_once_and_others_hold_back_for_a_whi
         if until > 0 {
             let waiting = Waiting {
                 holder: Some("next".to_owned()),
+                precedence: Precedence::IsLeftTo,
                 until: t.instant(until),
             };
+            assert_eq!(waiting.to_string(), "is free, and left to \"next\"");
             t.says(Event::Waiting(waiting));
         }
         while t.millis < until {

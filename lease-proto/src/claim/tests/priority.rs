@@ -166,8 +166,13 @@ impl Waiters {
         self.claims[node].is_held(self.now())
     }
 
-    /// The names of the Leases that there are beside the contested one.
+    /// How many announcements there are beside the contested Lease.
     fn announced(&mut self) -> usize {
+        self.priorities().len()
+    }
+
+    /// What priorities they say.
+    fn priorities(&mut self) -> Vec<Value> {
         let list = http::Request::get("/apis/coordination.k8s.io/v1/namespaces/default/leases");
         let Answer::Whole(answer) = self
             .server
@@ -179,7 +184,9 @@ impl Waiters {
         let items = list["items"].as_array().unwrap();
         let is_candidate =
             |item: &&Value| item["metadata"]["labels"]["lease-proto/candidate-for"] == "leader";
-        items.iter().filter(is_candidate).count()
+        let priority =
+            |item: &Value| item["metadata"]["annotations"]["lease-proto/priority"].clone();
+        items.iter().filter(is_candidate).map(priority).collect()
     }
 
     /// Has each that acquires release after a while, until all have had their turn.
@@ -297,7 +304,10 @@ fn a_newcomer_holds_back_for_those_who_wait_and_gives_up_if_it_has_one_try() {
     let Event::GaveUp(GaveUp::Held(waiting)) = event else {
         panic!("{event:?}");
     };
-    assert_eq!(waiting.holder.as_deref(), Some("node-1"));
+    assert_eq!(
+        waiting.to_string(),
+        "is free, and \"node-1\" goes first of those that wait"
+    );
     t.run(4_000);
     assert!(t.holds(1));
     // Whoever goes before all others takes what is free at once, with a single try as well.
@@ -386,12 +396,18 @@ fn an_announcement_of_somebody_else_is_left_alone_and_its_own_is_found_again() {
     // Deleted by somebody: made again.
     let name = crate::candidate::name(t.claims[2].config(), t.claims[2].identity(), 0);
     let path = format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/{name}");
-    let delete = http::Request::delete(path).body(Vec::new()).unwrap();
+    let delete = http::Request::delete(&path).body(Vec::new()).unwrap();
     let wall = t.wall();
     let _: Answer = t.server.handle(&delete, wall);
     assert_eq!(t.announced(), 0);
     t.run(4_000);
     assert_eq!(t.announced(), 1);
+    // Edited by somebody: mended, and no other made beside it.
+    let edit = http::Request::patch(path).header("content-type", "application/merge-patch+json");
+    let edited = br#"{"metadata":{"annotations":{"lease-proto/priority":"x"}}}"#;
+    let _: Answer = t.server.handle(&edit.body(edited.to_vec()).unwrap(), wall);
+    t.run(6_000);
+    assert_eq!((t.priorities(), t.announced()), (vec![json!("5")], 1));
 }
 
 #[test]

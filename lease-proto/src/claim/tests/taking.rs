@@ -81,6 +81,7 @@ fn a_held_lease_is_taken_when_it_stayed_the_same_for_the_time_it_names() {
     let until = t.instant(EXPIRY + 40);
     t.says(Event::Waiting(Waiting {
         holder: Some("other".to_owned()),
+        precedence: Precedence::Holds,
         until,
     }));
     let mut looks = 0;
@@ -170,6 +171,7 @@ fn a_lease_deleted_before_its_holders_time_is_over_is_waited_out() {
     let until = t.instant(EXPIRY);
     t.says(Event::HolderChanged(Waiting {
         holder: None,
+        precedence: Precedence::Holds,
         until,
     }));
     while t.sleep().millis < EXPIRY {

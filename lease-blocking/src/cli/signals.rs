@@ -1,4 +1,4 @@
-//! The signals that are passed on to the program.
+//! Signals that are not left to do what they do by themselves.
 
 use std::{fs, io, thread};
 
@@ -7,12 +7,15 @@ use signal_hook::{
     iterator::Signals,
 };
 
-/// Hands each signal that comes to `hear`, on another thread, until that returns false.
+/// Hands each of these signals that comes to `hear`, on another thread, until that returns false.
 ///
 /// Those that this process was started to ignore, as by nohup(1), it goes on to ignore, and so does the program.
-pub(super) fn listen(mut hear: impl FnMut(i32) -> bool + Send + 'static) -> io::Result<()> {
+pub(super) fn listen(
+    to: &[i32],
+    mut hear: impl FnMut(i32) -> bool + Send + 'static,
+) -> io::Result<()> {
     let ignored = ignored();
-    let heard = PASSED_ON
+    let heard = to
         .iter()
         .filter(|signal| ignored & (1 << (**signal - 1)) == 0);
     let mut signals = Signals::new(heard)?;
@@ -35,6 +38,10 @@ fn ignored() -> u64 {
         .unwrap_or_default()
 }
 
-const PASSED_ON: [i32; 8] = [
+/// Those that end a process.
+pub(super) const ENDING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
+
+/// Those that are passed on to the program.
+pub(super) const PASSED_ON: [i32; 8] = [
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
 ];

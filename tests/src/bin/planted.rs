@@ -124,10 +124,11 @@ fn look_for(bug: Bug, limit: Duration) -> Option<Found> {
 fn broken(bug: Bug, seed: u64, planted: bool) -> Option<Violation> {
     let bug_in_it = planted.then_some(bug);
     // Turns are kept, and what was left to somebody waits for that one, where nothing else goes wrong.
-    match bug {
-        Bug::OutOfTurn => return Ranks::gather(7, 3, seed, true, 20, bug_in_it).err(),
-        Bug::TakesBequest => return Heirs::gather(5, seed, false, 20, bug_in_it).err(),
-        _ => {}
+    if bug == Bug::OutOfTurn {
+        return Ranks::gather(7, 3, seed, true, 20, bug_in_it).err();
+    }
+    if bug == Bug::TakesBequest {
+        return Heirs::gather(5, seed, false, 20, bug_in_it).err();
     }
     if !Run::new(seed, LENGTH, Some(bug)).can_show() {
         return None;

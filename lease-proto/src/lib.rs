@@ -105,6 +105,7 @@ mod candidate;
 mod change;
 mod claim;
 mod config;
+mod deadline;
 mod ledger;
 mod notes;
 mod outcome;
@@ -123,7 +124,8 @@ pub use claim::{
     Waiting, over_for_newcomers,
 };
 pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
-pub use ledger::{Deadline, Ledger};
+pub use deadline::Deadline;
+pub use ledger::Ledger;
 pub use notes::{Done, Once, Parting, held_back, is_renewable, renewals, successor};
 pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};

@@ -15,6 +15,7 @@ pub mod picture;
 pub mod processes;
 pub mod random;
 pub mod sim;
+pub mod sources;
 pub mod store;
 
 /// The examples of the README, compiled.

@@ -18,7 +18,10 @@ pub mod sim;
 pub mod sources;
 pub mod store;
 
-/// The examples of the README, compiled.
+/// The examples of the READMEs, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../lease-proto/README.md")]
+#[doc = include_str!("../../lease-tokio/README.md")]
+#[doc = include_str!("../../lease-blocking/README.md")]
 pub struct Readme;

@@ -16,6 +16,8 @@ mod credentials_error;
 #[cfg(feature = "kubeconfig")]
 mod discover;
 mod exec;
+#[cfg(feature = "rustls")]
+mod exec_answers;
 mod exec_credential;
 mod failure;
 mod file_stamp;

@@ -117,7 +117,7 @@
 //!
 //! # What is told
 //!
-//! With the feature `tracing`, below the target `lease_blocking`:
+//! With the feature `tracing`, with the target `lease`:
 //!
 //! | Level | What |
 //! |---|---|
@@ -167,7 +167,6 @@ mod http_transport;
 mod keeper;
 #[cfg(feature = "memory")]
 mod memory;
-mod observe;
 mod plugin;
 mod plugin_cache;
 mod set;

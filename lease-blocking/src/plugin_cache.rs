@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use lease_proto::access::rustls::{ChangingCertificate, ExecAnswers, Given};
 use lease_proto::access::{Access, CredentialsError, ExecCredential, ExecProblem};
+use lease_proto::observe;
 
 use crate::clock::Clock;
 use crate::credentials::{AskCredentials, patience};
-use crate::observe;
 use crate::plugin::Plugin;
 
 /// A plugin and its credentials. Dropping it ends a run that is under way.

@@ -120,6 +120,7 @@
 //! | [`access`] | where the API server is and how to be let in: in a pod, by kubeconfig, through proxies and credential plugins |
 //! | [`plain`] | Leases read, written and watched without a claim |
 //! | `server`, with the feature of that name | an API server for Leases, to test against or to keep in a directory |
+//! | [`observe`] | claims told of through `tracing` and `metrics`, with the features of these names |
 //! | [`Ledger`], [`Deadline`], [`Roster`] | what a driver keeps of a claim for the threads and tasks that rely on it |
 //!
 //! # What it does not cover
@@ -139,6 +140,7 @@ mod config;
 mod deadline;
 mod ledger;
 mod notes;
+pub mod observe;
 mod outcome;
 pub mod plain;
 mod refusal;

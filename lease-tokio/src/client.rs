@@ -10,13 +10,13 @@ use lease_proto::access::{
     self, Access, CredentialsError, InCluster, SERVICE_ACCOUNT_ROOT, Secret, ServerUrl,
     TransportError,
 };
+use lease_proto::observe;
 
 use crate::client_builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::credentials::{AskCredentials, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
-use crate::observe;
 use crate::plugin_cache;
 use crate::transport::{Chunks, Transport};
 

@@ -122,7 +122,7 @@
 //!
 //! # What is told
 //!
-//! With the feature `tracing`, below the target `lease_tokio`:
+//! With the feature `tracing`, with the target `lease`:
 //!
 //! | Level | What |
 //! |---|---|

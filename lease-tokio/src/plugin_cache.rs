@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use lease_proto::access::rustls::{ChangingCertificate, ExecAnswers, Given};
 use lease_proto::access::{Access, CredentialsError, ExecCredential, ExecProblem};
+use lease_proto::observe;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time;
 
 use crate::clock::Clock;
 use crate::credentials::{AskCredentials, patience};
-use crate::observe;
 use crate::plugin::Plugin;
 use crate::transport::BoxFuture;
 

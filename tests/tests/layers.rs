@@ -102,6 +102,7 @@ const PROTO: Table = &[
     ("deadline", &[]),
     ("outcome", &["claim", "access"]),
     ("ledger", &["notes", "claim", "access", "outcome"]),
+    ("observe", &["claim", "access"]),
     ("access", &[]),
     // The tests' world: it must not share an idea of paths and codes with what it tests.
     ("server", &[]),
@@ -121,6 +122,7 @@ const PROTO: Table = &[
             "deadline",
             "outcome",
             "ledger",
+            "observe",
             "access",
             "server",
         ],

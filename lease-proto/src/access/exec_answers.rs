@@ -149,13 +149,14 @@ mod tests {
 
     const V1: &str = "client.authentication.k8s.io/v1";
 
-    fn take(kept: &mut ExecAnswers, status: &str, seconds: u64) -> Result<Given, ExecProblem> {
-        let answer =
-            format!(r#"{{"apiVersion":"{V1}","kind":"ExecCredential","status":{status}}}"#);
-        let answer = ExecCredential::parse(answer.as_bytes(), V1).unwrap();
-        kept.take(&answer, at(seconds), &|_| {
-            Err(io::ErrorKind::NotFound.into())
-        })
+    fn take(kept: &mut ExecAnswers, status: &str) -> Result<Given, ExecProblem> {
+        let read = |_: &Path| Err(io::ErrorKind::NotFound.into());
+        kept.take(&answer(status), at(0), &read)
+    }
+
+    fn answer(status: &str) -> ExecCredential {
+        let text = format!(r#"{{"apiVersion":"{V1}","kind":"ExecCredential","status":{status}}}"#);
+        ExecCredential::parse(text.as_bytes(), V1).unwrap()
     }
 
     fn at(seconds: u64) -> SystemTime {
@@ -167,7 +168,7 @@ mod tests {
         let mut kept = ExecAnswers::default();
         assert!(kept.is_empty() && !kept.is_due(at(0)) && kept.known(at(0)).is_none());
         let minute = r#"{"token":"t","expirationTimestamp":"1970-01-01T00:01:00Z"}"#;
-        take(&mut kept, minute, 0).unwrap();
+        take(&mut kept, minute).unwrap();
         assert!(kept.known(at(0)).is_some() && !kept.is_due(at(0)));
         assert!(kept.known(at(49)).is_some() && kept.is_due(at(49)));
         assert!(kept.known(at(60)).is_none() && !kept.is_empty());
@@ -176,8 +177,8 @@ mod tests {
     #[test]
     fn what_was_got_since_a_refusal_stays() {
         let mut kept = ExecAnswers::default();
-        let first = take(&mut kept, r#"{"token":"first"}"#, 0).unwrap();
-        let second = take(&mut kept, r#"{"token":"second"}"#, 0).unwrap();
+        let first = take(&mut kept, r#"{"token":"first"}"#).unwrap();
+        let second = take(&mut kept, r#"{"token":"second"}"#).unwrap();
         kept.refuse(first.number);
         kept.forget_refused();
         assert_eq!(kept.known(at(0)).map(|it| it.number), Some(second.number));
@@ -190,12 +191,12 @@ mod tests {
     #[test]
     fn what_cannot_be_used_leaves_what_was_there() {
         let mut kept = ExecAnswers::default();
-        take(&mut kept, r#"{"token":"canary"}"#, 0).unwrap();
+        take(&mut kept, r#"{"token":"canary"}"#).unwrap();
         let version = kept.certificate().version();
-        let broken = take(&mut kept, r#"{"token":"two\nlines"}"#, 0);
+        let broken = take(&mut kept, r#"{"token":"two\nlines"}"#);
         assert!(matches!(broken, Err(ExecProblem::InvalidToken(_))));
         let broken = r#"{"clientCertificateData":"C","clientKeyData":"K"}"#;
-        let broken = take(&mut kept, broken, 0);
+        let broken = take(&mut kept, broken);
         assert!(matches!(broken, Err(ExecProblem::Certificate(_))));
         assert_eq!(kept.known(at(0)).map(|it| it.number), Some(1));
         assert_eq!(kept.certificate().version(), version);

@@ -12,7 +12,7 @@ use crate::{
 
 /// What is added to what an announcement says before it counts as dead by the clocks.
 const MARGIN: Duration = Duration::from_secs(2);
-/// How many are passed over one by one; all others at once.
+/// How many, of those that go first, are passed over one by one; all others at once.
 const PASSED_OVER: usize = 8;
 /// After how many of its durations an announcement is litter.
 const LITTER: u32 = 4;
@@ -80,13 +80,13 @@ impl Ranking {
             *other != name && it.lives(now) && it.candidate.order() < own.order()
         };
         let ahead = self.0.iter().filter(goes_first);
-        let wait = ahead.clone().take(PASSED_OVER);
-        let wait = wait.map(|(_, it)| it.candidate.duration).sum();
-        let (_, first) =
-            ahead.min_by(|(_, a), (_, b)| a.candidate.order().cmp(&b.candidate.order()))?;
+        let mut ahead: Vec<&Candidate> = ahead.map(|(_, it)| &it.candidate).collect();
+        ahead.sort_by(|a, b| a.order().cmp(&b.order()));
+        let first = ahead.first()?.identity.clone();
+        let one_by_one = ahead.iter().take(PASSED_OVER);
         Some(Ahead {
-            wait,
-            first: first.candidate.identity.clone(),
+            wait: one_by_one.map(|it| it.duration).sum(),
+            first,
         })
     }
 

@@ -10,14 +10,13 @@ use std::{
 
 use lease_proto::{
     self as proto, Config, Event, Grant, Identity, LeaseName, Output, Parting, Patience, Request,
-    RequestId, wire::Lease,
+    RequestId, observe::Observer, wire::Lease,
 };
 
 use crate::{
     Client, Clock, TransportError,
     abort::Abort,
     mailbox::{Command, Input, Mailbox, Stopper},
-    observe::Observer,
     threads::Threads,
     watch::{Told, Watch},
 };
@@ -278,7 +277,8 @@ impl Claim {
                 return;
             }
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                abort.within(|| observer.within(|| client.send(http, timeout, reload_credentials)))
+                abort
+                    .within(|| observer.in_scope(|| client.send(http, timeout, reload_credentials)))
             }));
             let panicked = |_| Err(TransportError::Other("the transport panicked".into()));
             let _nobody_waits = outbox.send(Input::Outcome(id, outcome.unwrap_or_else(panicked)));

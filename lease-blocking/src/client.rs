@@ -10,19 +10,31 @@ use lease_proto::access::{
     self, Access, CredentialsError, InCluster, SERVICE_ACCOUNT_ROOT, Secret, ServerUrl,
     TransportError,
 };
+use lease_proto::observe;
 
 use crate::client_builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::credentials::{AskCredentials, Credentials};
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
-use crate::observe;
 use crate::plugin_cache;
 use crate::transport::{Chunks, Transport};
 
 /// A way to an API server: the address, the credentials, the connections, and the namespace where none is named.
 ///
 /// Clones are cheap and share the connections. `Debug` shows no secret.
+///
+#[cfg_attr(feature = "memory", doc = "```")]
+#[cfg_attr(not(feature = "memory"), doc = "```ignore")]
+/// use lease_blocking::{Client, proto::Config};
+///
+/// let client = Client::in_memory(); // or that of a cluster: Client::try_default()?
+/// let config = Config::builder(client.namespace(), "leader", "me").build()?;
+/// let guard = client.acquire(config)?;
+/// let lease = client.get("leader")?.expect("it is held");
+/// assert_eq!(lease.spec.holder(), Some(guard.identity().as_str()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Arc<dyn Transport>,

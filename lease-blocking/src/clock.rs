@@ -7,6 +7,17 @@ use std::time::{Duration, Instant, SystemTime};
 /// Reads the two clocks that the protocol asks for.
 ///
 /// All of a process share one origin, so instants of one clock compare with those of another.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lease_blocking::{Clock, proto::Grant};
+///
+/// /// For how long the holder may go on.
+/// fn time_left(grant: &Grant) -> Duration {
+///     grant.valid_until.saturating_duration_since(Clock::new().now())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock(Source);
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use lease_proto::access::rustls::ChangingCertificate;
+use lease_proto::access::rustls::{ChangingCertificate, Given};
 use lease_proto::access::{
     Access, CredentialsError, FileStamp, Material, Origin, Secret, TokenFile, bearer,
 };
@@ -25,20 +25,6 @@ enum Source {
     Fixed(Option<HeaderValue>),
     File(Mutex<TokenFile>),
     Plugin(Box<dyn AskCredentials>),
-}
-
-/// What goes with one request.
-#[derive(Clone, Debug)]
-pub(crate) struct Given {
-    pub(crate) header: Option<HeaderValue>,
-    /// Rises with each that a plugin gives; zero of what is not a plugin's.
-    pub(crate) number: u64,
-}
-
-impl Given {
-    fn by_nobody(header: Option<HeaderValue>) -> Self {
-        Self { header, number: 0 }
-    }
 }
 
 /// Gives what others than files hold: the `Authorization` header, and a client certificate.
@@ -90,10 +76,10 @@ impl Credentials {
         timeout: Duration,
     ) -> Result<Given, CredentialsError> {
         match &self.source {
-            Source::Fixed(header) => Ok(Given::by_nobody(header.clone())),
+            Source::Fixed(header) => Ok(by_no_plugin(header.clone())),
             Source::File(file) => {
                 let header = self.read(&mut lock(file), reload)?;
-                Ok(Given::by_nobody(Some(header)))
+                Ok(by_no_plugin(Some(header)))
             }
             Source::Plugin(plugin) => plugin.authorization(reload, timeout),
         }
@@ -127,6 +113,10 @@ impl fmt::Debug for Credentials {
             Source::Plugin(plugin) => plugin.fmt(f),
         }
     }
+}
+
+fn by_no_plugin(header: Option<HeaderValue>) -> Given {
+    Given { header, number: 0 }
 }
 
 fn header(token: &Secret, origin: Origin) -> Result<HeaderValue, CredentialsError> {

@@ -12,6 +12,14 @@ use lease_proto::{NameError, plain::ApiError};
 /// Why there is no client, or no answer.
 ///
 /// The message of each says what would be right. Those of its sources say more; none of them shows a secret.
+///
+/// ```
+/// use lease_blocking::{Client, Error};
+///
+/// let error = Client::builder("kubernetes.example").build().unwrap_err();
+/// assert!(matches!(error, Error::ServerUrl(_)));
+/// println!("{error}"); // says what is missing
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

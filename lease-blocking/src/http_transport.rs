@@ -12,13 +12,13 @@ use lease_proto::access::{
     Access, CredentialsError, FileStamp, TransportError,
     rustls::{self as settings, CertificateFiles, ChangingCertificate},
 };
+use lease_proto::observe;
 use ureq::config::Config;
 use ureq::unversioned::resolver::{DefaultResolver, Resolver};
 use ureq::{Agent, AsSendBody};
 
 use crate::clock::Clock;
 use crate::connector::{Labelled, agent, proxy};
-use crate::observe;
 use crate::tls::TlsConnector;
 use crate::transport::{Chunks, Transport};
 use crate::veil::Veil;

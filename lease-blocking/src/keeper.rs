@@ -15,6 +15,20 @@ use crate::{
 /// Keeps a claim going in the background: renews what is held, and begins again after every loss.
 ///
 /// Dropping it releases the Lease and waits for that, no longer than the renew deadline.
+///
+#[cfg_attr(feature = "memory", doc = "```")]
+#[cfg_attr(not(feature = "memory"), doc = "```ignore")]
+/// use std::time::Duration;
+///
+/// use lease_blocking::{Client, proto::{Config, Released}};
+///
+/// let client = Client::in_memory();
+/// let keeper = client.keep(Config::builder(client.namespace(), "leader", "me").build()?)?;
+/// keeper.wait_held(Duration::from_secs(60)).expect("nobody else wants it");
+/// assert!(keeper.health(Duration::from_secs(30)).is_ok()); // for `/healthz`
+/// assert_eq!(keeper.release(), Some(Released::Cleared));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping a keeper releases the Lease"]
 pub struct Keeper {

@@ -52,6 +52,10 @@
 //! | a service that leads, loses and leads again | [`Keeper`], from [`Client::keep`] |
 //! | health for `/healthz` | [`Keeper::health`] |
 //! | thousands of Leases in one process | [`ClaimSet`], from [`Client::claim_set`]: a [`Keeper`] or [`Guard`] for each |
+//! | work that is done once, whoever does it | [`Once`](proto::Once), left in the record by [`Guard::release_with`] or [`Keeper::release_with`] |
+//! | the Lease left to one that you name | [`Parting::successor`](proto::Parting::successor), likewise |
+//! | some that wait go before others | [`ConfigBuilder::priority`](proto::ConfigBuilder::priority) |
+//! | a time that is not renewed | [`ConfigBuilder::renewable`](proto::ConfigBuilder::renewable) |
 //! | each event in your own loop | [`Claim`], from [`Client::claim`] |
 //! | another HTTP client, or none | [`Transport`] |
 //!
@@ -72,7 +76,9 @@
 //!
 //! `get`, `create`, `update` and `watch` on `leases`; without `watch` it looks at the record from time to time. `delete` only if
 //! records are to be deleted on release, and `patch` in place of `update` with [`WriteMethod::Patch`](proto::WriteMethod::Patch).
-//! `create` cannot be limited to a name.
+//! `create` cannot be limited to a name. Waiting with a priority needs `create`, `update`, `list` and `delete` on Leases of any
+//! name in the namespace; and for many claims of a [`ClaimSet`] to share a stream, `watch` must not be limited to names. Where
+//! that is not granted they wait without.
 //!
 //! ```yaml
 //! apiVersion: rbac.authorization.k8s.io/v1
@@ -111,7 +117,7 @@
 //!
 //! # What is told
 //!
-//! With the feature `tracing`, below the target `lease_blocking`:
+//! With the feature `tracing`, with the target `lease`:
 //!
 //! | Level | What |
 //! |---|---|
@@ -137,12 +143,13 @@
 //!
 //! # What it does not cover
 //!
-//! No lock with a deadline can stop a process that was paused between looking at the clock and acting: a resource that
-//! refuses lower fencing tokens ([`Guard::token`]) than it has seen is safe from it. Clocks are relied on to differ by less than
-//! 0.1 % in their rates, and in nothing else. Claimants that write without a compare-and-swap, and people who edit the record,
-//! can break what is promised. The README has all of it under "What it promises, and what not". Of credentials these are not
-//! supported: `auth-provider` and impersonation in kubeconfigs, plugins that need a terminal, and proxies that are themselves reached
-//! by TLS.
+//! No lock with a deadline can stop a process that was paused between looking at the clock and acting: a resource that refuses
+//! lower fencing tokens ([`Guard::token`]) than it has seen is safe from it. Clocks are relied on to differ by less than 0.1 % in
+//! their rates; of the time of day only that the machine's and the API server's are not both wrong, and that no longer with
+//! [`ConfigBuilder::server_time`](proto::ConfigBuilder::server_time) turned off. Claimants that write without a compare-and-swap,
+//! and people who edit the record, can break what is promised. The repository's README has all of it under "What it promises, and
+//! what not". Of credentials these are not supported: `auth-provider` and impersonation in kubeconfigs, plugins that need a
+//! terminal, and proxies that are themselves reached by TLS.
 
 mod abort;
 mod calls;
@@ -161,7 +168,6 @@ mod keeper;
 mod mailbox;
 #[cfg(feature = "memory")]
 mod memory;
-mod observe;
 mod plugin;
 mod plugin_cache;
 mod set;

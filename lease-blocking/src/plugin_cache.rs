@@ -1,17 +1,18 @@
 //! What a credential plugin gave, kept while it is good; and the plugin, run again in time, once however many wait.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use lease_proto::access::rustls::ChangingCertificate;
-use lease_proto::access::{Access, CredentialsError, ExecCredential, ExecProblem, bearer};
+use lease_proto::access::rustls::{ChangingCertificate, ExecAnswers, Given};
+use lease_proto::access::{Access, CredentialsError, ExecCredential, ExecProblem};
+use lease_proto::observe;
 
 use crate::clock::Clock;
-use crate::credentials::{AskCredentials, Given, patience};
-use crate::observe;
+use crate::credentials::{AskCredentials, patience};
 use crate::plugin::Plugin;
 
 /// A plugin and its credentials. Dropping it ends a run that is under way.
@@ -20,7 +21,6 @@ pub(crate) struct PluginCache(Arc<Shared>);
 struct Shared {
     plugin: Plugin,
     clock: Clock,
-    certificate: ChangingCertificate,
     state: Mutex<State>,
     /// Whether the cache is gone; only threads have the rest then.
     is_over: AtomicBool,
@@ -28,18 +28,9 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    held: Option<Held>,
-    /// How often the plugin has given something, and the latest of that which the server has refused.
-    given: u64,
-    refused: u64,
+    answers: ExecAnswers,
     /// What is under way: it goes on when those who wait for it give up.
     run: Option<Arc<Run>>,
-}
-
-struct Held {
-    given: Given,
-    good_until: Option<SystemTime>,
-    renew_at: Option<SystemTime>,
 }
 
 struct Run {
@@ -58,7 +49,6 @@ pub(crate) fn of(access: &Access) -> Result<Option<Box<dyn AskCredentials>>, Cre
             Ok(Some(Box::new(PluginCache(Arc::new(Shared {
                 plugin: Plugin::new(exec, access)?,
                 clock: Clock::new(),
-                certificate: ChangingCertificate::default(),
                 state: Mutex::default(),
                 is_over: AtomicBool::new(false),
             })))))
@@ -74,35 +64,30 @@ impl AskCredentials for PluginCache {
     }
 
     fn refuse(&self, number: u64) {
-        let mut state = self.0.state();
-        state.refused = state.refused.max(number);
+        self.0.state().answers.refuse(number);
     }
 
     fn certificate(&self) -> ChangingCertificate {
-        self.0.certificate.clone()
+        self.0.state().answers.certificate()
     }
 }
 
 impl PluginCache {
     fn ask(&self, reload: bool, longest: Duration) -> Outcome {
         if reload {
-            // What was refused is not sent again. What was got since then stays: of many requests that are refused together
-            // only one has the plugin run.
-            let mut state = self.0.state();
-            let refused = state.refused;
-            state.held.take_if(|held| held.given.number <= refused);
+            self.0.state().answers.forget_refused();
         }
         let run = {
             let mut state = self.0.state();
             let wall = self.0.clock.wall();
-            let State { held, run, .. } = &mut *state;
+            let State { answers, run } = &mut *state;
             // One that nobody else has is that of a thread that is gone.
             run.take_if(|run| Arc::strong_count(run) == 1);
-            if let Some(held) = held.as_ref().filter(|held| held.lasts(wall)) {
-                if held.is_due(wall) && run.is_none() {
+            if let Some(given) = answers.known(wall) {
+                if answers.is_due(wall) && run.is_none() {
                     *run = Shared::start(&self.0).ok();
                 }
-                return Ok(held.given.clone());
+                return Ok(given.clone());
             }
             match run {
                 Some(run) => Arc::clone(run),
@@ -146,37 +131,16 @@ impl Shared {
 
     /// Keeps what a run gave.
     fn end(&self, answer: Result<ExecCredential, ExecProblem>) -> Outcome {
-        let held = answer.and_then(|answer| self.read(&answer));
         let mut state = self.state();
         state.run = None;
-        match held {
-            Ok(mut held) => {
-                state.given += 1;
-                held.given.number = state.given;
-                Ok(state.held.insert(held).given.clone())
-            }
-            Err(problem) => {
-                if state.held.is_some() {
-                    observe::not_renewed(&self.plugin.failed(problem.clone()));
-                }
-                Err(problem)
-            }
+        let read = |path: &Path| std::fs::read(path);
+        let taken = answer.and_then(|it| state.answers.take(&it, self.clock.wall(), &read));
+        if let Err(problem) = &taken
+            && !state.answers.is_empty()
+        {
+            observe::not_renewed(&self.plugin.failed(problem.clone()));
         }
-    }
-
-    fn read(&self, answer: &ExecCredential) -> Result<Held, ExecProblem> {
-        let header = answer.token.as_ref().map(bearer).transpose();
-        let header = header.map_err(ExecProblem::InvalidToken)?;
-        self.certificate
-            .set(answer.client_certificate.as_ref(), &|path| {
-                std::fs::read(path)
-            })
-            .map_err(|error| ExecProblem::Certificate(Arc::new(error)))?;
-        Ok(Held {
-            given: Given { header, number: 0 },
-            good_until: answer.good_until(),
-            renew_at: answer.renew_at(self.clock.wall()),
-        })
+        taken
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -198,16 +162,6 @@ impl Run {
     fn tell(&self, outcome: Outcome) {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         self.told.notify_all();
-    }
-}
-
-impl Held {
-    fn lasts(&self, wall: SystemTime) -> bool {
-        self.good_until.is_none_or(|good_until| wall < good_until)
-    }
-
-    fn is_due(&self, wall: SystemTime) -> bool {
-        self.renew_at.is_some_and(|renew_at| renew_at <= wall)
     }
 }
 

@@ -15,6 +15,23 @@ use crate::{Clock, Lost, shared::Shared};
 /// [`Keeper::run_while_held`](crate::Keeper::run_while_held) hand it to the work: of one tenure, and less a margin.
 ///
 /// Clones are cheap, and go to other threads of the same work. What one of them was told counts for all.
+///
+#[cfg_attr(feature = "memory", doc = "```")]
+#[cfg_attr(not(feature = "memory"), doc = "```ignore")]
+/// use std::time::Duration;
+///
+/// use lease_blocking::{Client, Tenure, proto::Config};
+///
+/// fn work(tenure: &Tenure) -> u32 {
+///     (0..100).take_while(|_part| tenure.check().is_ok()).count() as u32
+/// }
+///
+/// let client = Client::in_memory();
+/// let guard = client.acquire(Config::builder(client.namespace(), "nightly", "me").build()?)?;
+/// let parts = guard.run_while_held(Duration::from_secs(1), work)?;
+/// assert_eq!(parts, 100);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Tenure(Arc<Inner>);
 
@@ -129,6 +146,20 @@ impl Tenure {
 }
 
 /// Work did not come to its end while the Lease was held.
+///
+/// ```
+/// use lease_blocking::LostWork;
+///
+/// fn tell(outcome: Result<u32, LostWork<u32>>) {
+///     match outcome {
+///         Ok(parts) => println!("all {parts} parts are done"),
+///         Err(lost) => {
+///             println!("stopped: {}", lost.loss());
+///             println!("{:?} parts were done", lost.into_output());
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Eq, PartialEq)]
 pub struct LostWork<T> {
     lost: Lost,

@@ -10,6 +10,33 @@ use crate::TransportError;
 ///
 /// The built-in one speaks HTTP. Others stand in its place through [`Client::with_transport`](crate::Client::with_transport):
 /// a store within the process, an HTTP client that a program already has.
+///
+#[cfg_attr(feature = "memory", doc = "```")]
+#[cfg_attr(not(feature = "memory"), doc = "```ignore")]
+/// use std::{sync::Arc, time::Duration};
+///
+/// use http::{Request, Response};
+/// use lease_blocking::{Client, Transport, TransportError};
+///
+/// /// Says what is asked, and has somebody else ask it.
+/// #[derive(Debug)]
+/// struct Spoken(Client);
+///
+/// impl Transport for Spoken {
+///     fn send(
+///         &self,
+///         request: Request<Vec<u8>>,
+///         timeout: Duration,
+///     ) -> Result<Response<Vec<u8>>, TransportError> {
+///         println!("{} {}", request.method(), request.uri());
+///         self.0.send(request, timeout, false)
+///     }
+/// }
+///
+/// let client = Client::with_transport(Arc::new(Spoken(Client::in_memory())), "default");
+/// assert!(client.get("leader")?.is_none());
+/// # Ok::<(), lease_blocking::Error>(())
+/// ```
 pub trait Transport: fmt::Debug + Send + Sync {
     /// Sends one request and waits for the whole answer, no longer than `timeout`.
     ///
@@ -45,6 +72,20 @@ pub trait Transport: fmt::Debug + Send + Sync {
 }
 
 /// A body that comes in pieces, and the way to end it from another thread.
+///
+/// ```
+/// use std::io::Read;
+///
+/// use lease_blocking::Chunks;
+///
+/// // A body that is there already: no read of it waits, so there is nothing to wake.
+/// let chunks = Chunks::new(b"all of it".as_slice(), || {});
+/// let (mut body, _close) = chunks.into_parts();
+/// let mut text = String::new();
+/// body.read_to_string(&mut text)?;
+/// assert_eq!(text, "all of it");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Chunks {
     pub(crate) body: Box<dyn Read + Send>,
     pub(crate) close: Box<dyn FnOnce() + Send>,

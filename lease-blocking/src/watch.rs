@@ -8,12 +8,9 @@ use std::{
 };
 
 use http::StatusCode;
-use lease_proto::{MAX_BODY, Request, RequestId};
+use lease_proto::{MAX_BODY, Request, RequestId, observe::Observer};
 
-use crate::{
-    Client, Clock, TransportError, abort::Abort, observe::Observer, threads::Threads,
-    transport::Chunks,
-};
+use crate::{Client, Clock, TransportError, abort::Abort, threads::Threads, transport::Chunks};
 
 /// A stream that is asked for, or open. Dropping it ends the thread that reads it.
 pub(crate) struct Watch {
@@ -64,7 +61,7 @@ impl Watch {
         let abort = Abort::default();
         let given_up = abort.clone();
         threads.spawn("lease-watch", move || {
-            let read = || observer.within(|| reader.read(request, &client, clock));
+            let read = || observer.in_scope(|| reader.read(request, &client, clock));
             let read = || given_up.within(read);
             let error = match catch_unwind(AssertUnwindSafe(read)) {
                 Ok(Ok(())) => None,

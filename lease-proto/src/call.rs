@@ -28,10 +28,39 @@ const USUAL_BODY: usize = 512;
 const USUAL_PATH: usize = 192;
 
 /// Names a request within its claim.
+///
+/// ```
+/// use std::time::{Instant, SystemTime};
+///
+/// use lease_proto::{Claim, Config, Output, Patience, RequestId};
+///
+/// let now = Instant::now();
+/// let mut claim = Claim::new(Config::builder("default", "leader", "me").build()?, 0x5eed, now);
+/// claim.acquire(Patience::Once, now);
+/// let mut in_flight: Option<RequestId> = None;
+/// if let Output::Request(request) = claim.poll_output(now, SystemTime::now()) {
+///     in_flight = Some(request.id);
+/// }
+/// if let Some(id) = in_flight.take() {
+///     claim.handle_failure(id, now); // no answer came
+/// }
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RequestId(pub(crate) u64);
 
 /// A request for the API server.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use lease_proto::Request;
+///
+/// fn send(request: &Request, now: Instant) {
+///     let time_left = request.deadline.saturating_duration_since(now);
+///     println!("{} {}, within {time_left:?}", request.http.method(), request.http.uri());
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_structs, reason = "drivers take it apart")]

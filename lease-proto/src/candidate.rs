@@ -23,6 +23,19 @@ const LONGEST_PREFIX: usize = 200;
 /// Announcements are advice: whoever waits with a [priority](crate::ConfigBuilder::priority) writes only if nobody goes before
 /// it, and nothing else depends on them. The Lease carries the label `lease-proto/candidate-for`, the annotations
 /// `lease-proto/priority` and `lease-proto/since`, and names the waiter as its holder.
+///
+/// ```
+/// use lease_proto::{Candidate, LeaseName, Namespace, candidates_of, plain};
+///
+/// let namespace = Namespace::new("default")?;
+/// let request = plain::list_of(&namespace, &candidates_of(&LeaseName::new("leader")?));
+/// # fn exchange(_: http::Request<Vec<u8>>) -> http::Response<Vec<u8>> { http::Response::new(br#"{"items":[]}"#.to_vec()) }
+/// let (leases, _) = plain::read_list(Some(&namespace), &exchange(request))?;
+/// for waiting in leases.iter().filter_map(Candidate::read) {
+///     println!("{} waits with priority {}", waiting.identity, waiting.priority);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Candidate {

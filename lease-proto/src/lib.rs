@@ -11,27 +11,36 @@
 //! A [`Claim`] is one claimant's side of one Lease:
 //!
 //! ```text
-//!            404 → POST, free → PUT                     200/201 that echoes what was written
-//!  Campaign ────────────────────────► (in flight) ───────────────────────────────────────► Held ──► Renewed
-//!     ▲  ▲                              │                                                  │  ▲        │
-//!     │  └── 409, no answer: look again ┘                               renewal: 409, 5xx, │  └────────┘
-//!     │                                                                 no answer          ▼
-//!     │ acquire                                                                    look at the record
-//!     │                            Lost                 not ours any more, deleted         │
-//!   Idle ◄──────────────────────────────────────────────────────────────────────┬──────────┘ ours: renew
-//!     ▲                                                                         │
-//!     └───── Released ── clear the holder, delete ◄── Lost(Released) ── release ┘ or the grant ends
+//!           acquire            free: POST or PUT              an answer that echoes it
+//!    Idle ───────────► Campaign ─────────────────► in flight ──────────────────────────► Held ◄─┐
+//!    ▲ ▲ ▲               │  ▲                          │                                 │ │ │  │ Renewed: echoed, or
+//!    │ │ └─── GaveUp ────┘  └─ 409, no answer: read ───┘                                 │ │ └──┘ read and found ours
+//!    │ │                                                                                 │ │
+//!    │ └──────── Lost ◄────────── not ours any more, deleted, or the grant ends ─────────┘ │
+//!    │                                                                                     │
+//!    └──────── Released ◄─────── clear the holder, delete ◄────── Lost(Released) ◄───── release
 //! ```
 //!
 //! What a holder may believe. A [`Grant`] ends [`Config::grant_length`] after the moment just before the write that
-//! earned it was handed to the driver, whenever the answer came. Only an answer that repeats what was written, for the same incarnation of the
-//! object and with a later version, lengthens it. A record is ours if we wrote it, not if it bears our name. A write
-//! without an answer is looked up, and never assumed. Once the grant has ended, no answer brings it back.
+//! earned it was handed to the driver, whenever the answer came. Only an answer that repeats what was written, for the same
+//! incarnation of the object and with a later version, lengthens it. A record is ours if we wrote it, not if it bears our name. A
+//! write without an answer is looked up, and never assumed. Once the grant has ended, no answer brings it back, and
+//! [`Lost`](Event::Lost) is the first that is heard of it.
 //!
-//! What a claimant may take. A record that names nobody, or one that stayed the same for the time it names, counted on
-//! this claimant's own clock; or one that this library wrote, long enough ago by the wall clock *and* by the API server's, so
-//! that no single wrong clock frees a live lease ([`ConfigBuilder::server_time`]). Every write names the version that was
-//! judged, so of several that judge alike one succeeds.
+//! What a claimant may take. A record that names nobody; or one that stayed the same for the time it names, counted on
+//! this claimant's own clock; or one whose time is over by two clocks at once (below). Every write names the version and the
+//! incarnation that were judged, so of several that judge alike one succeeds.
+//!
+//! What is written. An absent record is made, any other replaced as a whole as it was last read, with all that this library does
+//! not know ([`WriteMethod`]). A holder writes once in each [renew interval](ConfigBuilder::renew_interval), without a look
+//! before it; one write is under way at most. The version that the acquiring write was given is the [`FencingToken`].
+//!
+//! By which clocks. Nobody's grant depends on the time of day. But whoever starts anew would have to watch a record for the whole
+//! of its duration, however long ago its holder died; so each `renewTime` is the later of the writer's wall clock and of what the
+//! API server's can be at most, and the reader compares it with the earlier of its own wall clock and of what the API server's is
+//! at least, both told by the `Date` of answers. It takes the Lease once duration and a margin (4 s, or more for durations of
+//! more than 10 s) have passed between the two: no single clock that is wrong frees a live Lease. Only records that this library
+//! wrote so are judged so ([`ConfigBuilder::server_time`]).
 //!
 //! How a claimant waits. It has the API server tell it of changes: one request whose answer goes on for minutes, and no other
 //! until there is something to do. A release is heard of at once, renewals put off the instant at which the Lease is taken,
@@ -39,10 +48,17 @@
 //! nothing: it lengthens no grant. Where streams are refused, break or stall, the record is looked at from time to time, and
 //! a stream is asked for again later.
 //!
-//! Who goes first, where that is wanted ([`ConfigBuilder::priority`]). A waiter announces itself in a Lease of its own, which names
-//! its priority and since when it waits, and renews that; before it takes what has become free it lists the others, and holds
-//! back for each that goes before it, for as long as that one is believed to need. All of this may be wrong, late or
-//! refused: what decides is still the write that names the version that was judged.
+//! Who goes first, where that is wanted ([`ConfigBuilder::priority`]). A waiter announces itself in a Lease of its own
+//! ([`Candidate`]), which names its priority and since when it waits, and renews that; before it takes what has become free it
+//! lists the others, and holds back for each that goes before it, for as long as that one is believed to need. All of this may
+//! be wrong, late or refused: what decides is still the write that names the version that was judged.
+//!
+//! How it is given back. The application hears that the Lease is [lost](Loss::Released) before anything is sent. Then the holder
+//! is cleared, provided that the record is still the one that we wrote: a release never touches a successor's. [`OnRelease`] says
+//! whether the record goes as well, or is left to expire. By the same write a [`Parting`] may leave something in it: that some
+//! work is done ([`Once`]), so that nobody does it again; or to whom the Lease is left, for whom others hold back for a while.
+//!
+//! A Lease that is not to be renewed ([`ConfigBuilder::renewable`]) is held until its first grant ends, and the record says so.
 //!
 //! # The loop
 //!
@@ -92,12 +108,28 @@
 //! # Many Leases
 //!
 //! A [`ClaimSet`] keeps any number of claims behind the same face: requests come out with a [`Tag`] and events with a
-//! [`ClaimId`], there is one instant to wait for, and a bound on what is under way.
+//! [`ClaimId`], and there is one instant to wait for. [`SetLimits`] bound what is under way: of those that want to send, holders
+//! go first, and of them the one whose grant ends first. Renewals are spread over time, and many that wait in one namespace share
+//! one stream. What each claim does is what it would do alone.
+//!
+//! # What else there is
+//!
+//! | Where | What |
+//! |---|---|
+//! | [`wire`] | Leases as they travel: what is unknown is kept, what is unreadable is no error |
+//! | [`access`] | where the API server is and how to be let in: in a pod, by kubeconfig, through proxies and credential plugins |
+//! | [`plain`] | Leases read, written and watched without a claim |
+//! | `server`, with the feature of that name | an API server for Leases, to test against or to keep in a directory |
+//! | [`observe`] | claims told of through `tracing` and `metrics`, with the features of these names |
+//! | [`Ledger`], [`Deadline`], [`Roster`] | what a driver keeps of a claim for the threads and tasks that rely on it |
 //!
 //! # What it does not cover
 //!
 //! No lock with a deadline can stop a process that was paused between looking at the clock and acting. For that there is
 //! the [`FencingToken`]: a resource that refuses lower tokens than it has seen is safe even then.
+//!
+//! The rates of clocks are relied on: each machine's may be off by 0.1 %, and no more. Claimants that write without naming a
+//! version, and people who edit records, can break what is promised; a holder learns of it at its next renewal.
 
 pub mod access;
 mod call;
@@ -105,8 +137,10 @@ mod candidate;
 mod change;
 mod claim;
 mod config;
+mod deadline;
 mod ledger;
 mod notes;
+pub mod observe;
 mod outcome;
 pub mod plain;
 mod refusal;
@@ -123,7 +157,8 @@ pub use claim::{
     Released, Trouble, Waiting, over_for_newcomers,
 };
 pub use config::{Config, ConfigBuilder, ConfigError, OnRelease, WriteMethod};
-pub use ledger::{Deadline, Ledger};
+pub use deadline::Deadline;
+pub use ledger::Ledger;
 pub use notes::{Done, Once, Parting, held_back, is_renewable, left_by, renewals, successor};
 pub use outcome::{AcquireError, Lost, State, Unhealthy, VerifyError};
 pub use refusal::{Refusal, Verb};

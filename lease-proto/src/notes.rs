@@ -59,6 +59,16 @@ impl Once {
 }
 
 /// That some work is done, as a record says it.
+///
+/// ```
+/// use lease_proto::{Done, wire::Lease};
+///
+/// let lease = Lease::new("default", "db-migration"); // as it was read
+/// match Done::read(&lease) {
+///     Some(done) => println!("{} was done by {} at {}", done.key, done.by, done.at),
+///     None => println!("nothing is said to be done"),
+/// }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Done {
@@ -81,6 +91,16 @@ impl Done {
 ///
 /// It is left only by a claim that holds the Lease, or by one at rest that reclaims its identity, and then the record is cleared and kept, whatever
 /// [`OnRelease`](crate::OnRelease) says.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lease_proto::{Identity, Parting};
+///
+/// // For `release_with`: the next version of this service is to have it, if it comes within a minute.
+/// let parting = Parting::default().successor(Identity::new("blue")?, Duration::from_secs(60));
+/// # Ok::<(), lease_proto::NameError>(())
+/// ```
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Parting {
     done: Option<Once>,

@@ -8,6 +8,19 @@ use crate::{
 };
 
 /// How a claim stands that is kept in the background, as of its last event.
+///
+/// ```
+/// use lease_proto::State;
+///
+/// fn line(state: &State) -> String {
+///     match state {
+///         State::Held(grant) => format!("held, token {:?}", grant.token),
+///         State::Waiting { holder } => format!("waiting for {holder:?}"),
+///         State::Failing(failure) => failure.advice(),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum State {
@@ -25,6 +38,17 @@ pub enum State {
 }
 
 /// Why a Lease is neither held nor likely to be.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use lease_proto::{Ledger, Unhealthy};
+///
+/// let mut ledger = Ledger::default();
+/// ledger.end();
+/// let health = ledger.health(Instant::now(), Duration::from_secs(30));
+/// assert_eq!(health, Err(Unhealthy::Ended));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Unhealthy {
@@ -54,6 +78,16 @@ impl fmt::Display for Unhealthy {
 impl Error for Unhealthy {}
 
 /// Why a Lease was not acquired.
+///
+/// ```
+/// use lease_proto::{AcquireError, GaveUp};
+///
+/// let error = AcquireError::new(GaveUp::TimedOut { holder: Some("backup".to_owned()) }, None);
+/// assert!(error.to_string().contains("backup"));
+/// if let Some(advice) = error.advice() {
+///     eprintln!("{advice}");
+/// }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum AcquireError {
@@ -151,6 +185,15 @@ impl From<Arc<io::Error>> for AcquireError {
 }
 
 /// The Lease is not held any more.
+///
+/// ```
+/// use lease_proto::{Loss, Lost};
+///
+/// fn check(is_held: bool) -> Result<(), Lost> {
+///     if is_held { Ok(()) } else { Err(Lost::new(Loss::Expired)) }
+/// }
+/// assert_eq!(check(false).unwrap_err().loss(), &Loss::Expired);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Lost(Loss);
 
@@ -175,6 +218,15 @@ impl fmt::Display for Lost {
 impl Error for Lost {}
 
 /// It is not known that the Lease is still held.
+///
+/// ```
+/// use lease_proto::VerifyError;
+///
+/// /// Whether to go on after a look at the record: without an answer the grant still stands.
+/// fn may_go_on(verified: Result<(), VerifyError>) -> bool {
+///     matches!(verified, Ok(()) | Err(VerifyError::NoAnswer))
+/// }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum VerifyError {

@@ -7,6 +7,12 @@ use http::StatusCode;
 use crate::wire::Status;
 
 /// What was asked for, in the words of RBAC.
+///
+/// ```
+/// use lease_proto::Verb;
+///
+/// assert_eq!(Verb::Watch.to_string(), "watch"); // as it stands in a Role
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Verb {
@@ -50,6 +56,17 @@ impl fmt::Display for Verb {
 /// A refusal that trying again will not change.
 ///
 /// `Display` says in one line what was refused and what the server said; [`advice`](Self::advice) what to do.
+///
+/// ```
+/// use http::StatusCode;
+/// use lease_proto::{Refusal, Verb, wire::Status};
+///
+/// let body = br#"{"kind":"Status","reason":"Forbidden","message":"not for you"}"#;
+/// let said = Status::read(body);
+/// let refusal = Refusal::new(Verb::Update, StatusCode::FORBIDDEN, said, body, "default", "leader");
+/// assert!(refusal.is_permission_denied());
+/// assert!(refusal.role().contains("update"));
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Refusal {
     verb: Verb,

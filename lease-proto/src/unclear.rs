@@ -11,6 +11,15 @@ use crate::{refusal::one_line, wire::Lease};
 ///
 /// `Display` says in one line what came, and what the server said where it was the API server that spoke. Of other bodies
 /// nothing is repeated, because who stands in between may send back what it was sent, credentials among it.
+///
+/// ```
+/// use http::StatusCode;
+/// use lease_proto::Unclear;
+///
+/// let unclear = Unclear::from(StatusCode::BAD_GATEWAY);
+/// assert_eq!(unclear.status(), 502);
+/// assert_eq!(unclear.message(), "");
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Unclear {
     status: StatusCode,

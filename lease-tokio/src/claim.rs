@@ -11,12 +11,12 @@ use std::{
 
 use lease_proto::{
     self as proto, Config, Event, Grant, Identity, LeaseName, Output, Parting, Patience, Request,
-    RequestId, wire::Lease,
+    RequestId, observe::Observer, wire::Lease,
 };
 
 use crate::{
     Client, Clock, TransportError,
-    observe::Observer,
+    observe::within,
     transport::BoxFuture,
     watch::{self, Told, Watch, unless_it_panics},
 };
@@ -232,7 +232,7 @@ impl Claim {
             id,
             deadline,
             timeout,
-            exchange: Box::pin(self.observer.within(exchange)),
+            exchange: Box::pin(within(&self.observer, exchange)),
         });
     }
 

@@ -8,6 +8,16 @@ use crate::client::{Client, environment};
 use crate::error::Error;
 
 /// What is known of a server, on the way to a [`Client`]. `Debug` shows no secret, and not the URL either.
+///
+/// ```
+/// use lease_tokio::{Client, ClientBuilder};
+///
+/// // What `kubectl proxy` listens on.
+/// let builder: ClientBuilder = Client::builder("http://localhost:8001").namespace("batch");
+/// let client = builder.build()?;
+/// assert_eq!(client.namespace(), "batch");
+/// # Ok::<(), lease_tokio::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {

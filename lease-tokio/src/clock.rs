@@ -8,6 +8,17 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// All of a process share one origin, so instants of one clock compare with those of another. The clients of a `Memory` have
 /// clocks of their own kind, which follow tokio's: see [`Client::clock`](crate::Client::clock).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lease_tokio::{Clock, proto::Grant};
+///
+/// /// For how long the holder may go on.
+/// fn time_left(grant: &Grant) -> Duration {
+///     grant.valid_until.saturating_duration_since(Clock::new().now())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock(Source);
 

@@ -17,10 +17,10 @@ use lease_proto::access::{
     Access, CredentialsError, FileStamp, TlsProblem, TransportError,
     rustls::{self as settings, CertificateFiles, ChangingCertificate},
 };
+use lease_proto::observe;
 
 use crate::clock::Clock;
 use crate::connector::{Connector, Labelled, Phase, connector};
-use crate::observe;
 use crate::transport::{BoxFuture, Chunks, Transport};
 
 /// Speaks HTTP to one server, over connections that are kept and used again.

@@ -1,18 +1,19 @@
 //! What a credential plugin gave, kept while it is good; and the plugin, run again in time, once however many wait.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use lease_proto::access::rustls::ChangingCertificate;
-use lease_proto::access::{Access, CredentialsError, ExecCredential, ExecProblem, bearer};
+use lease_proto::access::rustls::{ChangingCertificate, ExecAnswers, Given};
+use lease_proto::access::{Access, CredentialsError, ExecCredential, ExecProblem};
+use lease_proto::observe;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time;
 
 use crate::clock::Clock;
-use crate::credentials::{AskCredentials, Given, patience};
-use crate::observe;
+use crate::credentials::{AskCredentials, patience};
 use crate::plugin::Plugin;
 use crate::transport::BoxFuture;
 
@@ -22,24 +23,14 @@ pub(crate) struct PluginCache(Arc<Shared>);
 struct Shared {
     plugin: Plugin,
     clock: Clock,
-    certificate: ChangingCertificate,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    held: Option<Held>,
-    /// How often the plugin has given something, and the latest of that which the server has refused.
-    given: u64,
-    refused: u64,
+    answers: ExecAnswers,
     /// What is under way: it goes on when those who wait for it give up.
     run: Option<Run>,
-}
-
-struct Held {
-    given: Given,
-    good_until: Option<SystemTime>,
-    renew_at: Option<SystemTime>,
 }
 
 #[derive(Clone)]
@@ -59,7 +50,6 @@ pub(crate) fn of(access: &Access) -> Result<Option<Box<dyn AskCredentials>>, Cre
             Ok(Some(Box::new(PluginCache(Arc::new(Shared {
                 plugin: Plugin::new(exec, access)?,
                 clock: Clock::new(),
-                certificate: ChangingCertificate::default(),
                 state: Mutex::default(),
             })))))
         }
@@ -83,36 +73,31 @@ impl AskCredentials for PluginCache {
     }
 
     fn refuse(&self, number: u64) {
-        let mut state = self.0.state();
-        state.refused = state.refused.max(number);
+        self.0.state().answers.refuse(number);
     }
 
     fn certificate(&self) -> ChangingCertificate {
-        self.0.certificate.clone()
+        self.0.state().answers.certificate()
     }
 }
 
 impl PluginCache {
     async fn ask(&self, reload: bool) -> Outcome {
         if reload {
-            // What was refused is not sent again. What was got since then stays: of many requests that are refused together
-            // only one has the plugin run.
-            let mut state = self.0.state();
-            let refused = state.refused;
-            state.held.take_if(|held| held.given.number <= refused);
+            self.0.state().answers.forget_refused();
         }
         loop {
             let mut run = {
                 let mut state = self.0.state();
                 let wall = self.0.clock.wall();
-                let State { held, run, .. } = &mut *state;
+                let State { answers, run } = &mut *state;
                 // One that ended without a word was that of a runtime that is gone.
                 run.take_if(|run| run.outcome.has_changed().is_err());
-                if let Some(held) = held.as_ref().filter(|held| held.lasts(wall)) {
-                    if held.is_due(wall) {
+                if let Some(given) = answers.known(wall) {
+                    if answers.is_due(wall) {
                         run.get_or_insert_with(|| Shared::start(&self.0));
                     }
-                    return Ok(held.given.clone());
+                    return Ok(given.clone());
                 }
                 run.get_or_insert_with(|| Shared::start(&self.0)).clone()
             };
@@ -153,37 +138,16 @@ impl Shared {
 
     /// Keeps what a run gave.
     fn end(&self, answer: Result<ExecCredential, ExecProblem>) -> Outcome {
-        let held = answer.and_then(|answer| self.read(&answer));
         let mut state = self.state();
         state.run = None;
-        match held {
-            Ok(mut held) => {
-                state.given += 1;
-                held.given.number = state.given;
-                Ok(state.held.insert(held).given.clone())
-            }
-            Err(problem) => {
-                if state.held.is_some() {
-                    observe::not_renewed(&self.plugin.failed(problem.clone()));
-                }
-                Err(problem)
-            }
+        let read = |path: &Path| std::fs::read(path);
+        let taken = answer.and_then(|it| state.answers.take(&it, self.clock.wall(), &read));
+        if let Err(problem) = &taken
+            && !state.answers.is_empty()
+        {
+            observe::not_renewed(&self.plugin.failed(problem.clone()));
         }
-    }
-
-    fn read(&self, answer: &ExecCredential) -> Result<Held, ExecProblem> {
-        let header = answer.token.as_ref().map(bearer).transpose();
-        let header = header.map_err(ExecProblem::InvalidToken)?;
-        self.certificate
-            .set(answer.client_certificate.as_ref(), &|path| {
-                std::fs::read(path)
-            })
-            .map_err(|error| ExecProblem::Certificate(Arc::new(error)))?;
-        Ok(Held {
-            given: Given { header, number: 0 },
-            good_until: answer.good_until(),
-            renew_at: answer.renew_at(self.clock.wall()),
-        })
+        taken
     }
 
     fn unfinished(&self) -> ExecProblem {
@@ -198,16 +162,6 @@ impl Shared {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Held {
-    fn lasts(&self, wall: SystemTime) -> bool {
-        self.good_until.is_none_or(|good_until| wall < good_until)
-    }
-
-    fn is_due(&self, wall: SystemTime) -> bool {
-        self.renew_at.is_some_and(|renew_at| renew_at <= wall)
     }
 }
 

@@ -13,6 +13,36 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// The built-in one speaks HTTP. Others stand in its place through [`Client::with_transport`](crate::Client::with_transport):
 /// a store within the process, an HTTP client that a program already has.
+///
+#[cfg_attr(feature = "memory", doc = "```")]
+#[cfg_attr(not(feature = "memory"), doc = "```ignore")]
+/// use std::{sync::Arc, time::Duration};
+///
+/// use http::{Request, Response};
+/// use lease_tokio::{BoxFuture, Client, Transport, TransportError};
+///
+/// /// Says what is asked, and has somebody else ask it.
+/// #[derive(Debug)]
+/// struct Spoken(Client);
+///
+/// impl Transport for Spoken {
+///     fn send(
+///         &self,
+///         request: Request<Vec<u8>>,
+///         timeout: Duration,
+///     ) -> BoxFuture<'_, Result<Response<Vec<u8>>, TransportError>> {
+///         println!("{} {}", request.method(), request.uri());
+///         Box::pin(self.0.send(request, timeout, false))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::with_transport(Arc::new(Spoken(Client::in_memory())), "default");
+/// assert!(client.get("leader").await?.is_none());
+/// # Ok(())
+/// # }
+/// ```
 pub trait Transport: fmt::Debug + Send + Sync {
     /// Sends one request and waits for the whole answer. The future is dropped after `timeout`, or at any moment before.
     ///
@@ -48,6 +78,22 @@ pub trait Transport: fmt::Debug + Send + Sync {
 }
 
 /// A body that comes in pieces. Dropping it gives up the rest.
+///
+/// ```
+/// use std::collections::VecDeque;
+///
+/// use lease_tokio::{BoxFuture, Chunks, TransportError};
+///
+/// /// A body that is there already.
+/// struct Pieces(VecDeque<Vec<u8>>);
+///
+/// impl Chunks for Pieces {
+///     fn next(&mut self) -> BoxFuture<'_, Option<Result<Vec<u8>, TransportError>>> {
+///         let piece = self.0.pop_front();
+///         Box::pin(async { piece.map(Ok) })
+///     }
+/// }
+/// ```
 pub trait Chunks: Send {
     /// Waits for the next piece; `None` once the body is complete.
     ///

@@ -9,11 +9,11 @@ use std::{
 };
 
 use http::StatusCode;
-use lease_proto::{MAX_BODY, Request, RequestId};
+use lease_proto::{MAX_BODY, Request, RequestId, observe::Observer};
 
 use crate::{
     Client, Clock, TransportError,
-    observe::Observer,
+    observe::within,
     transport::{BoxFuture, Chunks},
 };
 
@@ -58,7 +58,7 @@ impl Watch {
         };
         Self {
             id,
-            state: State::Opening(Box::pin(observer.within(opening))),
+            state: State::Opening(Box::pin(within(observer, opening))),
         }
     }
 

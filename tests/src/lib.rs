@@ -15,9 +15,13 @@ pub mod picture;
 pub mod processes;
 pub mod random;
 pub mod sim;
+pub mod sources;
 pub mod store;
 
-/// The examples of the README, compiled.
+/// The examples of the READMEs, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../lease-proto/README.md")]
+#[doc = include_str!("../../lease-tokio/README.md")]
+#[doc = include_str!("../../lease-blocking/README.md")]
 pub struct Readme;

@@ -1,10 +1,8 @@
 //! Which file may import from which: a table, and the imports that are really there.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
+
+use lease_tests::sources;
 
 /// A part of a crate, named by the start of its path below `src`, and the parts that it may import from.
 type Table = &'static [(&'static str, &'static [&'static str])];
@@ -25,10 +23,14 @@ const PROTO: Table = &[
     ),
     ("claim/retry", &[]),
     ("claim/crowd", &["claim/retry"]),
+    ("claim/grant", &[]),
     ("claim/events", &["claim/event"]),
     ("claim/news", &["wire"]),
     ("claim/stream", &["call", "claim/news", "claim/retry"]),
-    ("claim/event", &["call", "refusal", "unclear"]),
+    (
+        "claim/event",
+        &["call", "refusal", "unclear", "claim/grant"],
+    ),
     (
         "claim/observed",
         &["wire", "notes", "config", "claim/event"],
@@ -41,6 +43,7 @@ const PROTO: Table = &[
             "notes",
             "call",
             "claim/event",
+            "claim/grant",
             "claim/retry",
             "claim/writes",
         ],
@@ -59,6 +62,7 @@ const PROTO: Table = &[
             "claim/crowd",
             "claim/event",
             "claim/events",
+            "claim/grant",
             "claim/news",
             "claim/observed",
             "claim/retry",
@@ -95,8 +99,10 @@ const PROTO: Table = &[
             "set/watches",
         ],
     ),
+    ("deadline", &[]),
     ("outcome", &["claim", "access"]),
     ("ledger", &["notes", "claim", "access", "outcome"]),
+    ("observe", &["claim", "access"]),
     ("access", &[]),
     // The tests' world: it must not share an idea of paths and codes with what it tests.
     ("server", &[]),
@@ -113,8 +119,10 @@ const PROTO: Table = &[
             "claim",
             "set",
             "plain",
+            "deadline",
             "outcome",
             "ledger",
+            "observe",
             "access",
             "server",
         ],
@@ -127,14 +135,9 @@ fn every_file_of_the_core_imports_only_from_the_rows_above_it() {
 }
 
 fn check(krate: &str, table: Table) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .join(krate)
-        .join("src");
-    let mut files = Vec::new();
-    collect(&root, &mut files);
+    let root = sources::root().join(krate).join("src");
     let mut seen = BTreeMap::new();
-    for file in files {
+    for file in sources::below(&root) {
         let module = module(&root, &file);
         if module.contains("tests") {
             continue;
@@ -249,17 +252,6 @@ fn head(path: &str) -> String {
         }
     }
     modules.join("/")
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder exists") {
-        let path = entry.expect("readable").path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
 }
 
 /// The module that a file holds, as a path: `claim/mod.rs` is `claim`.

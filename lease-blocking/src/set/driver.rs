@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{Request, SetOutput, Tag};
+use lease_proto::{Request, SetOutput, Tag, observe::Observer};
 
 use super::{
     pool::{Exchange, Pool},
@@ -18,7 +18,6 @@ use super::{
 use crate::{
     Clock, TransportError,
     abort::Abort,
-    observe::Observer,
     threads::{self, Threads},
     watch::{Told, Watch},
 };

@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::Tag;
+use lease_proto::{Tag, observe::Observer};
 
 use super::driver::Input;
-use crate::{Client, Clock, TransportError, abort::Abort, observe::Observer};
+use crate::{Client, Clock, TransportError, abort::Abort};
 
 /// Threads that each carry one request after the other, made as they are needed. Dropping it ends those that have none, and
 /// the others when theirs have come back.
@@ -146,7 +146,7 @@ impl Exchange {
             return Err(client.silence(timeout));
         }
         let send = || client.send(http, timeout, reload_credentials);
-        let send = || abort.within(|| observer.within(send));
+        let send = || abort.within(|| observer.in_scope(send));
         let outcome = catch_unwind(AssertUnwindSafe(send));
         outcome.unwrap_or_else(|_| Err(TransportError::Other("the transport panicked".into())))
     }

@@ -22,6 +22,15 @@ pub fn bearer(token: &Secret) -> Result<HeaderValue, InvalidToken> {
 }
 
 /// A name and a password.
+///
+/// ```
+/// use lease_proto::access::{Basic, Secret};
+///
+/// let basic = Basic { username: "proxy".to_owned(), password: Secret::from("open") };
+/// let header = basic.header()?;
+/// assert!(header.is_sensitive());
+/// # Ok::<(), lease_proto::access::InvalidToken>(())
+/// ```
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_structs,
@@ -49,6 +58,13 @@ impl Basic {
 }
 
 /// A token is empty or cannot stand in a header. Says nothing of what it is.
+///
+/// ```
+/// use lease_proto::access::{InvalidToken, Secret, bearer};
+///
+/// let refused: Result<_, InvalidToken> = bearer(&Secret::from("two\nlines"));
+/// assert!(refused.is_err_and(|error| !error.to_string().contains("two")));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct InvalidToken {
     empty: bool,

@@ -11,6 +11,20 @@ use super::rustls::ChangingCertificate;
 use super::{Access, ClientCertificate, CredentialsError, Material};
 
 /// The certificate of an access, of which a part is in a file. `Debug` shows nothing of it.
+///
+/// ```
+/// use std::{fs, time::Instant};
+///
+/// use lease_proto::access::{Access, FileStamp, ServerUrl, rustls::CertificateFiles};
+///
+/// let access = Access::new(ServerUrl::parse("https://kubernetes.example")?);
+/// if let Some(files) = CertificateFiles::of(&access, &|path| fs::read(path))? {
+///     // Before each connection:
+///     let stamp = |path: &std::path::Path| FileStamp::of(&fs::metadata(path).ok()?);
+///     files.refresh(Instant::now(), &stamp, &|path| fs::read(path))?;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct CertificateFiles {
     given: ClientCertificate,
     presented: ChangingCertificate,

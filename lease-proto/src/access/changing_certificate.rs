@@ -22,6 +22,21 @@ use super::{ClientCertificate, CredentialsError, rustls::pair};
 ///
 /// Connections that are made after [`set`](Self::set) present it; those that there are stay what they are, so close them when
 /// [`version`](Self::version) has changed. Clones are the same certificate. `Debug` shows nothing of it.
+///
+/// ```
+/// use std::fs;
+///
+/// use lease_proto::access::{Access, ServerUrl, rustls::{ChangingCertificate, client_config}};
+///
+/// let access = Access::new(ServerUrl::parse("http://localhost:8001")?);
+/// let mut tls = client_config(&access, &|path| fs::read(path), &Vec::new)?;
+/// let certificate = ChangingCertificate::default();
+/// certificate.install(&mut tls);
+/// let before = certificate.version();
+/// certificate.set(None, &|path| fs::read(path))?; // what the plugin gave; here it gave none
+/// assert_eq!(certificate.version(), before);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct ChangingCertificate(Arc<Shared>);
 

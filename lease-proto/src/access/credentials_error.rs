@@ -10,6 +10,17 @@ use std::time::Duration;
 use super::{ExecCredentialError, InvalidToken, Origin, ProxyError};
 
 /// Something to prove an identity with, the server's or the client's, is missing or cannot be used.
+///
+/// ```
+/// use std::{io, time::Instant};
+///
+/// use lease_proto::access::{CredentialsError, TokenFile};
+///
+/// let mut file = TokenFile::new("/var/run/secrets/token");
+/// let missing = Err(io::ErrorKind::NotFound.into());
+/// let error = file.take(missing, None, false, Instant::now()).unwrap_err();
+/// assert!(matches!(error, CredentialsError::Unreadable { what: "token", .. }));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CredentialsError {
@@ -176,6 +187,14 @@ impl Error for CredentialsError {
 }
 
 /// Why a credential plugin gave no credentials. What it printed is not repeated: it may be a secret.
+///
+/// ```
+/// use lease_proto::access::{EXEC_TIMEOUT, Exec, ExecProblem};
+///
+/// let plugin = Exec::new("aws", "client.authentication.k8s.io/v1");
+/// let error = plugin.failed(ExecProblem::Timeout { after: EXEC_TIMEOUT });
+/// assert!(error.to_string().contains("aws"));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ExecProblem {

@@ -7,6 +7,17 @@ use std::time::Duration;
 use super::{InCluster, InClusterError, in_cluster};
 
 /// Which kubeconfig to read, which of its contexts, and what of it to allow.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::access::KubeconfigOptions;
+///
+/// let options = KubeconfigOptions::new().path("staging.yaml").context("staging").allow_exec(true);
+/// let files = options.files(&|name| std::env::var(name).ok(), &|path| path.exists())?;
+/// assert_eq!(files, [Path::new("staging.yaml")]);
+/// # Ok::<(), lease_proto::access::NothingConfigured>(())
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[must_use]
 pub struct KubeconfigOptions {
@@ -85,6 +96,19 @@ impl KubeconfigOptions {
 }
 
 /// One of the ways to an API server.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::access::{KubeconfigOptions, Way, discover};
+///
+/// let env = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+/// match discover(&KubeconfigOptions::new(), &env, &|_| true)? {
+///     Way::InCluster(pod) => println!("{}", pod.access.server),
+///     Way::Kubeconfig(files) => assert_eq!(files, [Path::new("/home/me/.kube/config")]),
+/// }
+/// # Ok::<(), lease_proto::access::NothingConfigured>(())
+/// ```
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must handle every way")]
 #[expect(clippy::large_enum_variant, reason = "made once and taken apart")]
@@ -120,6 +144,14 @@ pub fn discover(
 }
 
 /// Nothing says where the API server is.
+///
+/// ```
+/// use lease_proto::access::{KubeconfigOptions, NothingConfigured, discover};
+///
+/// let error = discover(&KubeconfigOptions::new(), &|_| None, &|_| false).unwrap_err();
+/// assert!(matches!(error, NothingConfigured::NoWay { .. }));
+/// println!("{error}"); // says what to set
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum NothingConfigured {

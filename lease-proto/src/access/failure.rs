@@ -11,6 +11,15 @@ use super::CredentialsError;
 /// No answer came. Whether the request took effect is unknown, but for the variants that say otherwise.
 ///
 /// The message names the server and what to check; the chain of sources has what the libraries below said.
+///
+/// ```
+/// use lease_proto::access::TransportError;
+///
+/// // A transport of one's own says so where it got no answer; a claim then looks up what came of the request.
+/// let error = TransportError::Other("the tunnel is closed".into());
+/// let source = std::error::Error::source(&error).expect("what was given");
+/// assert_eq!(source.to_string(), "the tunnel is closed");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TransportError {
@@ -138,6 +147,15 @@ impl From<CredentialsError> for TransportError {
 }
 
 /// What is wrong between a server's certificate, a client's, and what each expects.
+///
+/// ```
+/// use lease_proto::access::{TlsProblem, TransportError};
+///
+/// fn is_expired(error: &TransportError) -> bool {
+///     matches!(error, TransportError::Tls { problem: TlsProblem::Expired, .. })
+/// }
+/// assert!(!is_expired(&TransportError::NoStreams));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TlsProblem {
@@ -192,6 +210,15 @@ impl TlsProblem {
 }
 
 /// Where a piece of configuration came from, for messages.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::access::{Material, Origin};
+///
+/// let ca = Material::from(Path::new("/etc/kube/ca.crt"));
+/// assert_eq!(Origin::from(&ca), Origin::File("/etc/kube/ca.crt".into()));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "as Material, without its content")]
 pub enum Origin {

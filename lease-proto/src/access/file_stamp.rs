@@ -4,6 +4,17 @@ use std::fs::Metadata;
 use std::time::{Duration, Instant, SystemTime};
 
 /// When a file was written, and how long it is.
+///
+/// ```
+/// use std::{fs, time::Instant};
+///
+/// use lease_proto::access::{FileStamp, TokenFile};
+///
+/// let file = TokenFile::new("Cargo.toml");
+/// let stamp = FileStamp::of(&fs::metadata(file.path())?);
+/// assert!(file.known(stamp, Instant::now()).is_none(), "it has not been read yet");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FileStamp {
     pub(super) modified: SystemTime,

@@ -9,6 +9,20 @@ use super::{Access, Material, ServerUrl, ServerUrlError};
 pub const SERVICE_ACCOUNT_ROOT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The access of a pod. Its namespace stands in a file, which is the caller's to read.
+///
+/// ```
+/// use lease_proto::access::{InCluster, in_cluster};
+///
+/// let env = |name: &str| match name {
+///     "KUBERNETES_SERVICE_HOST" => Some("10.96.0.1".to_owned()),
+///     "KUBERNETES_SERVICE_PORT" => Some("443".to_owned()),
+///     _ => None,
+/// };
+/// let InCluster { access, namespace_file, .. } = in_cluster(&env)?;
+/// assert_eq!(access.server.to_string(), "https://10.96.0.1");
+/// println!("the namespace stands in {}", namespace_file.display());
+/// # Ok::<(), lease_proto::access::InClusterError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct InCluster {
@@ -64,6 +78,13 @@ pub fn in_cluster_under(
 }
 
 /// The environment does not say where the API server of this cluster is.
+///
+/// ```
+/// use lease_proto::access::{InClusterError, in_cluster};
+///
+/// let error = in_cluster(&|_| None).unwrap_err();
+/// assert_eq!(error, InClusterError::NotInCluster { variable: "KUBERNETES_SERVICE_HOST" });
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum InClusterError {

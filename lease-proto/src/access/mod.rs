@@ -16,23 +16,29 @@ mod credentials_error;
 #[cfg(feature = "kubeconfig")]
 mod discover;
 mod exec;
+#[cfg(feature = "rustls")]
+mod exec_answers;
+mod exec_credential;
 mod failure;
 mod file_stamp;
 mod in_cluster;
 #[cfg(feature = "kubeconfig")]
 mod kubeconfig;
 mod proxy;
+mod proxy_error;
 #[cfg(feature = "rustls")]
 pub mod rustls;
 mod secret;
 mod server_url;
+mod server_url_error;
 mod token_file;
 
 pub use authorization::{Basic, InvalidToken, bearer};
 pub use credentials_error::{CredentialsError, ExecProblem};
 #[cfg(feature = "kubeconfig")]
 pub use discover::{KubeconfigOptions, NothingConfigured, Way, discover};
-pub use exec::{EXEC_TIMEOUT, Exec, ExecCredential, ExecCredentialError};
+pub use exec::{EXEC_TIMEOUT, Exec};
+pub use exec_credential::{ExecCredential, ExecCredentialError};
 pub use failure::{Origin, TlsProblem, TransportError};
 pub use file_stamp::FileStamp;
 pub use in_cluster::{
@@ -40,14 +46,28 @@ pub use in_cluster::{
 };
 #[cfg(feature = "kubeconfig")]
 pub use kubeconfig::{Kubeconfig, KubeconfigEntry, KubeconfigError};
-pub use proxy::{Proxy, ProxyError, ProxyKind};
+pub use proxy::{Proxy, ProxyKind};
+pub use proxy_error::ProxyError;
 pub use secret::Secret;
-pub use server_url::{ServerUrl, ServerUrlError};
+pub use server_url::ServerUrl;
+pub use server_url_error::ServerUrlError;
 pub use token_file::TokenFile;
 
 use std::path::{Path, PathBuf};
 
 /// Where an API server is and how to be let in.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::access::{Access, Material, ServerUrl};
+///
+/// let mut access = Access::new(ServerUrl::parse("https://kubernetes.example")?);
+/// access.tls.ca = Some(Material::from(Path::new("ca.crt")));
+/// access.auth.token = Some(Material::from(Path::new("token"))); // read again when it changes
+/// access.namespace = Some("batch".to_owned());
+/// # Ok::<(), lease_proto::access::ServerUrlError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Access {
@@ -77,6 +97,14 @@ impl Access {
 }
 
 /// How the server proves who it is.
+///
+/// ```
+/// use lease_proto::access::Tls;
+///
+/// let mut tls = Tls::default();
+/// tls.server_name = Some("kubernetes.default.svc".to_owned()); // reached through a tunnel
+/// assert!(!tls.insecure_skip_verify);
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Tls {
@@ -89,6 +117,14 @@ pub struct Tls {
 }
 
 /// How the client proves who it is. Several may be given; the server picks.
+///
+/// ```
+/// use lease_proto::access::{Auth, Material, Secret};
+///
+/// let mut auth = Auth::default();
+/// auth.token = Some(Material::from(Secret::from("t0p")));
+/// assert!(!format!("{auth:?}").contains("t0p"));
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Auth {
@@ -104,6 +140,18 @@ pub struct Auth {
 }
 
 /// A client certificate with its key.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::access::{Auth, ClientCertificate};
+///
+/// let mut auth = Auth::default();
+/// auth.client_certificate = Some(ClientCertificate {
+///     certificate: Path::new("client.crt").into(),
+///     key: Path::new("client.key").into(),
+/// });
+/// ```
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_structs,
@@ -119,6 +167,16 @@ pub struct ClientCertificate {
 /// Something to prove an identity with: the thing itself, or the file that holds it.
 ///
 /// `Debug` shows the path and never the content.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::access::Material;
+///
+/// let from_file = Material::from(Path::new("ca.crt"));
+/// let given = Material::from(b"-----BEGIN CERTIFICATE-----".as_slice());
+/// assert_ne!(from_file, given);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must handle both")]
 pub enum Material {

@@ -1,14 +1,24 @@
 //! A proxy between the client and the API server: which one, and whether at all.
 
-use std::{error::Error, fmt, net::IpAddr};
+use std::{fmt, net::IpAddr};
 
 use http::{HeaderValue, Uri};
 
-use super::{Basic, InvalidToken, Secret, ServerUrl};
+use super::{Basic, InvalidToken, ProxyError, Secret, ServerUrl};
 
 /// A proxy that hands connections on as they are, so that it sees neither requests nor credentials of the API server.
 ///
 /// `Debug` shows no password.
+///
+/// ```
+/// use lease_proto::access::{Proxy, ServerUrl};
+///
+/// let env = |name: &str| (name == "HTTPS_PROXY").then(|| "http://proxy.example:3128".to_owned());
+/// let server = ServerUrl::parse("https://kubernetes.example")?;
+/// let proxy = Proxy::from_environment(&server, &env)?.expect("the variable names one");
+/// assert_eq!((proxy.host(), proxy.port()), ("proxy.example", 3128));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Proxy {
     kind: ProxyKind,
@@ -19,6 +29,14 @@ pub struct Proxy {
 }
 
 /// What a proxy speaks.
+///
+/// ```
+/// use lease_proto::access::{Proxy, ProxyKind};
+///
+/// assert_eq!(Proxy::parse("proxy.example")?.kind(), ProxyKind::Http);
+/// assert_eq!(Proxy::parse("socks5://localhost")?.kind(), ProxyKind::Socks5);
+/// # Ok::<(), lease_proto::access::ProxyError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must handle every kind")]
 pub enum ProxyKind {
@@ -172,57 +190,6 @@ impl fmt::Display for Proxy {
         }
     }
 }
-
-/// What is wrong with the address of a proxy. Repeats nothing of it but its scheme.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ProxyError {
-    /// It does not parse.
-    Invalid,
-    /// The program was built without what such a proxy needs.
-    NeedsFeature {
-        /// The cargo feature of `lease-tokio` and `lease-blocking`.
-        feature: &'static str,
-    },
-    /// It is no proxy of a kind that is supported.
-    UnknownScheme {
-        /// What stands before the address.
-        scheme: String,
-    },
-    /// It comes from a variable of the environment.
-    Variable {
-        /// Its name.
-        name: &'static str,
-        /// What is wrong.
-        error: Box<Self>,
-    },
-}
-
-impl fmt::Display for ProxyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid => f.write_str(
-                "the address of the proxy does not parse; it is http://host:port, with name:password@ before the host where the proxy wants that",
-            ),
-            Self::NeedsFeature { feature } => write!(
-                f,
-                "this program cannot use a proxy with socks5://; build it with the feature {feature:?} of lease-tokio or \
-                 lease-blocking, or give a proxy with http://"
-            ),
-            Self::UnknownScheme { scheme } if scheme.eq_ignore_ascii_case("https") => f.write_str(
-                "a proxy that is itself reached by TLS (https://) is not supported; give one with http:// or socks5://, which \
-                 hand the server's TLS on as it is",
-            ),
-            Self::UnknownScheme { scheme } => write!(
-                f,
-                "proxies with {scheme:?} are not supported; give one with http:// or socks5://"
-            ),
-            Self::Variable { name, error } => write!(f, "{name}: {error}"),
-        }
-    }
-}
-
-impl Error for ProxyError {}
 
 /// Whether a list like that in `NO_PROXY` exempts a server.
 fn is_exempt(server: &ServerUrl, list: &str) -> bool {

@@ -21,6 +21,7 @@ use ::rustls::{
 
 pub use super::certificate_files::CertificateFiles;
 pub use super::changing_certificate::ChangingCertificate;
+pub use super::exec_answers::{ExecAnswers, Given};
 use super::{Access, ClientCertificate, CredentialsError, Material, Origin, Secret, TlsProblem};
 
 /// Puts together the TLS settings: ring, TLS 1.2 and 1.3, the authority that was given or the platform's, the client's certificate.

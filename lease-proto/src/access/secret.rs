@@ -10,6 +10,14 @@ use zeroize::Zeroizing;
 /// it: what files and plugins say, and the headers of requests. Out of reach are copies that are made below and above:
 /// what hyper, ureq and rustls have in their buffers, rustls' own form of a private key, what the parser of kubeconfigs
 /// keeps aside while it reads, the arguments and the environment of a plugin, and this process's environment.
+///
+/// ```
+/// use lease_proto::access::Secret;
+///
+/// let token = Secret::from("t0p\n").trimmed();
+/// assert_eq!(token.expose(), b"t0p");
+/// assert_eq!(format!("{token:?}"), "Secret(..)");
+/// ```
 #[derive(Clone, Eq, PartialEq)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 

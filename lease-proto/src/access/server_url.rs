@@ -5,10 +5,21 @@ use std::net::IpAddr;
 
 use http::Uri;
 
+use super::ServerUrlError;
+
 /// The address of an API server: scheme, host, port, and the path that its API starts at.
 ///
 /// `https` always; `http` only to this machine (`localhost`, `127.0.0.0/8`, `::1`), because a token that goes over
 /// plain http belongs to everybody on the way. [`ServerUrl::parse_plain_http`] is for those who know better.
+///
+/// ```
+/// use lease_proto::access::ServerUrl;
+///
+/// let server = ServerUrl::parse("https://rancher.example/k8s/clusters/c-1")?;
+/// let uri = server.absolute("/apis/coordination.k8s.io/v1/leases").unwrap();
+/// assert_eq!(uri.path(), "/k8s/clusters/c-1/apis/coordination.k8s.io/v1/leases");
+/// # Ok::<(), lease_proto::access::ServerUrlError>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServerUrl {
     https: bool,
@@ -189,78 +200,6 @@ impl std::str::FromStr for ServerUrl {
         Self::parse(text)
     }
 }
-
-/// The address of an API server cannot be used.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ServerUrlError {
-    /// There is nothing in it.
-    Empty,
-    /// It does not parse.
-    Invalid {
-        /// What was given.
-        url: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// It does not start with `https://`.
-    NoScheme {
-        /// What was given, without what stands before an `@`.
-        url: String,
-    },
-    /// It is `http://` to another machine.
-    PlainHttp {
-        /// What was given.
-        url: String,
-    },
-    /// It has a query or a fragment.
-    Query {
-        /// What stands before that, in which there may be a token.
-        url: String,
-    },
-    /// Of the two slashes after the scheme one is missing, or both.
-    Slashes {
-        /// What stands before the colon.
-        scheme: String,
-    },
-    /// It starts with a scheme other than `https` and `http`.
-    UnknownScheme {
-        /// The scheme that was given.
-        scheme: String,
-    },
-    /// There is a name or a password in it.
-    UserInfo,
-}
-
-impl fmt::Display for ServerUrlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the server's URL is empty; it is like https://10.0.0.1:6443"),
-            Self::Invalid { url, reason } => {
-                write!(f, "the server's URL {url:?} is invalid: {reason}; it is like https://10.0.0.1:6443")
-            }
-            Self::NoScheme { url } => write!(f, "the server's URL {url:?} has no scheme; write https://{url}"),
-            Self::PlainHttp { url } => write!(
-                f,
-                "the server's URL {url} is plain http to another machine, where anyone on the way can read the \
-                 credentials; write https://, or allow it with allow_plain_http"
-            ),
-            Self::Query { url } => write!(f, "the server's URL has a query or a fragment after {url:?}; give it up to the path"),
-            Self::Slashes { scheme } => write!(
-                f,
-                "the server's URL does not go on with two slashes after \"{scheme}:\"; it is like https://10.0.0.1:6443"
-            ),
-            Self::UnknownScheme { scheme } => {
-                write!(f, "the server's URL starts with {scheme:?}://; write https://")
-            }
-            Self::UserInfo => f.write_str(
-                "the server's URL has a name or a password before the @; leave it out, and give a token or a client certificate",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ServerUrlError {}
 
 /// What stands before query and fragment.
 fn up_to_the_path(url: &str) -> &str {

@@ -14,6 +14,23 @@ use super::{CredentialsError, Origin, Secret, bearer};
 ///
 /// Whoever drives the requests does the reading: before each it looks at the file, takes what is [`known`](Self::known), and
 /// otherwise reads the file and [takes](Self::take) what comes of that. `Debug` shows the path alone.
+///
+/// ```
+/// use std::{fs, io, time::Instant};
+///
+/// use lease_proto::access::{CredentialsError, FileStamp, TokenFile};
+///
+/// /// Returns the header for the next request.
+/// fn header(file: &mut TokenFile, is_refused: bool) -> Result<http::HeaderValue, CredentialsError> {
+///     let stamp = fs::metadata(file.path()).ok().and_then(|it| FileStamp::of(&it));
+///     match file.known(stamp, Instant::now()) {
+///         Some(header) if !is_refused => Ok(header),
+///         _ => file.take(fs::read(file.path()), stamp, is_refused, Instant::now()),
+///     }
+/// }
+/// let mut file = TokenFile::new("/nowhere/token");
+/// assert!(header(&mut file, false).is_err());
+/// ```
 pub struct TokenFile {
     path: PathBuf,
     last: Option<Last>,

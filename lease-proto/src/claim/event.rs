@@ -1,7 +1,8 @@
 //! What a claim says: to its driver what to do, to the application what happened.
 
-use std::{fmt, num::NonZeroU128, time::Instant};
+use std::{fmt, time::Instant};
 
+use super::grant::Grant;
 use crate::{
     call::{Request, RequestId},
     refusal::Refusal,
@@ -9,6 +10,23 @@ use crate::{
 };
 
 /// What the driver must do next.
+///
+/// ```
+/// use std::time::{Instant, SystemTime};
+///
+/// use lease_proto::{Claim, Config, Output};
+///
+/// let now = Instant::now();
+/// let mut claim = Claim::new(Config::builder("default", "leader", "me").build()?, 0x5eed, now);
+/// match claim.poll_output(now, SystemTime::now()) {
+///     Output::Request(request) => println!("to be sent: {}", request.http.uri()),
+///     Output::Cancel(id) => println!("not wanted any more: {id}"),
+///     Output::Event(event) => println!("{event}"),
+///     Output::Wait(until) => println!("nothing for {:?}", until - now),
+///     Output::Done => println!("it was told nothing yet"),
+/// }
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "a driver must handle every output")]
@@ -29,6 +47,20 @@ pub enum Output {
 ///
 /// While the Lease is held events follow the grammar
 /// `(Acquired (Renewed | AtRisk | Recovered | Verified)* Lost)*`; all others come outside.
+///
+/// ```
+/// use lease_proto::{Event, Loss};
+///
+/// /// Whether to do what only the holder does, after this event.
+/// fn may_lead(led: bool, event: &Event) -> bool {
+///     match event {
+///         Event::Acquired(_) => true,
+///         Event::Lost(_) => false,
+///         _ => led, // all others change nothing about that
+///     }
+/// }
+/// assert!(!may_lead(true, &Event::Lost(Loss::Deleted)));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Event {
@@ -115,44 +147,14 @@ impl fmt::Display for Event {
     }
 }
 
-/// The right to act as the holder, for a limited time.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Grant {
-    /// When the right ends, on the clock that the driver reads.
-    pub valid_until: Instant,
-    /// What a resource can compare to refuse an earlier holder; `None` where the server's versions are not numbers, or
-    /// went back in time.
-    pub token: Option<FencingToken>,
-    /// How often the holder has changed, as the record says.
-    pub transitions: u32,
-}
-
-/// A number that is higher for every later tenure of the same Lease, also across deletions.
-///
-/// It is the version that the acquiring write was given. A resource that refuses lower tokens than it has seen is safe
-/// even from a holder that was stopped in the middle of a step, and does not know that its grant has ended.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct FencingToken(NonZeroU128);
-
-impl FencingToken {
-    pub(crate) fn new(version: u128) -> Option<Self> {
-        NonZeroU128::new(version).map(Self)
-    }
-
-    /// Returns the number.
-    pub fn get(self) -> u128 {
-        self.0.get()
-    }
-}
-
-impl fmt::Display for FencingToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// Why a Lease is not held any more.
+///
+/// ```
+/// use lease_proto::Loss;
+///
+/// let loss = Loss::TakenOver { by: "replica-2".to_owned() };
+/// assert!(loss.to_string().contains("replica-2"));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Loss {
@@ -202,6 +204,17 @@ impl fmt::Display for Loss {
 }
 
 /// Whom a claimant waits for.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use lease_proto::Waiting;
+///
+/// fn tell(waiting: &Waiting, now: Instant) {
+///     let holder = waiting.holder.as_deref().unwrap_or("whoever had it");
+///     println!("{holder} has it for {:?} more", waiting.until.saturating_duration_since(now));
+/// }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Waiting {
@@ -240,6 +253,15 @@ pub enum Precedence {
 }
 
 /// What went wrong with a request.
+///
+/// ```
+/// use lease_proto::{Event, Trouble};
+///
+/// fn is_overload(event: &Event) -> bool {
+///     matches!(event, Event::AtRisk { trouble: Trouble::Busy, .. })
+/// }
+/// assert!(!is_overload(&Event::Recovered));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Trouble {
@@ -275,6 +297,13 @@ impl fmt::Display for Trouble {
 }
 
 /// Why acquiring cannot succeed as things are.
+///
+/// ```
+/// use lease_proto::Failure;
+///
+/// let failure = Failure::Controlled { strategy: "OldestEmulationVersion".to_owned() };
+/// eprintln!("{failure}\n{}", failure.advice());
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Failure {
@@ -315,6 +344,16 @@ impl fmt::Display for Failure {
 }
 
 /// Why acquiring has ended without success.
+///
+/// ```
+/// use lease_proto::GaveUp;
+///
+/// /// Whether another try, later, may go better.
+/// fn may_try_again(why: &GaveUp) -> bool {
+///     matches!(why, GaveUp::Held(_) | GaveUp::Outrun | GaveUp::TimedOut { .. } | GaveUp::Trouble(_))
+/// }
+/// assert!(may_try_again(&GaveUp::Outrun));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum GaveUp {
@@ -368,6 +407,16 @@ impl fmt::Display for GaveUp {
 }
 
 /// How a release has ended.
+///
+/// ```
+/// use lease_proto::Released;
+///
+/// /// Whether the next claimant need not wait.
+/// fn is_free(released: Released) -> bool {
+///     matches!(released, Released::Cleared | Released::ClearedAlone | Released::Deleted)
+/// }
+/// assert!(!is_free(Released::Unconfirmed));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Released {

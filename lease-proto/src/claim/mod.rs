@@ -9,6 +9,7 @@ mod event;
 mod events;
 mod exchange;
 mod gate;
+mod grant;
 mod news;
 mod observed;
 mod release;
@@ -26,9 +27,9 @@ mod writes;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use self::event::{
-    Event, Failure, FencingToken, GaveUp, Grant, Loss, Output, Precedence, Released, Trouble,
-    Waiting,
+    Event, Failure, GaveUp, Loss, Output, Precedence, Released, Trouble, Waiting,
 };
+pub use self::grant::{FencingToken, Grant};
 pub use self::observed::over_for_newcomers;
 pub use self::state::Patience;
 use self::{
@@ -66,6 +67,19 @@ use crate::{
 /// (`CLOCK_BOOTTIME` on Linux). It must be read before `wall` is; before a request that `poll_output` returns is sent, and
 /// after an answer that `handle_response` takes has come: what is believed is counted from the one, and what is known of
 /// others from the other. The same inputs give the same outputs, byte for byte.
+///
+/// ```
+/// use std::time::{Instant, SystemTime};
+///
+/// use lease_proto::{Claim, Config, Output, Patience};
+///
+/// let now = Instant::now();
+/// let mut claim = Claim::new(Config::builder("default", "leader", "me").build()?, 0x5eed, now);
+/// claim.acquire(Patience::Once, now);
+/// let output = claim.poll_output(now, SystemTime::now());
+/// assert!(matches!(output, Output::Request(_)) && !claim.is_held(now));
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Claim {
     config: Config,

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    event::{Failure, Grant, Precedence},
+    event::{Failure, Precedence},
+    grant::Grant,
     writes::Sent,
 };
 use crate::{
@@ -13,6 +14,17 @@ use crate::{
 };
 
 /// How long to go on trying to acquire.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use lease_proto::{Claim, Config, Patience};
+///
+/// let now = Instant::now();
+/// let mut claim = Claim::new(Config::builder("default", "leader", "me").build()?, 0x5eed, now);
+/// claim.acquire(Patience::Until(now + Duration::from_secs(60)), now);
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Patience {

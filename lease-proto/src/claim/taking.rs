@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     Claim,
-    event::{Event, FencingToken, Grant, Trouble},
+    event::{Event, Trouble},
+    grant::{FencingToken, Grant},
     observed::Verdict,
     state::{Campaign, Phase, Renewal, Tenure, TenureStep},
     writes::Sent,

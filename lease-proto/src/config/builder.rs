@@ -9,6 +9,21 @@ use super::{
 use crate::wire::{Identity, LeaseName, Namespace};
 
 /// Builds a [`Config`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lease_proto::{Config, ConfigBuilder, OnRelease};
+///
+/// let builder: ConfigBuilder = Config::builder("default", "db-migration", "me");
+/// let config = builder
+///     .lease_duration(Duration::from_secs(30))
+///     .on_release(OnRelease::Delete)
+///     .priority(10)
+///     .build()?;
+/// assert_eq!(config.renew_interval(), Duration::from_secs(10));
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct ConfigBuilder {

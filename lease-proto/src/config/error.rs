@@ -6,6 +6,17 @@ use super::{SHORTEST_GRANT, SHORTEST_WITH_FOREIGN_OBSERVERS};
 use crate::wire::NameError;
 
 /// A setting that cannot work.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lease_proto::{Config, ConfigError};
+///
+/// let builder = Config::builder("default", "leader", "me").lease_duration(Duration::from_secs(1));
+/// let error = builder.build().unwrap_err();
+/// assert!(matches!(error, ConfigError::LeaseDurationTooShort { .. }));
+/// println!("{error}"); // says what would work
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ConfigError {

@@ -30,6 +30,17 @@ pub(crate) const UNTIMED_FIELD_MANAGER: &str = "lease-proto-untimed";
 /// What one claimant wants: which Lease, under which name, with which timings.
 ///
 /// Made by [`Config::builder`], and valid from there on.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lease_proto::Config;
+///
+/// let config = Config::builder("default", "leader", "me").build()?;
+/// assert_eq!(config.lease_duration(), Duration::from_secs(15));
+/// assert_eq!(config.renew_deadline(), Duration::from_secs(10));
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Config {
     pub(crate) name: LeaseName,
@@ -176,6 +187,14 @@ impl Config {
 }
 
 /// With which kind of request a record is rewritten.
+///
+/// ```
+/// use lease_proto::{Config, WriteMethod};
+///
+/// // For a Role that grants patch and not update.
+/// let config = Config::builder("default", "leader", "me").write_method(WriteMethod::Patch).build()?;
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum WriteMethod {
@@ -187,6 +206,14 @@ pub enum WriteMethod {
 }
 
 /// What becomes of the record when the Lease is released.
+///
+/// ```
+/// use lease_proto::{Config, OnRelease};
+///
+/// // One Lease for each job, which is not to be left behind.
+/// let config = Config::builder("jobs", "job-4711", "me").on_release(OnRelease::Delete).build()?;
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum OnRelease {

@@ -13,6 +13,20 @@ use crate::{
 };
 
 /// What a watch tells.
+///
+/// ```
+/// use lease_proto::plain::WatchEvent;
+///
+/// fn tell(event: &WatchEvent) {
+///     match event {
+///         WatchEvent::Added(lease) | WatchEvent::Modified(lease) => {
+///             println!("{}: {:?}", lease.metadata.name, lease.spec.holder());
+///         }
+///         WatchEvent::Deleted(lease) => println!("{} is gone", lease.metadata.name),
+///         _ => {}
+///     }
+/// }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchEvent {
@@ -60,6 +74,18 @@ pub fn watch_refused(namespace: Option<&Namespace>, response: &Response<Vec<u8>>
 }
 
 /// The lines of a watch, put together from pieces as they come.
+///
+/// ```
+/// use lease_proto::plain::{WatchEvent, WatchLines};
+///
+/// let mut lines = WatchLines::default();
+/// lines.push(br#"{"type":"ADDED","object":{"kind":"Lease","#);
+/// assert!(lines.next_event(None).is_none(), "half a line tells nothing");
+/// lines.push(b"\"metadata\":{\"name\":\"leader\",\"resourceVersion\":\"7\"}}}\n");
+/// let event = lines.next_event(None).expect("a whole line")?;
+/// assert!(matches!(event, WatchEvent::Added(lease) if lease.metadata.name == "leader"));
+/// # Ok::<(), lease_proto::plain::ApiError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct WatchLines {
     bytes: Vec<u8>,

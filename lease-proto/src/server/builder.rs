@@ -15,6 +15,17 @@ use super::{
 const HISTORY: usize = 1_024;
 
 /// Sets up an [`ApiServer`].
+///
+/// ```
+/// use lease_proto::server::{ApiServer, Rule, Verb};
+///
+/// let server = ApiServer::builder()
+///     .namespaces(["demo"])
+///     .user("t0p", "reader")
+///     .rule(Rule::new("reader").verbs([Verb::Get, Verb::List]))
+///     .build();
+/// assert!(server.lease("demo", "leader").is_none());
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ApiServerBuilder {
@@ -27,6 +38,13 @@ pub struct ApiServerBuilder {
 }
 
 /// Which kube-apiserver a server is like.
+///
+/// ```
+/// use lease_proto::server::{ApiServer, Version};
+///
+/// // Keeps spec.strategy, as coordinated leader election needs it.
+/// let server = ApiServer::builder().version(Version::V1_31).build();
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Version {

@@ -10,6 +10,17 @@ use super::JSON;
 ///
 /// Unless said otherwise it befalls the next request, whatever that is, once, and the request has no
 /// effect on the server. How long things take is for the host to see to: see [`Faults::befall`](super::Faults::befall).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lease_proto::server::{ApiServer, Fault, Faults};
+///
+/// let mut server = Faults::new(ApiServer::new());
+/// server.push(Fault::conflict().on(http::Method::PUT).after(2));
+/// server.push(Fault::altered().delay_answer(Duration::from_secs(3)));
+/// assert_eq!(server.pending(), 2);
+/// ```
 #[derive(Clone)]
 pub struct Fault {
     pub(super) kind: Kind,

@@ -35,6 +35,19 @@ pub struct Faults {
 }
 
 /// What comes back through [`Faults`].
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use lease_proto::server::{ApiServer, Fault, Faults, Reply};
+///
+/// let mut server = Faults::new(ApiServer::new());
+/// server.push(Fault::lose_request());
+/// let request = http::Request::get("/healthz").body(Vec::new()).unwrap();
+/// let first = server.handle(&request, SystemTime::UNIX_EPOCH);
+/// let second = server.handle(&request, SystemTime::UNIX_EPOCH);
+/// assert!(matches!((first, second), (Reply::NoAnswer, Reply::Answer(_))));
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a host must serve both")]
 pub enum Reply {

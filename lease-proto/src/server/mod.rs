@@ -98,6 +98,20 @@ const OPEN_API: HeaderValue =
 ///
 /// Requests go into [`handle`](Self::handle); a watch that it opens is read with
 /// [`poll_watch`](Self::poll_watch) and ended with [`close_watch`](Self::close_watch).
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use lease_proto::server::{Answer, ApiServer};
+///
+/// let mut server = ApiServer::new();
+/// let path = "/apis/coordination.k8s.io/v1/namespaces/demo/leases/leader";
+/// let request = http::Request::get(path).body(Vec::new()).unwrap();
+/// let Answer::Whole(response) = server.handle(&request, SystemTime::UNIX_EPOCH) else {
+///     panic!("that is no watch");
+/// };
+/// assert_eq!(response.status(), 404);
+/// ```
 #[derive(Clone, Debug)]
 pub struct ApiServer {
     config: Arc<Config>,
@@ -112,6 +126,20 @@ pub struct ApiServer {
 }
 
 /// What comes of a request.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use lease_proto::server::{Answer, ApiServer};
+///
+/// let mut server = ApiServer::new();
+/// let path = "/apis/coordination.k8s.io/v1/leases?watch=true";
+/// let request = http::Request::get(path).body(Vec::new()).unwrap();
+/// match server.handle(&request, SystemTime::UNIX_EPOCH) {
+///     Answer::Whole(response) => panic!("refused: {}", response.status()),
+///     Answer::Watch(_head, id) => server.close_watch(id), // the client hangs up
+/// }
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a host must serve both")]
 pub enum Answer {

@@ -11,6 +11,15 @@ use super::{
 pub(super) const ANONYMOUS: &str = "system:anonymous";
 
 /// What a user may do with Leases: a Role and its binding in one.
+///
+/// ```
+/// use lease_proto::server::{Rule, Verb};
+///
+/// let rule = Rule::new("worker")
+///     .namespace("jobs")
+///     .names(["nightly"])
+///     .verbs([Verb::Get, Verb::Update, Verb::Watch]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rule {
     user: String,

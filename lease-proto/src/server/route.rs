@@ -31,6 +31,12 @@ pub(super) struct Resource<'a> {
 }
 
 /// What is to be done, in the words that RBAC uses.
+///
+/// ```
+/// use lease_proto::server::Verb;
+///
+/// assert_eq!(Verb::DeleteCollection.as_str(), "deletecollection");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[expect(clippy::exhaustive_enums, reason = "the verbs of the API are these")]
 pub enum Verb {

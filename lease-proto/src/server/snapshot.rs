@@ -20,6 +20,15 @@ const FORMAT: &str = "lease-proto/store/1";
 const FORMATS: &str = "lease-proto/store/";
 
 /// Why bytes are no snapshot.
+///
+/// ```
+/// use lease_proto::server::{ApiServer, SnapshotError};
+///
+/// let snapshot = ApiServer::new().snapshot();
+/// assert!(ApiServer::builder().restore(&snapshot).is_ok());
+/// let empty = ApiServer::builder().restore(b"");
+/// assert!(matches!(empty, Err(SnapshotError::Empty)));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SnapshotError {

@@ -19,10 +19,44 @@ const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 const MIN_TIMEOUT: u64 = 1_800;
 
 /// Names a watch of one server.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use lease_proto::server::{Answer, ApiServer, WatchId};
+///
+/// fn open(server: &mut ApiServer, path: &str) -> Option<WatchId> {
+///     let request = http::Request::get(path).body(Vec::new()).ok()?;
+///     match server.handle(&request, SystemTime::UNIX_EPOCH) {
+///         Answer::Watch(_, id) => Some(id),
+///         Answer::Whole(_) => None,
+///     }
+/// }
+/// let mut server = ApiServer::new();
+/// let id = open(&mut server, "/apis/coordination.k8s.io/v1/leases?watch=true");
+/// assert!(server.watches().eq(id));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WatchId(pub(super) u64);
 
 /// What a watch has to say.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use lease_proto::server::{ApiServer, WatchId, WatchOutput};
+///
+/// /// Sends what there is to send, and returns when to come again; `None` once the stream is over.
+/// fn pump(server: &mut ApiServer, id: WatchId, wall: SystemTime, out: &mut Vec<u8>) -> Option<SystemTime> {
+///     loop {
+///         match server.poll_watch(id, wall) {
+///             WatchOutput::Chunk(bytes) => out.extend(bytes),
+///             WatchOutput::Wait { until } => return until,
+///             WatchOutput::End => return None,
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a host must serve every one")]
 pub enum WatchOutput {

@@ -3,6 +3,16 @@
 /// How much a set may have under way at once.
 ///
 /// An API server lets a client have some 100 to 250 requests under way on one connection (HTTP/2), streams included.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use lease_proto::{ClaimSet, SetLimits};
+///
+/// let limits = SetLimits::default().requests(32).streams(4);
+/// let set = ClaimSet::new(limits, 0x5eed, Instant::now());
+/// assert!(set.is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct SetLimits {
     pub(super) requests: usize,

@@ -8,6 +8,22 @@ use crate::{
 };
 
 /// What the driver of a set must do next.
+///
+/// ```
+/// use std::time::{Instant, SystemTime};
+///
+/// use lease_proto::{ClaimSet, SetLimits, SetOutput};
+///
+/// let now = Instant::now();
+/// let mut set = ClaimSet::new(SetLimits::default(), 0x5eed, now);
+/// match set.poll_output(now, SystemTime::now()) {
+///     SetOutput::Request(tag, request) => println!("{tag}: {}", request.http.uri()),
+///     SetOutput::Cancel(tag) => println!("not wanted any more: {tag}"),
+///     SetOutput::Event(id, event) => println!("{id}: {event}"),
+///     SetOutput::Wait(until) => println!("nothing for {:?}", until - now),
+///     SetOutput::Done => println!("no claim wants anything"),
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "a driver must handle every output")]
@@ -27,6 +43,19 @@ pub enum SetOutput {
 /// Names a claim within its set.
 ///
 /// The name of a claim that was removed is never given to another one: it names none from then on.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use lease_proto::{ClaimId, ClaimSet, Config, SetLimits};
+///
+/// let now = Instant::now();
+/// let mut set = ClaimSet::new(SetLimits::default(), 0x5eed, now);
+/// let id: ClaimId = set.add(Config::builder("default", "shard-1", "me").build()?, now);
+/// assert!(set.remove(id));
+/// assert!(set.get(id).is_none());
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ClaimId {
     pub(super) slot: u32,
@@ -40,6 +69,22 @@ impl fmt::Display for ClaimId {
 }
 
 /// Names a request within its set.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use lease_proto::{Request, Tag};
+///
+/// /// What a driver keeps of the requests that are under way.
+/// #[derive(Default)]
+/// struct UnderWay(BTreeMap<Tag, Request>);
+///
+/// impl UnderWay {
+///     fn cancel(&mut self, tag: Tag) {
+///         self.0.remove(&tag);
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Tag {
     pub(super) owner: Owner,

@@ -13,6 +13,14 @@ use crate::{
 };
 
 /// When the keeping of a claim ends by itself.
+///
+/// ```
+/// use lease_proto::{Event, Failure, Plan};
+///
+/// let failed = Event::Failed(Failure::Controlled { strategy: "OldestEmulationVersion".to_owned() });
+/// assert!(Plan::OnceOrFail.is_ended_by(&failed));
+/// assert!(!Plan::Forever.is_ended_by(&failed));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Plan {
@@ -37,6 +45,23 @@ impl Plan {
 /// What a claim has to say comes before what is asked of it: requests of handles are taken note of, and carried out by
 /// [`settle`](Self::settle), which a driver calls each time that the set has nothing to say. Whatever is named by an id that is
 /// not on it is ignored.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use lease_proto::{ClaimSet, Config, Parting, Patience, Plan, Roster, SetLimits};
+///
+/// let now = Instant::now();
+/// let mut set = ClaimSet::new(SetLimits::default(), 0x5eed, now);
+/// let mut roster = Roster::default();
+/// let id = set.add(Config::builder("default", "shard-1", "me").build()?, now);
+/// set.acquire(id, Patience::Forever, now);
+/// roster.enter(id, Plan::Forever);
+///
+/// roster.stop(id, Parting::default()); // its handle was dropped
+/// roster.settle(&mut set, now, |id| println!("{id} is kept no more"));
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
     entries: BTreeMap<ClaimId, Entry>,

@@ -15,6 +15,15 @@ use serde_json::value::RawValue;
 /// The text of one JSON value, as it came.
 ///
 /// Two values are equal when their texts are.
+///
+/// ```
+/// use lease_proto::wire::Json;
+///
+/// let json = Json::from_value(&["a", "b"])?;
+/// assert_eq!(json.as_str(), r#"["a","b"]"#);
+/// assert_eq!(json.read::<Vec<String>>(), Some(vec!["a".to_owned(), "b".to_owned()]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
@@ -61,6 +70,15 @@ impl Hash for Json {
 }
 
 /// Members of a JSON object, in the order in which they came.
+///
+/// ```
+/// use lease_proto::wire::{Json, Members};
+///
+/// let mut members = Members::default();
+/// members.insert("immutable", Json::from_value(&true)?);
+/// assert_eq!(members.get("immutable").and_then(Json::read), Some(true));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Members(Vec<(String, Json)>);
 

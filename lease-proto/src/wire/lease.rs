@@ -20,6 +20,16 @@ const KIND: &str = "Lease";
 /// A Lease.
 ///
 /// Reading refuses another kind of object; a missing kind is accepted, since items of a list have none.
+///
+/// ```
+/// use lease_proto::wire::Lease;
+///
+/// let body = r#"{"metadata":{"name":"leader"},"spec":{"holderIdentity":"a","holidays":"kept as they came"}}"#;
+/// let lease: Lease = serde_json::from_str(body)?;
+/// assert_eq!(lease.spec.holder(), Some("a"));
+/// assert!(serde_json::to_string(&lease)?.contains("holidays"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Lease {
@@ -44,6 +54,15 @@ impl Lease {
 /// What a Lease says.
 ///
 /// Every field may be missing: other clients leave them out or write null when they release.
+///
+/// ```
+/// use lease_proto::wire::{LeaseSpec, MicroTime};
+///
+/// let mut spec = LeaseSpec::default();
+/// spec.holder_identity = Some("a".to_owned());
+/// let cleared = spec.cleared(MicroTime::from_micros(0));
+/// assert_eq!(cleared.holder(), None);
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct LeaseSpec {
@@ -92,6 +111,14 @@ impl LeaseSpec {
 }
 
 /// Leases as a list.
+///
+/// ```
+/// use lease_proto::wire::LeaseList;
+///
+/// let list: LeaseList = serde_json::from_str(r#"{"items":[{"metadata":{"name":"leader"}}]}"#)?;
+/// assert_eq!(list.items.len(), 1);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct LeaseList {

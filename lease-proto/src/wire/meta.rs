@@ -11,6 +11,14 @@ use serde::{
 use super::json::{Json, Members};
 
 /// The metadata of an object.
+///
+/// ```
+/// use lease_proto::wire::ObjectMeta;
+///
+/// let mut metadata = ObjectMeta::default();
+/// metadata.set_annotation("example.com/team", "storage");
+/// assert_eq!(metadata.annotation("example.com/team").as_deref(), Some("storage"));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ObjectMeta {
@@ -194,6 +202,13 @@ fn given(value: Option<String>) -> Option<String> {
 ///
 /// The API server takes it back only as it gave it. On every server since Kubernetes 1.35, and on every one that stores
 /// in etcd, it is a decimal integer that grows across all objects of a kind, also across deletions (KEP-5504).
+///
+/// ```
+/// use lease_proto::wire::ResourceVersion;
+///
+/// assert_eq!(ResourceVersion::new("4711").number(), Some(4711));
+/// assert_eq!(ResourceVersion::new("v2").number(), None);
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct ResourceVersion(String);

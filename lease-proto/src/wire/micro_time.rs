@@ -18,6 +18,14 @@ const LAST: i64 = 253_402_207_200_000_000;
 ///
 /// It is printed in UTC with six fractional digits and a `Z`; the API server refuses any other number of digits.
 /// It is read with any number of digits (those past the sixth are cut off) and any offset.
+///
+/// ```
+/// use lease_proto::wire::MicroTime;
+///
+/// let time: MicroTime = "2030-01-01T01:00:00.25+01:00".parse()?;
+/// assert_eq!(time.to_string(), "2030-01-01T00:00:00.250000Z");
+/// # Ok::<(), lease_proto::wire::ParseMicroTimeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MicroTime(i64);
 
@@ -83,6 +91,13 @@ impl FromStr for MicroTime {
 }
 
 /// The text is no time.
+///
+/// ```
+/// use lease_proto::wire::{MicroTime, ParseMicroTimeError};
+///
+/// let read: Result<MicroTime, ParseMicroTimeError> = "yesterday".parse();
+/// assert!(read.is_err());
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseMicroTimeError;
@@ -99,6 +114,14 @@ impl std::error::Error for ParseMicroTimeError {}
 ///
 /// Kept as text because whether a record has changed is a question about its text: a time that nobody can read is no
 /// reason to think that its lease has expired.
+///
+/// ```
+/// use lease_proto::wire::RawTime;
+///
+/// let time = RawTime::new("yesterday");
+/// assert_eq!(time.as_str(), "yesterday");
+/// assert!(time.time().is_none());
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct RawTime(String);

@@ -5,6 +5,14 @@ use std::{borrow::Cow, fmt};
 use sha2::{Digest, Sha256};
 
 /// The name of a Lease: a lowercase RFC 1123 subdomain of at most 253 bytes.
+///
+/// ```
+/// use lease_proto::LeaseName;
+///
+/// assert_eq!(LeaseName::new("db-migration")?.as_str(), "db-migration");
+/// assert!(LeaseName::new("DB migration").is_err());
+/// # Ok::<(), lease_proto::NameError>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct LeaseName(Box<str>);
 
@@ -59,6 +67,14 @@ impl LeaseName {
 }
 
 /// The name of a namespace: a lowercase RFC 1123 label of at most 63 bytes.
+///
+/// ```
+/// use lease_proto::Namespace;
+///
+/// assert_eq!(Namespace::new("kube-system")?.as_str(), "kube-system");
+/// assert!(Namespace::new("kube.system").is_err(), "unlike the name of a Lease it has no dots");
+/// # Ok::<(), lease_proto::NameError>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Namespace(Box<str>);
 
@@ -81,6 +97,14 @@ impl Namespace {
 /// Who claims a Lease: one line of text, not empty and at most 253 bytes long, without control characters.
 ///
 /// The API server would take any text; this is what every client can show and compare.
+///
+/// ```
+/// use lease_proto::Identity;
+///
+/// assert_eq!(Identity::new("replica-1")?.as_str(), "replica-1");
+/// assert!(Identity::new("two\nlines").is_err());
+/// # Ok::<(), lease_proto::NameError>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Identity(Box<str>);
 
@@ -137,6 +161,13 @@ macro_rules! text {
 text!(Identity, LeaseName, Namespace);
 
 /// A name that the API server would refuse, or that other clients could not handle.
+///
+/// ```
+/// use lease_proto::{LeaseName, NameError};
+///
+/// let error: NameError = LeaseName::new("").unwrap_err();
+/// println!("{error}"); // says what a name may be
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NameError {
     what: &'static str,

@@ -6,6 +6,14 @@ use serde::{Deserialize, Deserializer};
 ///
 /// Every field may be missing: overload answers are plain text, and timeouts come without a kind. What happened is
 /// decided by the status code of the answer; this only says more about it.
+///
+/// ```
+/// use lease_proto::wire::Status;
+///
+/// let status = Status::read(br#"{"kind":"Status","reason":"AlreadyExists"}"#);
+/// assert!(status.is_already_exists());
+/// assert_eq!(Status::read(b"overloaded"), Status::default());
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
@@ -39,6 +47,13 @@ impl Status {
 }
 
 /// What a refusal is about.
+///
+/// ```
+/// use lease_proto::wire::Status;
+///
+/// let body = br#"{"kind":"Status","details":{"retryAfterSeconds":3}}"#;
+/// assert_eq!(Status::read(body).details.retry_after_seconds, 3);
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
 #[serde(default, rename_all = "camelCase")]

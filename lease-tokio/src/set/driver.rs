@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{Request, SetOutput, Tag};
+use lease_proto::{Request, SetOutput, Tag, observe::Observer};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -16,7 +16,7 @@ use tokio::{
 use super::state::{Inner, State};
 use crate::{
     TransportError,
-    observe::Observer,
+    observe::within,
     watch::{self, Told, Watch, unless_it_panics},
 };
 
@@ -165,7 +165,7 @@ impl<'a> Driver<'a> {
             state.members.get(&id)
         });
         let observer = member.map_or_else(Observer::silent, |member| member.observer.of_request());
-        let exchange = observer.within(exchange);
+        let exchange = within(&observer, exchange);
         let outcomes = self.outcomes.0.clone();
         let abort = self.work.spawn(async move {
             let outcome = unless_it_panics(pin!(exchange)).await;

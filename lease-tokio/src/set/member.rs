@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use lease_proto::Claim;
+use lease_proto::{Claim, observe::Observer};
 
-use crate::{TransportError, observe::Observer, shared::Shared};
+use crate::{TransportError, shared::Shared};
 
 /// One claim of a set.
 #[derive(Debug)]

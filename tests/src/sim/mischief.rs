@@ -8,8 +8,8 @@ use super::{
     servers::LEASE, suspect::Suspect, world::Happening,
 };
 
-/// What comes by chance, as against what is always there.
-const SUDDEN: &[Kind] = &[
+/// What comes by chance, as against what is always there: to a machine, or the process on it.
+const OF_MACHINES: &[Kind] = &[
     Kind::WallSteps,
     Kind::WallStands,
     Kind::Suspends,
@@ -17,18 +17,9 @@ const SUDDEN: &[Kind] = &[
     Kind::Pauses,
     Kind::Crashes,
     Kind::Cuts,
-    Kind::Fronts,
-    Kind::ServerSteps,
-    Kind::Restores,
-    Kind::Annotations,
-    Kind::Writes,
-    Kind::Deletes,
-    Kind::Webhook,
-    Kind::Releases,
-    Kind::Verifies,
 ];
 
-/// What of that happens to the servers, or to the record.
+/// The same, to the servers or to the record.
 const OF_ALL: &[Kind] = &[
     Kind::Fronts,
     Kind::ServerSteps,
@@ -39,11 +30,15 @@ const OF_ALL: &[Kind] = &[
     Kind::Webhook,
 ];
 
+/// What claimants are told by chance.
+const COMMANDS: &[Kind] = &[Kind::Releases, Kind::Verifies];
+
 impl World {
     /// Something goes wrong.
     pub(super) fn mischief(&mut self) -> Result<(), Violation> {
-        let on: Vec<Kind> = SUDDEN
-            .iter()
+        let on: Vec<Kind> = [OF_MACHINES, OF_ALL, COMMANDS]
+            .into_iter()
+            .flatten()
             .copied()
             .filter(|kind| self.faults.has(*kind))
             .collect();

@@ -7,6 +7,7 @@ mod driver;
 mod dropping;
 mod edges;
 mod fabric;
+mod keeping;
 mod memory;
 mod parting;
 mod priority;
@@ -29,6 +30,11 @@ use lease_proto::{AcquireError, Config, Event, Failure, Loss, Lost, Released, Ve
 use self::{
     driver::{Driver, Guard, Keeper},
     fabric::{Fabric, Fault},
+    keeping::{
+        a_keeper_begins_again_after_a_loss,
+        a_keeper_stopped_after_a_loss_frees_what_it_may_have_written,
+        a_keeper_that_is_stopped_tells_so_and_ends,
+    },
     parting::{
         what_a_guard_leaves_stands_in_the_record,
         what_a_keeper_leaves_is_for_its_successor_and_others_hold_back,
@@ -402,52 +408,4 @@ fn a_look_without_an_answer_is_bounded_and_costs_nothing<D: Driver>() {
     }
     assert_eq!(guard.verify(), Err(VerifyError::NoAnswer));
     assert!(guard.is_held(), "it was renewed meanwhile");
-}
-
-fn a_keeper_stopped_after_a_loss_frees_what_it_may_have_written<D: Driver>() {
-    let fabric = Fabric::new();
-    let keeper = D::over(&fabric).keep(config("me", 3_000));
-    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
-    fabric.always(Some(Fault::LoseAnswer));
-    while !matches!(keeper.next_event(), Some(Event::Lost(Loss::Expired))) {}
-    assert!(fabric.holder().is_some());
-    fabric.always(None);
-    assert_eq!(keeper.release(), Some(Released::Cleared));
-    assert_eq!(fabric.holder(), None);
-}
-
-fn a_keeper_begins_again_after_a_loss<D: Driver>() {
-    let fabric = Fabric::new();
-    let keeper = D::over(&fabric).keep(config("me", 3_000));
-    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
-    fabric.third_party(Method::DELETE, "");
-    loop {
-        match keeper.next_event() {
-            Some(Event::Lost(loss)) => {
-                assert_eq!(loss, Loss::Deleted);
-                break;
-            }
-            event => assert!(matches!(event, Some(Event::Renewed(_))), "{event:?}"),
-        }
-    }
-    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
-    assert_eq!(keeper.release(), Some(Released::Cleared));
-    assert_eq!(fabric.holder(), None);
-}
-
-fn a_keeper_that_is_stopped_tells_so_and_ends<D: Driver>() {
-    let fabric = Fabric::new();
-    let keeper = D::over(&fabric).keep(config("me", 3_000));
-    assert!(matches!(keeper.next_event(), Some(Event::Acquired(_))));
-    assert!(!keeper.has_ended());
-    keeper.stop();
-    assert_eq!(keeper.next_event(), Some(Event::Lost(Loss::Released)));
-    assert!(keeper.grant().is_none());
-    assert_eq!(
-        keeper.next_event(),
-        Some(Event::Released(Released::Cleared))
-    );
-    assert_eq!(keeper.next_event(), None);
-    assert!(keeper.has_ended());
-    assert_eq!(fabric.holder(), None);
 }

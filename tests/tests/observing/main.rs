@@ -170,7 +170,8 @@ fn live(fails: &AtomicBool, log: &Log, release: impl FnOnce() -> Option<Released
         ("TRACE", "the API server answered"),
     ] {
         let mut lines = seen.lines();
-        let is_of_level = lines.any(|line| line.contains(level) && is_told(line, text));
+        let is_of_level = lines
+            .any(|line| line.contains(level) && line.contains(": lease: ") && is_told(line, text));
         assert!(is_of_level, "no {level} {text:?} in {seen}");
     }
     assert!(!seen.contains(CANARY) && !seen.contains(IN_ROWS), "{seen}");

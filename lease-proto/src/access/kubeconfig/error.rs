@@ -8,6 +8,17 @@ use super::super::{ProxyError, ServerUrlError};
 /// A kubeconfig does not say where the API server is or how to be let in.
 ///
 /// Nothing of a file's content is repeated but the names of its entries.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::access::{Kubeconfig, KubeconfigError, KubeconfigOptions};
+///
+/// let empty = Kubeconfig::parse(Path::new("empty.yaml"), b"")?;
+/// let error = empty.access(&KubeconfigOptions::new()).unwrap_err();
+/// assert!(matches!(error, KubeconfigError::NoCurrentContext { .. }));
+/// # Ok::<(), KubeconfigError>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum KubeconfigError {
@@ -97,6 +108,19 @@ pub enum KubeconfigError {
 }
 
 /// An entry of a kubeconfig.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::access::{Kubeconfig, KubeconfigEntry, KubeconfigError, KubeconfigOptions};
+///
+/// let file = Kubeconfig::parse(Path::new("config.yaml"), b"current-context: staging")?;
+/// let Err(KubeconfigError::Unknown { entry, .. }) = file.access(&KubeconfigOptions::new()) else {
+///     panic!("there is no such context");
+/// };
+/// assert_eq!(entry, KubeconfigEntry::Context("staging".to_owned()));
+/// # Ok::<(), KubeconfigError>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,

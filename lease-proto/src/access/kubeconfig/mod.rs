@@ -22,6 +22,20 @@ use file::{Cluster, Context, ExecEntry, File, User};
 /// One kubeconfig file, or several merged.
 ///
 /// `Debug` shows the names of the entries only.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::access::{Kubeconfig, KubeconfigOptions};
+///
+/// let text = b"current-context: local
+/// contexts: [{name: local, context: {cluster: local, user: me}}]
+/// clusters: [{name: local, cluster: {server: 'http://localhost:8001'}}]
+/// users: [{name: me, user: {}}]";
+/// let access = Kubeconfig::parse(Path::new("config"), text)?.access(&KubeconfigOptions::new())?;
+/// assert_eq!(access.server.port(), 8001);
+/// # Ok::<(), lease_proto::access::KubeconfigError>(())
+/// ```
 #[derive(Default)]
 pub struct Kubeconfig {
     files: Vec<PathBuf>,

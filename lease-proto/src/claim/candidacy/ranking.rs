@@ -13,7 +13,7 @@ use crate::{
 
 /// What is added to what an announcement says before it counts as dead by the clocks.
 const MARGIN: Duration = Duration::from_secs(2);
-/// How many are passed over one by one; all others at once.
+/// How many, of those that go first, are passed over one by one; all others at once.
 const PASSED_OVER: usize = 8;
 /// After how many of its durations an announcement is litter.
 const LITTER: u32 = 4;
@@ -92,13 +92,13 @@ impl Ranking {
         let (name, own) = own;
         let others = self.0.iter().filter(|(other, _)| *other != name);
         let alive = others.filter_map(|(_, it)| it.candidate.as_ref().filter(|_| it.lives(now)));
-        let ahead = alive.filter(|it| it.order() < own.order());
-        let wait = ahead.clone().take(PASSED_OVER);
-        let wait = wait.map(|it| it.duration).sum();
-        let first = ahead.min_by(|a, b| a.order().cmp(&b.order()))?;
+        let mut ahead: Vec<&Candidate> = alive.filter(|it| it.order() < own.order()).collect();
+        ahead.sort_by(|a, b| a.order().cmp(&b.order()));
+        let first = ahead.first()?.identity.clone();
+        let one_by_one = ahead.iter().take(PASSED_OVER);
         Some(Ahead {
-            wait,
-            first: first.identity.clone(),
+            wait: one_by_one.map(|it| it.duration).sum(),
+            first,
         })
     }
 

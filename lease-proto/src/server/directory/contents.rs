@@ -6,6 +6,17 @@ use super::{EmbeddedError, LEASES, LOCK, MARK, NEW};
 use crate::server::snapshot;
 
 /// What is left to do for a directory to be a store.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::server::directory::{Opening, judge};
+///
+/// // Nothing in it but the file that was just locked, which is empty.
+/// let opening = judge(Path::new("/var/lib/lease"), &["lock".into()], b"", None)?;
+/// assert_eq!(opening, Opening::New);
+/// # Ok::<(), lease_proto::server::directory::EmbeddedError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must do each")]
 pub enum Opening {

@@ -8,6 +8,15 @@ use crate::server::SnapshotError;
 ///
 /// A file that cannot be read is never replaced: what it held may still be relied on by others. A write that fails leaves
 /// the Leases as they were.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::server::directory::{EmbeddedError, enter};
+///
+/// let error = enter(Path::new("/home/me"), &["photos".into()]).unwrap_err();
+/// assert!(matches!(error, EmbeddedError::Foreign { .. }));
+/// ```
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum EmbeddedError {

@@ -10,6 +10,25 @@ use crate::server::{Answer, ApiServer, SnapshotError, WatchId, WatchOutput};
 /// state whenever that is another one.
 ///
 /// What happens between two looks is told as far as its outcome differs.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use lease_proto::server::{WatchOutput, directory::{Follower, Following, initial}};
+///
+/// let request = http::Request::get("/apis/coordination.k8s.io/v1/namespaces/demo/leases?watch=true")
+///     .body(Vec::new())
+///     .unwrap();
+/// let now = SystemTime::UNIX_EPOCH;
+/// let state = initial(0x5eed); // what stands in the file
+/// let Following::Stream(head, mut follower) = Follower::begin(&state, &request, now)? else {
+///     panic!("it is a request for a stream");
+/// };
+/// assert_eq!(head.status(), 200);
+/// follower.catch_up(&state)?; // whenever the file has changed
+/// assert!(matches!(follower.poll(now), WatchOutput::Wait { .. }));
+/// # Ok::<(), lease_proto::server::SnapshotError>(())
+/// ```
 #[derive(Debug)]
 pub struct Follower {
     server: ApiServer,
@@ -17,6 +36,19 @@ pub struct Follower {
 }
 
 /// What a request for a stream is answered.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use lease_proto::server::directory::{Follower, Following, initial};
+///
+/// let request = http::Request::get("/healthz").body(Vec::new()).unwrap();
+/// match Follower::begin(&initial(0x5eed), &request, SystemTime::UNIX_EPOCH)? {
+///     Following::Whole(response) => println!("no stream: {}", response.status()),
+///     Following::Stream(head, _follower) => println!("a stream: {}", head.status()),
+/// }
+/// # Ok::<(), lease_proto::server::SnapshotError>(())
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must serve both")]
 pub enum Following {

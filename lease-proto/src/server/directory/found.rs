@@ -5,6 +5,17 @@ use std::path::Path;
 use super::EmbeddedError;
 
 /// What something on a disk is, and whose.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use lease_proto::server::directory::{Found, Kind};
+///
+/// let found = Found { kind: Kind::Directory, owner: 1000, mode: 0o755 };
+/// let user = 1000;
+/// assert!(found.check_directory(Path::new("/var/tmp/lease-1000"), user).is_err());
+/// assert!(found.may_be_shut(), "others may look in, and no more");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "drivers fill it in")]
 pub struct Found {
@@ -17,6 +28,21 @@ pub struct Found {
 }
 
 /// What something on a disk is.
+///
+/// ```
+/// use lease_proto::server::directory::Kind;
+///
+/// fn kind(of: &std::fs::FileType) -> Kind {
+///     match () {
+///         () if of.is_symlink() => Kind::Symlink,
+///         () if of.is_dir() => Kind::Directory,
+///         () if of.is_file() => Kind::File,
+///         () => Kind::Other,
+///     }
+/// }
+/// assert_eq!(kind(&std::fs::metadata("Cargo.toml")?.file_type()), Kind::File);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,

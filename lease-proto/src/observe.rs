@@ -1,22 +1,26 @@
 //! What `tracing` and `metrics` are told, where those features are on. Without them nothing is done here at all.
 //!
-//! The crate's own page says which event has which level, and lists the metrics.
+//! The pages of the drivers say which event has which level, and list the metrics. All have the target `lease`, whoever drives the
+//! claim, so that one filter does for all.
 
 use std::time::Duration;
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
-use lease_proto::Loss;
-use lease_proto::{
-    Claim, Event,
-    access::{CredentialsError, ServerUrl},
+use crate::claim::Loss;
+use crate::{
+    access::{CredentialsError, ServerUrl, TransportError},
+    claim::{Claim, Event},
 };
 
-use crate::TransportError;
+/// The target of all events.
+#[cfg(feature = "tracing")]
+const TARGET: &str = "lease";
 
 /// A client is made that believes whoever answers.
-pub(crate) fn unverified(server: &ServerUrl) {
+pub fn unverified(server: &ServerUrl) {
     #[cfg(feature = "tracing")]
     tracing::warn!(
+        target: TARGET,
         %server,
         "the certificate of the API server is not verified: whoever answers may read the credentials"
     );
@@ -25,16 +29,29 @@ pub(crate) fn unverified(server: &ServerUrl) {
 }
 
 /// Credentials that will soon be over are not renewed.
-pub(crate) fn not_renewed(error: &CredentialsError) {
+pub fn not_renewed(error: &CredentialsError) {
     #[cfg(feature = "tracing")]
-    tracing::warn!(%error, "the credentials are not renewed ahead of time, which is tried again");
+    tracing::warn!(target: TARGET, %error, "the credentials are not renewed ahead of time, which is tried again");
     #[cfg(not(feature = "tracing"))]
     let _nobody_asks = error;
 }
 
 /// Tells of one claim.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use lease_proto::{Claim, Config, Event, observe::Observer};
+///
+/// let config = Config::builder("default", "leader", "me").build()?;
+/// let claim = Claim::new(config, 0x5eed, Instant::now());
+/// let mut observer = Observer::new(&claim);
+/// observer.event(&claim, &Event::Recovered); // and so each that `poll_output` gives
+/// # Ok::<(), lease_proto::ConfigError>(())
+/// ```
 #[derive(Debug)]
-pub(crate) struct Observer {
+#[non_exhaustive]
+pub struct Observer {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
     /// While the Lease is held.
@@ -43,7 +60,8 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    pub(crate) fn new(claim: &Claim) -> Self {
+    /// Begins to tell of a claim.
+    pub fn new(claim: &Claim) -> Self {
         #[cfg(not(feature = "tracing"))]
         let _nobody_asks = claim;
         Self {
@@ -55,7 +73,7 @@ impl Observer {
     }
 
     /// Tells of nobody's claim: of what is done for several.
-    pub(crate) fn silent() -> Self {
+    pub fn silent() -> Self {
         Self {
             #[cfg(feature = "tracing")]
             span: tracing::Span::none(),
@@ -65,7 +83,7 @@ impl Observer {
     }
 
     /// The same for a request of the claim, which others carry and which may outlive it.
-    pub(crate) fn of_request(&self) -> Self {
+    pub fn of_request(&self) -> Self {
         Self {
             #[cfg(feature = "tracing")]
             span: self.span.clone(),
@@ -75,7 +93,7 @@ impl Observer {
     }
 
     /// An event is told to the application.
-    pub(crate) fn event(&mut self, claim: &Claim, event: &Event) {
+    pub fn event(&mut self, claim: &Claim, event: &Event) {
         #[cfg(feature = "tracing")]
         self.span.in_scope(|| trace(event));
         #[cfg(feature = "metrics")]
@@ -87,7 +105,7 @@ impl Observer {
     }
 
     /// A request has got an answer, or none, after so long.
-    pub(crate) fn answer(
+    pub fn answer(
         &self,
         claim: &Claim,
         outcome: &Result<http::Response<Vec<u8>>, TransportError>,
@@ -97,10 +115,10 @@ impl Observer {
         self.span.in_scope(|| match outcome {
             Ok(answer) => {
                 let status = answer.status().as_u16();
-                tracing::trace!(status, ?took, "the API server answered");
+                tracing::trace!(target: TARGET, status, ?took, "the API server answered");
             }
             // A message may quote what it is about, and never a secret: see `TransportError`.
-            Err(error) => tracing::debug!(%error, ?took, "no answer"),
+            Err(error) => tracing::debug!(target: TARGET, %error, ?took, "no answer"),
         });
         #[cfg(feature = "metrics")]
         measure(claim, outcome, took);
@@ -111,18 +129,18 @@ impl Observer {
     }
 
     /// A stream of changes has ended, as every one does, or was not to be had.
-    pub(crate) fn end(&self, error: Option<&TransportError>) {
+    pub fn end(&self, error: Option<&TransportError>) {
         #[cfg(feature = "tracing")]
         self.span.in_scope(|| match error {
-            None => tracing::trace!("the stream of changes has ended"),
-            Some(error) => tracing::debug!(%error, "no stream of changes"),
+            None => tracing::trace!(target: TARGET, "the stream of changes has ended"),
+            Some(error) => tracing::debug!(target: TARGET, %error, "no stream of changes"),
         });
         #[cfg(not(feature = "tracing"))]
         let _nobody_asks = error;
     }
 
     /// What a request has others tell, the HTTP library's connections among it, is told within the claim's span.
-    pub(crate) fn within<T>(&self, request: impl FnOnce() -> T) -> T {
+    pub fn in_scope<T>(&self, request: impl FnOnce() -> T) -> T {
         #[cfg(feature = "tracing")]
         return self.span.in_scope(request);
         #[cfg(not(feature = "tracing"))]
@@ -135,7 +153,7 @@ fn span(claim: &Claim) -> tracing::Span {
     let (namespace, name) = names(claim);
     let identity = claim.identity().as_str();
     // Of the highest level, so that a filter that lets a warning through does not take from it whose it is.
-    tracing::error_span!("lease", namespace, name, identity)
+    tracing::error_span!(target: TARGET, "lease", namespace, name, identity)
 }
 
 #[cfg(feature = "metrics")]
@@ -167,7 +185,7 @@ fn names(claim: &Claim) -> (&str, &str) {
 fn trace(event: &Event) {
     macro_rules! tell {
         ($level:ident $(, $field:ident = $value:expr)*) => {
-            tracing::$level!($($field = $value,)* "{event}")
+            tracing::$level!(target: TARGET, $($field = $value,)* "{event}")
         };
     }
     match event {
@@ -187,8 +205,8 @@ fn trace(event: &Event) {
         | Event::Waiting(_)
         | Event::HolderChanged(_)
         | Event::GaveUp(_)
-        | Event::Released(_)
-        | _ => tell!(info),
+        | Event::Polling(_)
+        | Event::Released(_) => tell!(info),
     }
 }
 
@@ -244,7 +262,8 @@ fn count(claim: &Claim, event: &Event, leading: &mut Option<Leading>) {
         | Event::GaveUp(_)
         | Event::IdentityCollision
         | Event::StoreRegressed
-        | Event::Released(_)
-        | _ => {}
+        | Event::Polling(_)
+        | Event::Unranked(_)
+        | Event::Released(_) => {}
     }
 }

@@ -12,12 +12,22 @@ mod tokens;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 
 use self::args::Args;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Nobody may be left to read it.
+            let _gone = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => USAGE.into(),
+            };
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -34,3 +44,6 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// The exit code for a command line that makes no sense: that of `lease`, and of sysexits(3).
+const USAGE: u8 = 64;

@@ -76,6 +76,7 @@ pub struct Refusal {
     namespace_is_missing: bool,
     namespace: String,
     name: String,
+    is_of_announcement: bool,
 }
 
 impl Refusal {
@@ -105,7 +106,14 @@ impl Refusal {
             namespace_is_missing,
             namespace: namespace.into(),
             name: name.into(),
+            is_of_announcement: false,
         }
+    }
+
+    /// Takes note that this was asked for in order to wait by priority.
+    pub(crate) fn of_announcement(mut self) -> Self {
+        self.is_of_announcement = true;
+        self
     }
 
     /// Returns what was asked for.
@@ -174,7 +182,8 @@ impl Refusal {
     }
 
     /// Returns a Role, as YAML, that grants the verb that was refused and those that every claimant needs; one that grants
-    /// reading alone where a list was asked for, as no claimant does, and a ClusterRole where it was of all namespaces.
+    /// reading alone where a list was asked for, as no claimant does but to wait by priority, and a ClusterRole where it was of all
+    /// namespaces. Who waits by priority needs more, on Leases of any name.
     pub fn role(&self) -> String {
         let Self {
             namespace,
@@ -182,6 +191,19 @@ impl Refusal {
             verb,
             ..
         } = self;
+        if self.is_of_announcement {
+            return format!(
+                "apiVersion: rbac.authorization.k8s.io/v1\n\
+                 kind: Role\n\
+                 metadata:\n\
+                 \x20 name: lease-candidate\n\
+                 \x20 namespace: {namespace}\n\
+                 rules:\n\
+                 - apiGroups: [\"coordination.k8s.io\"]\n\
+                 \x20 resources: [\"leases\"]\n\
+                 \x20 verbs: [\"get\", \"list\", \"watch\", \"create\", \"update\", \"delete\"]\n"
+            );
+        }
         if namespace.is_empty() || *verb == Verb::List {
             let (kind, place) = if namespace.is_empty() {
                 ("ClusterRole", String::new())

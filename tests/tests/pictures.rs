@@ -78,6 +78,17 @@ fn what_processes_tell_is_drawn_and_what_they_do_not_is_refused() {
         .map(|it| (it.from, it.until))
         .collect();
     assert_eq!(ends, [(0, Some(2_500_000)), (2_599_999, None)]);
+    // A clock that tells nonsense is drawn within a century, and no time at all is drawn as some.
+    let far = r#"{"t": 1e308, "event": "acquired", "lease": "a"}"#;
+    let mixed = [("one", one), ("far", far)].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let picture = Picture::of_events(&mixed).expect("they are what processes tell");
+    for (from, until) in [(0, picture.end()), (5 * SECOND, SECOND)] {
+        let svg = picture.svg(from, until);
+        assert!(svg.ends_with("</svg>\n"));
+        for wrong in ["NaN", "inf"] {
+            assert!(!svg.contains(wrong), "{wrong} from {from} until {until}");
+        }
+    }
     let odd = [(
         "odd".to_owned(),
         r#"{"t": 1, "event": "?", "lease": "a"}"#.to_owned(),

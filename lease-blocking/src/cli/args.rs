@@ -72,11 +72,12 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) on_lost: OnLost,
     /// Record in the lease that KEY is done, once the program has succeeded; where it was done already, exit with 0 and run
-    /// nothing. Another KEY, such as the version of a schema or the tag of an image, is other work.
+    /// nothing. Another KEY, such as the version of a schema or the tag of an image, is other work. The lease keeps the last KEY
+    /// only: an earlier one is run again.
     #[arg(long, value_parser = once, value_name = "KEY")]
     pub(crate) once: Option<Once>,
     /// Wait with this priority: of those that wait with one the highest goes first, and of several alike whoever came first. Nobody
-    /// who holds the lease is cut short. Needs the verbs create, update, list and delete on leases of any name.
+    /// who holds the lease is cut short. Needs the verbs create, get, update, list and delete on leases of any name.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
     #[command(flatten)]
@@ -137,7 +138,7 @@ pub(crate) struct Acquire {
     #[command(flatten)]
     pub(crate) renewals: Renewals,
     /// Wait with this priority: of those that wait with one the highest goes first, and of several alike whoever came first. Nobody
-    /// who holds the lease is cut short. Needs the verbs create, update, list and delete on leases of any name.
+    /// who holds the lease is cut short. Needs the verbs create, get, update, list and delete on leases of any name.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
     /// How long after its last renewal nobody else may take the lease, such as 30s, 5m or 1h30m; at least 3s, with

@@ -59,7 +59,11 @@ Examples:
   Without a program to run, held from one command to the next:
     token=$(lease acquire nightly --holder backup --ttl 2h --wait --timeout 5m) || exit
     lease renew nightly --holder backup
-    lease release nightly --holder backup";
+    lease release nightly --holder backup
+
+  A hand-over to a process of that name, for which others hold back for a minute:
+    lease release nightly --holder backup --to report --for 1m
+    lease acquire nightly --holder report --wait";
 
 const RUN: &str = "\
 The program gets LEASE_NAME, LEASE_NAMESPACE, LEASE_HOLDER, LEASE_TOKEN and LEASE_TRANSITIONS. It runs \

@@ -259,6 +259,21 @@ fn to_whom_a_lease_is_left_can_be_changed_and_taken_back() {
 }
 
 #[test]
+fn the_help_says_how_many_keys_are_kept_and_how_a_lease_is_handed_over() {
+    let place = Place::new();
+    let help = |words: &[&str]| {
+        Ran::from(place.bare(words).output().unwrap())
+            .with(0)
+            .stdout
+    };
+    let of_run = help(&["run", "--help"]);
+    assert!(of_run.contains("the last KEY"), "{of_run}");
+    for words in [&["--help"][..], &["release", "--help"]] {
+        assert!(help(words).contains("--to report --for 1m"), "{words:?}");
+    }
+}
+
+#[test]
 fn combinations_that_make_no_sense_are_refused() {
     let place = Place::new();
     for (arguments, word) in [

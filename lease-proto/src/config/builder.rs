@@ -235,7 +235,7 @@ impl ConfigBuilder {
     /// That is another request before each take-over, and while it waits two for each half of that duration.
     /// Waiters without a priority, and other clients, neither announce themselves nor hold back.
     ///
-    /// Needs the verbs create, update, list and delete on Leases of any name in the namespace. Without them it says
+    /// Needs the verbs create, get, update, list and delete on Leases of any name in the namespace. Without them it says
     /// [`Unranked`](crate::Event::Unranked), and goes on as if it had no priority.
     pub fn priority(mut self, value: impl Into<Option<i32>>) -> Self {
         self.priority = value.into();

@@ -81,45 +81,60 @@ impl fmt::Display for ConfigError {
         match self {
             Self::AcquireRetryDelayTooLong { acquire_retry_delay, lease_duration } => write!(
                 f,
-                "the delay {acquire_retry_delay:?} after a lost race is too long: it must be at most the lease duration, \
-                 {lease_duration:?}"
+                "the delay {} after a lost race is too long: it must be at most the lease duration, \
+                 {}",
+                People(*acquire_retry_delay),
+                People(*lease_duration)
             ),
             Self::GrantTooShort { grant_length } => write!(
                 f,
-                "a grant of {grant_length:?} is too short: it must last at least {SHORTEST_GRANT:?}, since claimants built on \
+                "a grant of {} is too short: it must last at least {}, since claimants built on \
                  client-go see renewals in whole seconds; lengthen the renew deadline, or say that none contend with \
-                 whole_second_observers(false)"
+                 whole_second_observers(false)",
+                People(*grant_length),
+                People(SHORTEST_GRANT)
             ),
             Self::LeaseDurationOutOfRange { lease_duration } => write!(
                 f,
-                "the lease duration {lease_duration:?} is out of range: it must be at least 1s and at most {}s",
+                "the lease duration {} is out of range: it must be at least 1s and at most {}s",
+                People(*lease_duration),
                 i32::MAX
             ),
             Self::LeaseDurationTooShort { lease_duration } => write!(
                 f,
-                "the lease duration {lease_duration:?} is too short: it must be at least {SHORTEST_WITH_FOREIGN_OBSERVERS:?}, \
+                "the lease duration {} is too short: it must be at least {}, \
                  since claimants built on client-go see renewals in whole seconds; where none contend, say so with \
-                 whole_second_observers(false)"
+                 whole_second_observers(false)",
+                People(*lease_duration),
+                People(SHORTEST_WITH_FOREIGN_OBSERVERS)
             ),
             Self::Name(error) => error.fmt(f),
             Self::RenewDeadlineTooLong { renew_deadline, lease_duration } => write!(
                 f,
-                "the renew deadline {renew_deadline:?} is too long: it must be at most the lease duration, {lease_duration:?}"
+                "the renew deadline {} is too long: it must be at most the lease duration, {}",
+                People(*renew_deadline),
+                People(*lease_duration)
             ),
             Self::RenewIntervalOutOfRange { renew_interval, grant_length } => write!(
                 f,
-                "the renew interval {renew_interval:?} is out of range: it must be at least 1ms and shorter than a grant, \
-                 {grant_length:?}"
+                "the renew interval {} is out of range: it must be at least 1ms and shorter than a grant, \
+                 {}",
+                People(*renew_interval),
+                People(*grant_length)
             ),
             Self::RequestTimeoutOutOfRange { request_timeout, renew_deadline } => write!(
                 f,
-                "the request timeout {request_timeout:?} is out of range: it must be at least 1ms and shorter than the \
-                 renew deadline, {renew_deadline:?}"
+                "the request timeout {} is out of range: it must be at least 1ms and shorter than the \
+                 renew deadline, {}",
+                People(*request_timeout),
+                People(*renew_deadline)
             ),
             Self::RetryPeriodOutOfRange { retry_period, renew_deadline } => write!(
                 f,
-                "the retry period {retry_period:?} is out of range: it must be at least 1ms and shorter than the renew \
-                 deadline, {renew_deadline:?}"
+                "the retry period {} is out of range: it must be at least 1ms and shorter than the renew \
+                 deadline, {}",
+                People(*retry_period),
+                People(*renew_deadline)
             ),
             Self::UniqueIdentityReclaimed => f.write_str(
                 "an identity made unique for each process cannot be reclaimed by another: set unique_identity(false) or \
@@ -134,5 +149,26 @@ impl std::error::Error for ConfigError {}
 impl From<NameError> for ConfigError {
     fn from(error: NameError) -> Self {
         Self::Name(error)
+    }
+}
+
+/// A duration as people write it: `15s`, `1m30s`, `500ms`.
+struct People(Duration);
+
+impl fmt::Display for People {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        if seconds < 60 || self.0.subsec_nanos() > 0 {
+            return write!(f, "{:?}", self.0);
+        }
+        let parts = [
+            (seconds / 3_600, "h"),
+            (seconds / 60 % 60, "m"),
+            (seconds % 60, "s"),
+        ];
+        for (count, unit) in parts.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{count}{unit}")?;
+        }
+        Ok(())
     }
 }

@@ -114,3 +114,15 @@ fn timings_that_contradict_each_other_are_refused() {
         assert!(error.len() > 30 && !error.ends_with('.'), "{error}");
     }
 }
+
+#[test]
+fn durations_that_are_refused_are_told_as_people_write_them() {
+    let (long, longer) = (Duration::from_secs(5_400), Duration::from_secs(5_490));
+    let error = builder().lease_duration(long).renew_deadline(longer);
+    let error = error.build().unwrap_err().to_string();
+    for words in ["deadline 1h31m30s is", "duration, 1h30m"] {
+        assert!(error.contains(words), "{error}");
+    }
+    let error = with_duration(1_500).build().unwrap_err().to_string();
+    assert!(error.contains("1.5s"), "{error}");
+}

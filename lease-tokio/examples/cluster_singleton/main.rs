@@ -51,7 +51,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The task is dropped by now, so nobody works when the Lease is given back.
     match timeout(FAREWELL, keeper.release()).await {
         Ok(Some(released)) => say(&format!("released: {released}")),
-        Ok(None) | Err(_) => say("not released: it expires"),
+        Ok(None) => say("nothing to release"),
+        Err(_) => say("not released: it expires"),
     }
     Ok(())
 }

@@ -311,13 +311,13 @@ fn what_makes_no_sense_is_refused_by_name() -> Result {
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let taken = taken.local_addr()?.to_string();
     for (arguments, code, says) in [
-        (&["--tls-cert", "cert.pem"][..], 2, "--tls-key"),
-        (&["--tls-key", "key.pem"], 2, "--tls-cert"),
-        (&["--seed", "7"], 2, "--faults"),
-        (&["--faults", "409"], 2, "409=5%"),
-        (&["--faults", "409=200%"], 2, "share"),
-        (&["--faults", "delay=5"], 2, "50ms"),
-        (&["--listen", "localhost"], 2, "--listen"),
+        (&["--tls-cert", "cert.pem"][..], 64, "--tls-key"),
+        (&["--tls-key", "key.pem"], 64, "--tls-cert"),
+        (&["--seed", "7"], 64, "--faults"),
+        (&["--faults", "409"], 64, "409=5%"),
+        (&["--faults", "409=200%"], 64, "share"),
+        (&["--faults", "delay=5"], 64, "50ms"),
+        (&["--listen", "localhost"], 64, "--listen"),
         (&["--listen", &taken], 1, "--listen 127.0.0.1:0"),
         (&["--token-file", "/nowhere"], 1, "/nowhere"),
         (&["--token-file", "/dev/null"], 1, "no token"),
@@ -332,12 +332,15 @@ fn what_makes_no_sense_is_refused_by_name() -> Result {
             1,
             "/nowhere/config",
         ),
-        (&["extra"], 2, "extra"),
+        (&["extra"], 64, "extra"),
     ] {
         let (exit, said) = refusal(arguments)?;
         assert_eq!(exit, Some(code), "{arguments:?}: {said}");
         assert!(said.contains(says), "{arguments:?}: {said}");
     }
+    let mut help = Command::new(env!("CARGO_BIN_EXE_lease-server"));
+    let help = help.arg("--help").output()?;
+    assert!(help.status.success() && String::from_utf8(help.stdout)?.contains("64 where"));
     Ok(())
 }
 

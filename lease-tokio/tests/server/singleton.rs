@@ -120,6 +120,13 @@ fn one_works_at_a_time_also_where_it_is_killed_or_stopped() -> Result {
         over.push(first);
     }
     worker(&[&left[0]])?;
+    // Who has only waited has nothing to give back.
+    let mut waits = Process::start(folder.path(), "four", &[])?;
+    await_that(|| Ok(!waits.said()?.is_empty()))?;
+    waits.signal(Signal::TERM)?;
+    await_that(|| Ok(waits.process.try_wait()?.is_some()))?;
+    let (_, last) = waits.said()?.pop().ok_or("it has said something")?;
+    assert_eq!(last, "nothing to release");
     over.append(&mut left);
     // One after the other, and the second gave it back.
     for pair in over.windows(2) {

@@ -241,7 +241,7 @@ impl Candidacy {
         };
         *bar = Some(now + REFUSED);
         match refusal.filter(|_| !std::mem::replace(&mut self.told, true)) {
-            Some(refusal) => Outcome::Refused(refusal),
+            Some(refusal) => Outcome::Refused(refusal.of_announcement()),
             None => Outcome::Settled,
         }
     }

@@ -340,6 +340,9 @@ fn without_permission_it_says_so_and_waits_like_all_others() {
             let Event::Unranked(refusal) = event else {
                 return None;
             };
+            // An announcement is made under a name that nobody knows before.
+            let role = refusal.role();
+            assert!(role.contains("\"delete\"") && !role.contains("resourceNames"));
             Some((*node, refusal.verb().as_str()))
         });
         assert_eq!(

@@ -52,4 +52,6 @@ const EXAMPLES: &str = "Examples:
   lease-server --listen 127.0.0.1:0 --data /var/lib/leases --kubeconfig leases.yaml
   KUBECONFIG=leases.yaml lease run nightly -- ./backup
 
-  lease-server --faults 409=5%,drop=1%,delay=50ms --seed 7    # for tests of what goes wrong";
+  lease-server --faults 409=5%,drop=1%,delay=50ms --seed 7    # for tests of what goes wrong
+
+Exit codes: 0 after SIGTERM or SIGINT, 64 where the command line makes no sense, 1 where it cannot serve.";

@@ -17,7 +17,18 @@ use clap::Parser;
 use self::args::Args;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Nobody may be left to read it.
+            let _gone = error.print();
+            return if error.use_stderr() {
+                USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -34,3 +45,6 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// The exit code for a command line that makes no sense: that of `lease`, and of sysexits(3).
+const USAGE: u8 = 64;

@@ -12,7 +12,7 @@ mod tokens;
 
 use std::process::ExitCode;
 
-use clap::{Parser, error::ErrorKind};
+use clap::Parser;
 
 use self::args::Args;
 
@@ -22,9 +22,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody may be left to read it.
             let _gone = error.print();
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-                _ => USAGE.into(),
+            // To standard output goes only what was asked for.
+            return if error.use_stderr() {
+                USAGE.into()
+            } else {
+                ExitCode::SUCCESS
             };
         }
     };

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 use lease_blocking::{
-    Error as ClientError, TransportError,
+    Error as ClientError, TlsProblem, TransportError,
     proto::{self, Failure as Refused, GaveUp, Refusal, plain::ApiError, wire::Lease},
 };
 
@@ -141,7 +141,15 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
             let colon = if line.is_empty() { "" } else { ": " };
             line = format!("{line}{colon}{said}");
         }
-        next = error.source();
+        let transport = match error.downcast_ref() {
+            Some(ClientError::Transport(error)) => Some(error),
+            _ => error.downcast_ref(),
+        };
+        next = match transport {
+            // It was said in words, with what to do, and the library that found it has a name for it only.
+            Some(TransportError::Tls { problem, .. }) if *problem != TlsProblem::Other => None,
+            _ => error.source(),
+        };
     }
     line.replace(['\n', '\r'], " ")
 }

@@ -76,6 +76,27 @@ fn a_server_that_refuses_the_connection_is_one_code_for_all_commands() {
 }
 
 #[test]
+fn a_certificate_that_is_not_believed_is_told_in_words_with_the_flag_to_look_at() {
+    let place = Place::new();
+    let (server, other) = (Server::start("canary", None), Server::start("canary", None));
+    let token = place.keep("token", "canary");
+    let certificate = place.keep("ca.crt", &other.certificate);
+    let status = [
+        "status",
+        "a",
+        "--server",
+        &server.url,
+        "--token-file",
+        &token,
+    ];
+    let mut ran = place.bare(&with(&status, &["--certificate-authority", &certificate]));
+    let ran = Ran::from(ran.output().unwrap())
+        .with(1)
+        .saying(&["is signed by an unknown authority", "certificate-authority"]);
+    assert!(!ran.stderr.contains("invalid peer certificate"), "{ran:?}");
+}
+
+#[test]
 fn who_waits_waits_for_a_server_that_is_not_there_yet() {
     let place = Place::new();
     let server = Server::start("canary", None);

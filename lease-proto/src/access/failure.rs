@@ -159,6 +159,8 @@ impl From<CredentialsError> for TransportError {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TlsProblem {
+    /// The certificate is that of an authority, and no server's.
+    Authority,
     /// The server refused the client's certificate, or wants one and got none.
     ClientCertificateRefused,
     /// The certificate's time is over.
@@ -168,6 +170,8 @@ pub enum TlsProblem {
         /// The names that it is for; empty where they are not known.
         presented: Vec<String>,
     },
+    /// The certificate is for something else than to be a server.
+    NotForServers,
     /// The certificate's time has not come.
     NotYetValid,
     /// Something else; the source says what.
@@ -179,9 +183,15 @@ pub enum TlsProblem {
 impl TlsProblem {
     fn describe(&self, server: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Authority => write!(
+                f,
+                "the certificate of {server} is that of an authority (CA:TRUE), and no server's; give the server one with CA:FALSE, \
+                 such as that authority signs"
+            ),
             Self::ClientCertificateRefused => write!(
                 f,
-                "{server} refused the client certificate or wants one; check that it is of the server's client CA and not expired"
+                "{server} refused the client certificate or wants one; check that it (client-certificate of the kubeconfig's \
+                 user) is of the server's client CA and not expired"
             ),
             Self::Expired => write!(
                 f,
@@ -193,8 +203,13 @@ impl TlsProblem {
                     let comma = if index == 0 { ": " } else { ", " };
                     write!(f, "{comma}{name}")?;
                 }
-                f.write_str("; use a name that it is for, or set one as TLS server name")
+                f.write_str("; use a name that it is for, or set one as TLS server name (tls-server-name in the \
+                     kubeconfig)")
             }
+            Self::NotForServers => write!(
+                f,
+                "the certificate of {server} is not for servers; give the server one that is (extendedKeyUsage serverAuth)"
+            ),
             Self::NotYetValid => write!(
                 f,
                 "the certificate of {server} is not valid yet; correct the clock of this machine or of the one that issued it"
@@ -203,7 +218,7 @@ impl TlsProblem {
             Self::UnknownIssuer => write!(
                 f,
                 "the certificate of {server} is signed by an unknown authority; give the one that signed it as certificate \
-                 authority"
+                 authority (certificate-authority, on the command line or in the kubeconfig)"
             ),
         }
     }

@@ -208,6 +208,13 @@ fn classify(error: &::rustls::Error) -> TlsProblem {
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 TlsProblem::UnknownIssuer
             }
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                TlsProblem::NotForServers
+            }
+            // What the library below says, which has no other name for it here.
+            CertificateError::Other(error) if error.to_string() == "CaUsedAsEndEntity" => {
+                TlsProblem::Authority
+            }
             _ => TlsProblem::Other,
         },
         ::rustls::Error::AlertReceived(

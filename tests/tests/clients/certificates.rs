@@ -40,6 +40,13 @@ impl Authority {
         self.sign(params(names, ExtendedKeyUsagePurpose::ServerAuth))
     }
 
+    /// Signs one of another authority, for these names.
+    pub(crate) fn authority(&self, names: &[&str]) -> Pair {
+        let mut params = params(names, ExtendedKeyUsagePurpose::ServerAuth);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self.sign(params)
+    }
+
     /// Signs one whose time is over.
     pub(crate) fn expired_server(&self, names: &[&str]) -> Pair {
         let mut params = params(names, ExtendedKeyUsagePurpose::ServerAuth);
@@ -50,7 +57,7 @@ impl Authority {
 
     /// Signs a client's certificate.
     pub(crate) fn client(&self) -> Pair {
-        self.sign(params(&[], ExtendedKeyUsagePurpose::ClientAuth))
+        self.sign(params(&["localhost"], ExtendedKeyUsagePurpose::ClientAuth))
     }
 
     fn sign(&self, params: CertificateParams) -> Pair {

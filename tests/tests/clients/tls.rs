@@ -19,6 +19,7 @@ crate::scenarios! {
     a_key_that_is_not_the_certificates_is_refused,
     a_plain_http_server_behind_https_is_no_tls,
     a_wrong_authority_is_refused,
+    an_authority_that_is_a_server_itself_is_refused,
     an_authority_of_the_same_name_is_refused,
     an_expired_certificate_is_refused,
     an_unverified_server_is_accepted_only_where_that_is_asked_for,
@@ -43,11 +44,25 @@ fn a_wrong_authority_is_refused<D: Driver>() {
         &TlsProblem::UnknownIssuer,
     );
     let expected = format!(
-        "the certificate of {} is signed by an unknown authority; give the one that signed it as certificate authority",
+        "the certificate of {} is signed by an unknown authority; give the one that signed it as certificate authority \
+         (certificate-authority, on the command line or in the kubeconfig)",
         server.tls_url()
     );
     assert_eq!(error.to_string(), expected);
     assert_eq!(server.seen().len(), 0);
+}
+
+fn an_authority_that_is_a_server_itself_is_refused<D: Driver>() {
+    let authority = Authority::new("good");
+    for (pair, problem) in [
+        (authority.authority(&["localhost"]), TlsProblem::Authority),
+        (authority.client(), TlsProblem::NotForServers),
+    ] {
+        let server = serve(&pair);
+        let mut access = access(&server, &authority);
+        access.tls.server_name = Some("localhost".to_owned());
+        refused::<D>(&access, &problem);
+    }
 }
 
 fn an_authority_of_the_same_name_is_refused<D: Driver>() {

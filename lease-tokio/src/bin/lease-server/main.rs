@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody may be left to read it.
             let _gone = error.print();
+            // To standard output goes only what was asked for.
             return if error.use_stderr() {
                 USAGE.into()
             } else {

@@ -208,3 +208,48 @@ mod tests {
         assert_eq!(buried(&["theirs-edited"], 3_600, 3_600), None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(identity: &str, priority: i32, seconds: u64) -> Candidate {
+        Candidate {
+            identity: identity.to_owned(),
+            priority,
+            since: MicroTime::from_micros(0),
+            renewed: None,
+            duration: Duration::from_secs(seconds),
+        }
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "there is no other way to make an instant"
+    )]
+    fn the_first_eight_are_waited_for_whatever_their_names() {
+        let now = Instant::now();
+        let mut ranking = Ranking::default();
+        for (name, candidate) in (1..=8)
+            .map(|number| (format!("z-{number}"), waiting("early", 10, 1)))
+            .chain([("a".to_owned(), waiting("late", 5, 15))])
+        {
+            let other = Other {
+                candidate,
+                uid: None,
+                version: None,
+                since: now,
+                is_dead: false,
+            };
+            ranking.0.insert(name, other);
+        }
+        let own = waiting("me", 0, 1);
+        let ahead = ranking.ahead_of(("me", &own), now);
+        let expected = Ahead {
+            wait: Duration::from_secs(8),
+            first: "early".to_owned(),
+        };
+        assert_eq!(ahead, Some(expected));
+    }
+}

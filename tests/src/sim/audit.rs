@@ -122,10 +122,8 @@ pub(crate) fn check_change(
     // Whose release it is the record says that it clears: a write of an earlier life may come late.
     // Whoever has left it to somebody, and was not told that, may leave it so again.
     let left = before.done.as_ref().filter(|_| before.heir.is_some());
-    let releaser = before
-        .holder
-        .as_deref()
-        .or(left.and_then(|done| done["by"].as_str()));
+    let left_by = left.and_then(|done| done["by"].as_str());
+    let releaser = before.holder.as_deref().or(left_by);
     let releaser = releaser.filter(|_| after.holder.is_none());
     let says_who = |done: &Value| releaser.is_some() && done["by"].as_str() == releaser;
     if before.uid == after.uid

@@ -207,11 +207,6 @@ mod tests {
         assert_eq!(buried(&[edited], 3_600, 0).as_deref(), Some(edited));
         assert_eq!(buried(&["theirs-edited"], 3_600, 3_600), None);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     fn waiting(identity: &str, priority: i32, seconds: u64) -> Candidate {
         Candidate {
@@ -224,23 +219,20 @@ mod tests {
     }
 
     #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "there is no other way to make an instant"
-    )]
     fn the_first_eight_are_waited_for_whatever_their_names() {
-        let now = Instant::now();
+        let now = some_instant();
         let mut ranking = Ranking::default();
         for (name, candidate) in (1..=8)
             .map(|number| (format!("z-{number}"), waiting("early", 10, 1)))
             .chain([("a".to_owned(), waiting("late", 5, 15))])
         {
             let other = Other {
-                candidate,
+                candidate: Some(candidate),
                 uid: None,
                 version: None,
                 since: now,
                 is_dead: false,
+                is_litter: false,
             };
             ranking.0.insert(name, other);
         }

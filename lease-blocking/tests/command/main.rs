@@ -100,6 +100,19 @@ impl Place {
         Self::spawn(self.lease(arguments))
     }
 
+    /// Starts the command so that it heeds signals: what a shell starts in the background ignores SIGINT, what nohup starts
+    /// SIGHUP, and so would whatever these tests start.
+    fn start_heeding(&self, arguments: &[&str]) -> Started {
+        let lease = self.lease(arguments);
+        let mut heeding = Command::new("env");
+        heeding
+            .args(["--default-signal".as_ref(), lease.get_program()])
+            .args(lease.get_args())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        Self::spawn(heeding)
+    }
+
     fn spawn(mut command: Command) -> Started {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Started(command.spawn().unwrap())

@@ -82,7 +82,7 @@ fn whoever_acquires_with_a_priority_leaves_no_announcement() {
         .run(&["acquire", "a", "--holder", "you", "--ttl", "1h"])
         .with(0);
     for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
-        let waiting = place.start(&[&waits[..3], &["them"], &waits[4..]].concat());
+        let waiting = place.start_heeding(&[&waits[..3], &["them"], &waits[4..]].concat());
         await_that(|| announced(&place).len() == 1, "its announcement");
         waiting.signal(signal);
         waiting.end().with(code).saying(&["interrupted"]);

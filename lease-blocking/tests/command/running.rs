@@ -126,14 +126,7 @@ fn waiting_is_bounded_and_can_be_interrupted() {
     let arguments = [&["run", "a"], &chosen[..], &["--", "touch", "ran"]].concat();
     place.run(&arguments).with(75).saying(&["\"me\""]);
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
-        // What a shell starts in the background ignores SIGINT, and so would whatever these tests start.
-        let lease = place.lease(&["run", "a", "-v", "--", "touch", "ran"]);
-        let mut heeding = Command::new("env");
-        heeding
-            .current_dir(place.file("."))
-            .args(["--default-signal".as_ref(), lease.get_program()])
-            .args(lease.get_args());
-        let waiter = Place::spawn(heeding);
+        let waiter = place.start_heeding(&["run", "a", "-v", "--", "touch", "ran"]);
         thread::sleep(Duration::from_millis(300));
         waiter.signal(signal);
         waiter.end().with(code);

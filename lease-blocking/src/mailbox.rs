@@ -38,6 +38,25 @@ impl Mailbox {
 
 /// Stops a claim from another thread, while its own waits in [`Claim::next_event`](crate::Claim::next_event), such as when the
 /// process is to end.
+///
+/// ```no_run
+/// use lease_blocking::{Client, proto::{Config, Patience}};
+///
+/// let client = Client::try_default()?;
+/// let config = Config::builder(client.namespace(), "leader", "me").build()?;
+/// let mut claim = client.claim(config);
+/// let stopper = claim.stopper();
+/// std::thread::spawn(move || {
+///     // When a signal comes, or a line on standard input.
+///     let _ = std::io::stdin().read_line(&mut String::new());
+///     stopper.stop();
+/// });
+/// claim.acquire(Patience::Forever);
+/// while let Some(event) = claim.next_event() {
+///     println!("{event}"); // at the end that it was released, or is not waited for any more
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Stopper(pub(crate) Mailbox);
 

@@ -211,8 +211,7 @@ impl fmt::Display for Loss {
 /// use lease_proto::Waiting;
 ///
 /// fn tell(waiting: &Waiting, now: Instant) {
-///     let holder = waiting.holder.as_deref().unwrap_or("whoever had it");
-///     println!("{holder} has it for {:?} more", waiting.until.saturating_duration_since(now));
+///     println!("the lease {waiting}, for {:?} more", waiting.until.saturating_duration_since(now));
 /// }
 /// ```
 #[non_exhaustive]
@@ -241,6 +240,17 @@ impl fmt::Display for Waiting {
 }
 
 /// What somebody who is waited for has before whoever waits.
+///
+/// ```
+/// use lease_proto::{Event, Precedence};
+///
+/// /// Whether work goes on elsewhere, as far as a claimant that waits is told.
+/// fn works_elsewhere(event: &Event) -> bool {
+///     matches!(event, Event::Waiting(it) | Event::HolderChanged(it) if it.precedence == Precedence::Holds)
+/// }
+///
+/// assert!(!works_elsewhere(&Event::Recovered));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Precedence {

@@ -82,7 +82,7 @@ impl Error for Unhealthy {}
 /// ```
 /// use lease_proto::{AcquireError, GaveUp};
 ///
-/// let error = AcquireError::new(GaveUp::TimedOut { holder: Some("backup".to_owned()) }, None);
+/// let error = AcquireError::new(GaveUp::TimedOut { holder: Some("backup".to_owned()), trouble: None }, None);
 /// assert!(error.to_string().contains("backup"));
 /// if let Some(advice) = error.advice() {
 ///     eprintln!("{advice}");
@@ -103,6 +103,8 @@ pub enum AcquireError {
     TimedOut {
         /// Who holds it, as far as is known.
         holder: Option<String>,
+        /// What was wrong when it was last tried, if nobody is known to hold it.
+        trouble: Option<Trouble>,
         /// Why the last request that got no answer got none.
         source: Option<Arc<TransportError>>,
     },
@@ -121,10 +123,14 @@ impl AcquireError {
         match why {
             GaveUp::Failed(failure) => Self::Failed(failure),
             GaveUp::Held(waiting) => Self::Held(waiting),
-            GaveUp::TimedOut { holder } => {
+            GaveUp::TimedOut { holder, trouble } => {
                 // Who was seen to hold it is the reason, whatever else went wrong.
                 let source = source.filter(|_| holder.is_none());
-                Self::TimedOut { holder, source }
+                Self::TimedOut {
+                    holder,
+                    trouble,
+                    source,
+                }
             }
             GaveUp::Trouble(trouble) => {
                 let source = source.filter(|_| trouble == Trouble::NoAnswer);
@@ -157,8 +163,11 @@ impl fmt::Display for AcquireError {
             Self::GaveUp(why) => why.fmt(f),
             Self::Held(waiting) => GaveUp::Held(waiting.clone()).fmt(f),
             Self::Thread(_) => f.write_str("the system has no thread to renew the lease with"),
-            Self::TimedOut { holder, .. } => GaveUp::TimedOut {
+            Self::TimedOut {
+                holder, trouble, ..
+            } => GaveUp::TimedOut {
                 holder: holder.clone(),
+                trouble: trouble.clone(),
             }
             .fmt(f),
             Self::Trouble { trouble, .. } => trouble.fmt(f),

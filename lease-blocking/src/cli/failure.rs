@@ -85,7 +85,10 @@ impl Failure {
             }
             GaveUp::Held(_) | GaveUp::NotHeld { .. } | GaveUp::Outrun => Exit::Held,
             // Nobody is known to have been in the way.
-            GaveUp::TimedOut { holder: None } if last_error.is_some() => Exit::Failed,
+            GaveUp::TimedOut {
+                holder: None,
+                trouble,
+            } if trouble.is_some() || last_error.is_some() => Exit::Failed,
             GaveUp::TimedOut { .. } => Exit::TimedOut,
             _ => Exit::Failed,
         };

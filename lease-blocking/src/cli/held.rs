@@ -3,13 +3,13 @@
 use std::{
     error::Error,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lease_blocking::{
     Claim, Client, Clock,
     proto::{
-        self, Config, ConfigError, Event, GaveUp, Grant, OnRelease, Patience, Released,
+        self, Config, ConfigError, Event, GaveUp, Grant, OnRelease, Patience, Released, Trouble,
         access::TransportError, plain::Preconditions, wire::Lease,
     },
 };
@@ -90,8 +90,9 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
     let mut claim = claim(&client, target, None, None, held)?;
     claim.release_with(args.parting());
     let mut refused = None;
+    let mut teller = Teller::new(target);
     while let Some(event) = claim.next_event() {
-        tell(&event, target);
+        teller.tell(&event, &claim);
         match event {
             Event::Failed(failure) => refused = Some(Failure::refused(&failure)),
             Event::Released(Released::Cleared) => {
@@ -201,8 +202,9 @@ pub(crate) fn unusable(error: &ConfigError, cluster: &Cluster) -> Failure {
 /// Waits until the lease is held, or will not be.
 fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, Failure> {
     let mut failed = None;
+    let mut teller = Teller::new(target);
     while let Some(event) = claim.next_event() {
-        tell(&event, target);
+        teller.tell(&event, claim);
         match event {
             Event::Acquired(grant) => return Ok(grant),
             Event::Failed(failure) => {
@@ -232,8 +234,14 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
                 failed = Some(Failure::new(exit, line));
             }
             Event::GaveUp(why) => {
-                let is_unanswered =
-                    matches!(&why, GaveUp::Trouble(_) | GaveUp::TimedOut { holder: None });
+                let is_unanswered = matches!(
+                    &why,
+                    GaveUp::Trouble(Trouble::NoAnswer)
+                        | GaveUp::TimedOut {
+                            holder: None,
+                            trouble: None | Some(Trouble::NoAnswer)
+                        }
+                );
                 let is_slow = claim.last_error().is_some_and(|error| {
                     is_unanswered && matches!(**error, TransportError::Timeout { .. })
                 });
@@ -309,11 +317,43 @@ fn last_error(claim: &Claim) -> Option<&(dyn Error + 'static)> {
         .map(|error| &**error as &(dyn Error + 'static))
 }
 
-fn tell(event: &Event, target: &Target) {
-    if target.cluster.verbose {
-        let line = events::of_event(event, Clock::new().now());
-        say(format_args!("{}: {line}", target.name));
+/// Says what happens, to those who asked for it, and to all others what has stood in the way for a while.
+struct Teller<'a> {
+    target: &'a Target,
+    patient_until: Instant,
+    said: Option<String>,
+}
+
+impl<'a> Teller<'a> {
+    fn new(target: &'a Target) -> Self {
+        Self {
+            target,
+            patient_until: Clock::new().now() + PATIENCE,
+            said: None,
+        }
+    }
+
+    fn tell(&mut self, event: &Event, claim: &Claim) {
+        let (now, name) = (Clock::new().now(), &self.target.name);
+        if self.target.cluster.verbose {
+            say(format_args!("{name}: {}", events::of_event(event, now)));
+            return;
+        }
+        let Event::Retrying { trouble, .. } = event else {
+            return;
+        };
+        let line = match last_error(claim).filter(|_| *trouble == Trouble::NoAnswer) {
+            Some(error) => super::failure::chain(error),
+            None => trouble.to_string(),
+        };
+        if self.patient_until <= now && self.said.as_ref() != Some(&line) {
+            say(format_args!("{name}: {line}; trying again"));
+            self.said = Some(line);
+        }
     }
 }
+
+/// For how long nothing is said of what stands in the way.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 const DEFAULT_TTL: Duration = Duration::from_secs(15);

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions, Permissions},
-    io,
+    io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -73,6 +73,87 @@ fn a_server_that_refuses_the_connection_is_one_code_for_all_commands() {
         let told = ran.stderr.matches("Connection refused").count();
         assert_eq!(told, 1, "{command:?}: {ran:?}");
     }
+}
+
+/// A server that answers whatever it is asked with this code.
+fn answering(code: u16) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 65_536];
+            let _ = stream.read(&mut asked);
+            let answer =
+                format!("HTTP/1.1 {code} Odd\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_server_that_fails_has_nobody_in_the_way() {
+    let place = Place::new();
+    for code in [500, 503, 429] {
+        let server = answering(code);
+        for (command, ends) in [
+            (
+                &[
+                    "run",
+                    "a",
+                    "--timeout",
+                    "1s",
+                    "--conflict-exit-code",
+                    "0",
+                    "--",
+                    "touch",
+                    "ran",
+                ][..],
+                125,
+            ),
+            (
+                &[
+                    "acquire",
+                    "a",
+                    "--holder",
+                    "me",
+                    "--ttl",
+                    "1h",
+                    "--timeout",
+                    "2s",
+                ],
+                1,
+            ),
+        ] {
+            let mut ran = place.bare(&with(command, &["--server", &server]));
+            let ran = Ran::from(ran.output().unwrap()).with(ends);
+            assert!(!ran.stderr.contains("held"), "{}", ran.stderr);
+        }
+    }
+    assert!(!place.file("ran").exists());
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_lease_of_hours_is_said_while_it_is_tried() {
+    let place = Place::new();
+    let server = answering(500);
+    let waiting = Place::spawn(place.bare(&[
+        "acquire",
+        "a",
+        "--holder",
+        "me",
+        "--ttl",
+        "2h",
+        "--timeout",
+        "8s",
+        "--server",
+        &server,
+    ]));
+    waiting
+        .end()
+        .with(1)
+        .saying(&["a: ", "500", "; trying again", "timed out"]);
 }
 
 #[test]

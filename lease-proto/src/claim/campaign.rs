@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::{
     Claim, Want,
-    event::{Event, Failure, GaveUp, Trouble, Waiting},
+    event::{Event, Failure, GaveUp, Trouble},
     exchange::Ask,
     is_echo,
     observed::Verdict,
     state::{Campaign, CampaignStep, InFlight, Patience, Phase},
+    waiting::Waiting,
     writes::Sent,
 };
 use crate::{
@@ -33,6 +34,7 @@ impl Claim {
             reloaded: false,
             told_holder: None,
             told_failure: None,
+            trouble: None,
             told_collision: false,
             waits: false,
             contested: None,
@@ -98,6 +100,9 @@ impl Claim {
     ) {
         if let Some(write) = flight.write.as_ref().filter(|_| answer.is_refusal()) {
             self.writes.withdraw(write);
+        }
+        if let Answer::Record { .. } | Answer::Absent | Answer::Conflict = answer {
+            campaign_of(&mut self.phase).trouble = None;
         }
         match (answer, flight.write) {
             (Answer::Record { lease, .. }, None) => self.read_in_campaign(lease),
@@ -251,6 +256,7 @@ impl Claim {
         }
         self.backoff.relax();
         campaign.told_failure = None;
+        campaign.trouble = None;
         campaign.waits = true;
         let told = Some((waiting.holder.clone(), waiting.precedence));
         if campaign.told_holder != told {
@@ -392,6 +398,7 @@ impl Claim {
         campaign.at = self.now + own.max(asked);
         // Told again once that is over.
         campaign.told_holder = None;
+        campaign.trouble = Some(Box::new(trouble.clone()));
         let at = campaign.at;
         self.events.push_back(Event::Retrying { trouble, at });
     }

@@ -7,9 +7,10 @@ use http::Response;
 use super::{
     Claim, Want,
     candidacy::{Errand, Outcome, Turn},
-    event::{Event, Precedence, Waiting},
+    event::Event,
     observed::Verdict,
     state::{CampaignStep, Patience, Phase, TenureStep},
+    waiting::{Precedence, Waiting},
 };
 use crate::{
     call::{self, Request, RequestId},

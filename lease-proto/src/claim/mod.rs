@@ -21,17 +21,17 @@ mod taking;
 mod tenure;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod watching;
 mod writes;
 
 use std::time::{Duration, Instant, SystemTime};
 
-pub use self::event::{
-    Event, Failure, GaveUp, Loss, Output, Precedence, Released, Trouble, Waiting,
-};
+pub use self::event::{Event, Failure, GaveUp, Loss, Output, Released, Trouble};
 pub use self::grant::{FencingToken, Grant};
 pub use self::observed::over_for_newcomers;
 pub use self::state::Patience;
+pub use self::waiting::{Precedence, Waiting};
 use self::{
     candidacy::{Candidacy, Errand},
     clocks::Clocks,
@@ -313,7 +313,9 @@ impl Claim {
             Phase::Campaign(campaign) => match campaign.patience {
                 Patience::Until(until) if until <= self.now => {
                     let holder = self.observed.holder().map(str::to_owned);
-                    self.give_up(GaveUp::TimedOut { holder });
+                    let trouble = campaign.trouble.as_deref().cloned();
+                    let trouble = trouble.filter(|_| holder.is_none());
+                    self.give_up(GaveUp::TimedOut { holder, trouble });
                 }
                 Patience::Until(_) | Patience::Once | Patience::Forever => {}
             },

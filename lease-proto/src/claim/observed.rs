@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::event::{Precedence, Waiting};
+use super::waiting::{Precedence, Waiting};
 use crate::{
     config::{CLOCK_DRIFT_PPM, Config, FIELD_MANAGER},
     notes::Reserve,

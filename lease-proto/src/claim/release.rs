@@ -16,6 +16,9 @@ use crate::{
     wire::{Lease, LeaseSpec, MicroTime},
 };
 
+/// For how long it is tried to give a Lease of hours back.
+const LONGEST: Duration = Duration::from_secs(60);
+
 impl Claim {
     pub(super) fn begin_release(&mut self, parting: Parting) {
         match &mut self.phase {
@@ -206,7 +209,7 @@ impl Claim {
         let patience = if quiet {
             self.config.request_timeout
         } else {
-            self.config.renew_deadline
+            self.config.renew_deadline.min(LONGEST)
         };
         self.phase = Phase::Release(Release {
             step,

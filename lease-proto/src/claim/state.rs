@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::{
-    event::{Failure, Precedence},
+    event::{Failure, Trouble},
     grant::Grant,
+    waiting::Precedence,
     writes::Sent,
 };
 use crate::{
@@ -68,6 +69,8 @@ pub(crate) struct Campaign {
     /// Whom the application knows that it waits for, and why; the inner `None` stands for a record that was deleted.
     pub(crate) told_holder: Option<(Option<String>, Precedence)>,
     pub(crate) told_failure: Option<Box<Failure>>,
+    /// What was wrong with the last request, until one is answered as it should be.
+    pub(crate) trouble: Option<Box<Trouble>>,
     pub(crate) told_collision: bool,
     /// Whether somebody else holds the Lease, as far as is known.
     pub(crate) waits: bool,

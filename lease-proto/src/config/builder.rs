@@ -8,6 +8,10 @@ use super::{
 };
 use crate::wire::{Identity, LeaseName, Namespace};
 
+/// What defaults of long Leases end at: whoever holds one for hours is not to wait for minutes after one failure, or for an answer.
+const LONGEST_RETRY_PERIOD: Duration = Duration::from_secs(10);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Builds a [`Config`].
 ///
 /// ```
@@ -103,13 +107,13 @@ impl ConfigBuilder {
     }
 
     /// Sets the time between two looks of a waiting claimant that is not told of changes, which is also the longest pause after a failure.
-    /// Defaults to two fifteenths of the lease duration: 2 s of 15 s.
+    /// Defaults to two fifteenths of the lease duration, 2 s of 15 s, and to 10 s at the most.
     pub fn retry_period(mut self, value: Duration) -> Self {
         self.retry_period = Some(value);
         self
     }
 
-    /// Sets the longest that one request may take. Defaults to half the renew deadline.
+    /// Sets the longest that one request may take. Defaults to half the renew deadline, and to 30 s at the most.
     ///
     /// While the Lease is held a request gets at most half of what is left of the grant, so that a hanging one leaves
     /// time for another.
@@ -278,8 +282,12 @@ impl ConfigBuilder {
             lease_duration,
             renew_deadline,
             renew_interval: self.renew_interval.unwrap_or(lease_duration / 3),
-            retry_period: self.retry_period.unwrap_or(lease_duration * 2 / 15),
-            request_timeout: self.request_timeout.unwrap_or(renew_deadline / 2),
+            retry_period: self
+                .retry_period
+                .unwrap_or_else(|| (lease_duration * 2 / 15).min(LONGEST_RETRY_PERIOD)),
+            request_timeout: self
+                .request_timeout
+                .unwrap_or_else(|| (renew_deadline / 2).min(LONGEST_TIMEOUT)),
             max_clock_skew: self.max_clock_skew,
             acquire_retries: self.acquire_retries,
             acquire_retry_delay: self.acquire_retry_delay,

@@ -21,6 +21,16 @@ fn the_defaults_are_those_of_client_go() {
 }
 
 #[test]
+fn whoever_holds_for_hours_waits_no_longer_after_a_failure_or_for_an_answer() {
+    let config = with_duration(7_200_000).build().unwrap();
+    assert_eq!(config.retry_period(), Duration::from_secs(10));
+    assert_eq!(config.request_timeout(), Duration::from_secs(30));
+    let config = with_duration(75_000).build().unwrap();
+    assert_eq!(config.retry_period(), Duration::from_secs(10));
+    assert_eq!(config.request_timeout(), Duration::from_secs(25));
+}
+
+#[test]
 fn the_published_duration_is_never_shorter_than_the_real_one() {
     assert_eq!(
         with_duration(15_001).build().unwrap().published_seconds(),

@@ -400,7 +400,10 @@ impl Running {
         let error = self.keeper.last_error();
         let (error, said) = (error.as_deref(), self.said.as_deref());
         let record = match gave_up {
-            GaveUp::TimedOut { holder: None } if error.is_some() => None,
+            GaveUp::TimedOut {
+                holder: None,
+                trouble,
+            } if trouble.is_some() || error.is_some() => None,
             // It may not be held, and only left to somebody.
             GaveUp::Held(_) | GaveUp::TimedOut { .. } => {
                 status::read(&self.client, &self.args.name).ok().flatten()

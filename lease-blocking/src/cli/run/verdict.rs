@@ -20,7 +20,11 @@ pub(super) fn not_acquired(
 ) -> Failure {
     let (name, ttl) = (args.name.as_str(), args.ttl);
     let error = match gave_up {
-        GaveUp::Trouble(_) | GaveUp::TimedOut { holder: None } => last_error,
+        GaveUp::Trouble(Trouble::NoAnswer)
+        | GaveUp::TimedOut {
+            holder: None,
+            trouble: None | Some(Trouble::NoAnswer),
+        } => last_error,
         _ => None,
     };
     let is_said =
@@ -37,7 +41,10 @@ pub(super) fn not_acquired(
     };
     failure.exit = match gave_up {
         // Nobody is known to have been in the way.
-        GaveUp::TimedOut { holder: None } if error.is_some() => Exit::RunFailed,
+        GaveUp::TimedOut {
+            holder: None,
+            trouble,
+        } if trouble.is_some() || error.is_some() => Exit::RunFailed,
         GaveUp::Held(_) | GaveUp::Outrun | GaveUp::TimedOut { .. } => args
             .conflict_exit_code
             .map_or(Exit::NotAcquired, Exit::Program),

@@ -125,7 +125,10 @@ fn acquiring_until_an_instant_ends_there_and_undoes_what_may_have_been_written()
     assert_eq!(t.asked().deadline, 3_000);
     let written = t.written(10);
     t.at(3_000)
-        .says(Event::GaveUp(GaveUp::TimedOut { holder: None }))
+        .says(Event::GaveUp(GaveUp::TimedOut {
+            holder: None,
+            trouble: None,
+        }))
         .cancels();
     t.asks("GET").answer(200, written).asks("PUT");
     assert_eq!(t.asked().body["spec"]["holderIdentity"], "");
@@ -345,7 +348,10 @@ fn what_is_wanted_after_a_release_is_not_begun_when_its_time_is_over() {
         .fails();
     t.claim.acquire(Patience::Until(t.instant(5_000)), t.now());
     t.at(5_000)
-        .says(Event::GaveUp(GaveUp::TimedOut { holder: None }))
+        .says(Event::GaveUp(GaveUp::TimedOut {
+            holder: None,
+            trouble: None,
+        }))
         .is_done();
 }
 

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod doubting;
+mod ending;
 mod holding;
 mod insisting;
 mod parting;

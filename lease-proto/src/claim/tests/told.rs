@@ -88,6 +88,7 @@ fn what_was_told_while_a_write_is_undone_is_remembered_by_whoever_tries_again() 
     t.at(21_000);
     t.says(Event::GaveUp(GaveUp::TimedOut {
         holder: Some("them".to_owned()),
+        trouble: None,
     }));
     t.closes().cancels();
     // It is seen whether the write was carried out. By now somebody has shortened what the others wrote.

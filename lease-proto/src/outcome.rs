@@ -104,7 +104,7 @@ pub enum AcquireError {
         /// Who holds it, as far as is known.
         holder: Option<String>,
         /// What was wrong when it was last tried, if nobody is known to hold it.
-        trouble: Option<Trouble>,
+        trouble: Option<Box<Trouble>>,
         /// Why the last request that got no answer got none.
         source: Option<Arc<TransportError>>,
     },

@@ -177,7 +177,7 @@ fn claim(
 /// The duration that the record names for its holder; what a release leaves behind is nobody's.
 fn named_duration(lease: &Lease) -> Option<Duration> {
     let seconds = lease.spec.lease_duration_seconds;
-    let seconds = seconds.filter(|_| lease.spec.holder().is_some())?;
+    let seconds = seconds.filter(|named| lease.spec.holder().is_some() || *named > LEFT_BEHIND)?;
     u64::try_from(seconds).ok().map(Duration::from_secs)
 }
 
@@ -234,14 +234,7 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
                 failed = Some(Failure::new(exit, line));
             }
             Event::GaveUp(why) => {
-                let is_unanswered = matches!(
-                    &why,
-                    GaveUp::Trouble(Trouble::NoAnswer)
-                        | GaveUp::TimedOut {
-                            holder: None,
-                            trouble: None | Some(Trouble::NoAnswer)
-                        }
-                );
+                let is_unanswered = why.is_unanswered();
                 let is_slow = claim.last_error().is_some_and(|error| {
                     is_unanswered && matches!(**error, TransportError::Timeout { .. })
                 });
@@ -355,5 +348,8 @@ impl<'a> Teller<'a> {
 
 /// For how long nothing is said of what stands in the way.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The duration, in seconds, that a record names after a release, whatever it named before.
+const LEFT_BEHIND: i64 = 1;
 
 const DEFAULT_TTL: Duration = Duration::from_secs(15);

@@ -79,7 +79,7 @@ is renewed, so it has to go on in time.
 
 Not covered, and for that there is LEASE_TOKEN, which a resource can check: what runs as another user \
 (sudo) or is started by others on demand (systemd, docker); what the program has started, if lease and \
-the process between are killed with SIGKILL at the same time; the program, while both are stopped; what \
+the process between are both killed with SIGKILL, or one of them while the other is stopped; the program, while both are stopped; what \
 the kernel does not let die while it waits for a disk; and after the machine was suspended, or its \
 virtual machine paused, the instant until the process between gets its turn.
 

@@ -3,7 +3,10 @@
 use std::{fs, io, thread};
 
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH},
+    consts::{
+        SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
+        SIGVTALRM, SIGWINCH, SIGXCPU,
+    },
     iterator::Signals,
 };
 
@@ -42,6 +45,7 @@ fn ignored() -> u64 {
 pub(super) const ENDING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 
 /// Those that are passed on to the program.
-pub(super) const PASSED_ON: [i32; 8] = [
-    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+pub(super) const PASSED_ON: [i32; 13] = [
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
+    SIGVTALRM, SIGWINCH, SIGXCPU,
 ];

@@ -2,9 +2,25 @@
 
 use std::process::Stdio;
 
-use serde_json::Value;
+use lease_blocking::proto::wire::Lease;
+use serde_json::{Value, json};
 
 use crate::{Place, Ran};
+
+#[test]
+fn without_a_ttl_it_is_what_the_object_names_though_nobody_has_held_it() {
+    let place = Place::new();
+    let lease = json!({"metadata": {"name": "a"}, "spec": {"leaseDurationSeconds": 77}});
+    let lease: Lease = serde_json::from_value(lease).unwrap();
+    place.client().create(&lease).unwrap();
+    let named = || place.record("a").unwrap().spec.lease_duration_seconds;
+    place.run(&["acquire", "a", "--holder", "me"]).with(0);
+    assert_eq!(named(), Some(77));
+    // What a release leaves behind says nothing.
+    place.run(&["release", "a", "--holder", "me"]).with(0);
+    place.run(&["acquire", "a", "--holder", "me"]).with(0);
+    assert_eq!(named(), Some(15));
+}
 
 #[test]
 fn a_holder_acquires_renews_and_releases_and_nobody_else_does() {

@@ -136,6 +136,29 @@ fn waiting_is_bounded_and_can_be_interrupted() {
 }
 
 #[test]
+fn signals_that_few_programs_know_are_passed_on_as_well() {
+    let place = Place::new();
+    for (name, code) in [("ALRM", 11), ("XCPU", 12), ("PROF", 13)] {
+        let script =
+            format!("trap 'exit {code}' {name}; echo held >> {name}; while :; do sleep 0.05; done");
+        let holder = place.start(&["run", "a", "--", "sh", "-c", &script]);
+        place.await_text(name, "held");
+        holder.signal(name);
+        holder.end().with(code);
+    }
+}
+
+#[test]
+fn a_lease_that_cannot_be_given_back_is_not_passed_over_in_silence() {
+    let place = Place::new();
+    let script = "mv leases gone; echo > leases";
+    place
+        .run(&["run", "a", "--ttl", "3s", "--", "sh", "-c", script])
+        .with(0)
+        .saying(&["not known whether lease a was released", "within 3s"]);
+}
+
+#[test]
 fn signals_are_passed_on_and_the_lease_is_released_after_the_program_has_ended() {
     let place = Place::new();
     let script = "trap 'echo told >> log; sleep 0.3; echo done >> log; exit 7' TERM; echo held >> log; while :; do sleep 0.05; done";

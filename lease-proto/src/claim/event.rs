@@ -328,10 +328,30 @@ pub enum GaveUp {
         /// Who holds it, as far as is known.
         holder: Option<String>,
         /// What was wrong when it was last tried, if nobody is known to hold it.
-        trouble: Option<Trouble>,
+        trouble: Option<Box<Trouble>>,
     },
     /// Requests failed each time.
     Trouble(Trouble),
+}
+
+impl GaveUp {
+    /// Returns whether it may have come to nothing since no answer came, so that the reason for that is worth telling.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Trouble(trouble) => *trouble == Trouble::NoAnswer,
+            Self::TimedOut {
+                holder: None,
+                trouble,
+            } => trouble.as_deref().is_none_or(|it| *it == Trouble::NoAnswer),
+            Self::Failed(_)
+            | Self::Held(_)
+            | Self::NotHeld { .. }
+            | Self::NotRenewable
+            | Self::Outrun
+            | Self::Stopped
+            | Self::TimedOut { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for GaveUp {

@@ -313,7 +313,7 @@ impl Claim {
             Phase::Campaign(campaign) => match campaign.patience {
                 Patience::Until(until) if until <= self.now => {
                     let holder = self.observed.holder().map(str::to_owned);
-                    let trouble = campaign.trouble.as_deref().cloned();
+                    let trouble = campaign.trouble.clone();
                     let trouble = trouble.filter(|_| holder.is_none());
                     self.give_up(GaveUp::TimedOut { holder, trouble });
                 }

@@ -345,6 +345,25 @@ fn what_makes_no_sense_is_refused_by_name() -> Result {
 }
 
 #[test]
+fn a_kubeconfig_that_leads_elsewhere_is_left_alone() -> Result {
+    let directory = tempfile::tempdir()?;
+    let kubeconfig = directory.path().join("config");
+    let theirs = "apiVersion: v1\nkind: Config\nclusters: []\n";
+    fs::write(&kubeconfig, theirs)?;
+    let arguments = ["--listen", "127.0.0.1:0", "--kubeconfig", text(&kubeconfig)];
+    let (exit, said) = refusal(&arguments)?;
+    assert_eq!(exit, Some(1), "{said}");
+    assert!(said.contains("leads to other servers"), "{said}");
+    assert_eq!(fs::read_to_string(&kubeconfig)?, theirs);
+    // What it has written itself it writes again.
+    fs::remove_file(&kubeconfig)?;
+    for _ in 0..2 {
+        Server::start(&arguments[2..])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn whoever_lets_the_network_in_is_told_what_that_means() -> Result {
     let directory = tempfile::tempdir()?;
     let tokens = directory.path().join("tokens");

@@ -5,7 +5,7 @@ use std::{process::ExitStatus, time::Duration};
 use lease_blocking::{TransportError, proto::Trouble};
 
 use super::{
-    super::{duration::exact, failure::chain},
+    super::{args::Run, duration::exact, failure::chain},
     program,
 };
 
@@ -30,6 +30,12 @@ pub(super) fn of_slowness(error: &TransportError, ttl: Duration) -> Option<Strin
         "no answer from {server} in the time that --ttl {} leaves for one; if it is only slow, a longer one leaves more",
         exact(ttl)
     ))
+}
+
+/// Says what becomes of a lease that could not be given back, as far as is known.
+pub(super) fn of_unconfirmed(args: &Run) -> String {
+    let (name, ttl) = (&args.name, exact(args.ttl));
+    format!("it is not known whether lease {name} was released; if not it ends within {ttl}")
 }
 
 /// Says how the program has ended.

@@ -333,13 +333,20 @@ impl Running {
             match self.happenings.recv().ok()? {
                 Happening::Lease(event) => {
                     self.tell(&event);
-                    if let Event::Released(how) = event {
-                        released = Some(how);
+                    match event {
+                        Event::Failed(refused) => {
+                            say(format_args!("{}", verdict::refused(&refused)))
+                        }
+                        Event::Released(how) => released = Some(how),
+                        _ => {}
                     }
                 }
                 Happening::Over => self.is_over = true,
                 Happening::Program(_) | Happening::Signal(_) => {}
             }
+        }
+        if released == Some(Released::Unconfirmed) {
+            say(format_args!("{}", lines::of_unconfirmed(&self.args)));
         }
         released
     }

@@ -19,14 +19,7 @@ pub(super) fn not_acquired(
     args: &Run,
 ) -> Failure {
     let (name, ttl) = (args.name.as_str(), args.ttl);
-    let error = match gave_up {
-        GaveUp::Trouble(Trouble::NoAnswer)
-        | GaveUp::TimedOut {
-            holder: None,
-            trouble: None | Some(Trouble::NoAnswer),
-        } => last_error,
-        _ => None,
-    };
+    let error = last_error.filter(|_| gave_up.is_unanswered());
     let is_said =
         error.is_some() && said == Some(lines::of_trouble(&Trouble::NoAnswer, error, ttl).as_str());
     let mut failure = match error.filter(|_| !is_said) {

@@ -16,7 +16,7 @@ fn whose_time_is_over_is_told_what_was_wrong_unless_somebody_is_known_to_hold_it
         t.asks("GET").answer(500, json!({}));
         assert!(matches!(t.event(), Event::Retrying { .. }));
         let holder = is_held.then(|| "other".to_owned());
-        let trouble = (!is_held).then(|| wrong.clone());
+        let trouble = (!is_held).then(|| Box::new(wrong.clone()));
         let end = GaveUp::TimedOut { holder, trouble };
         assert_eq!(end.to_string().contains("500"), !is_held, "{end}");
         t.at(3_000).says(Event::GaveUp(end)).is_done();
@@ -48,7 +48,7 @@ fn a_lease_of_hours_is_asked_for_again_soon_after_a_failure_and_not_given_back_f
                 assert_eq!(t.millis, 61_000);
                 return;
             }
-            _ => continue,
+            Output::Request(_) | Output::Cancel(_) | Output::Done => continue,
         };
     }
     panic!("it is given back for ever");

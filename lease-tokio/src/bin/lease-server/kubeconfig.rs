@@ -37,6 +37,12 @@ pub(crate) fn write(
         }],
         "current-context": "lease-server",
     });
+    if leads_elsewhere(path) {
+        return Err(format!(
+            "the kubeconfig {} leads to other servers, and is left alone: name another file, or delete it",
+            path.display()
+        ));
+    }
     let text = format!("{config:#}\n");
     replace(path, text.as_bytes()).map_err(|error| {
         format!(
@@ -44,6 +50,17 @@ pub(crate) fn write(
             path.display()
         )
     })
+}
+
+/// Whether there is a file that this server, in whatever life, has not written.
+fn leads_elsewhere(path: &Path) -> bool {
+    let Ok(text) = fs::read(path) else {
+        return false;
+    };
+    let config: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    let clusters = config["clusters"].as_array();
+    let is_ours = clusters.is_some_and(|all| all.len() == 1 && all[0]["name"] == "lease-server");
+    !text.is_empty() && !is_ours
 }
 
 /// Puts a file there as a whole, for this user alone: where a link leads, and in the place of nothing but a file.

@@ -54,7 +54,9 @@ pub(crate) fn write(
 
 /// Whether there is a file that this server, in whatever life, has not written.
 fn leads_elsewhere(path: &Path) -> bool {
-    let Ok(text) = fs::read(path) else {
+    // A device may have no end.
+    let is_file = fs::metadata(path).is_ok_and(|found| found.is_file());
+    let Some(text) = is_file.then(|| fs::read(path).ok()).flatten() else {
         return false;
     };
     let config: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();

@@ -21,6 +21,7 @@ use lease_proto::observe;
 
 use crate::clock::Clock;
 use crate::connector::{Connector, Labelled, Phase, connector};
+use crate::first::First;
 use crate::transport::{BoxFuture, Chunks, Transport};
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
@@ -37,12 +38,19 @@ pub(crate) struct HttpTransport {
 /// The connections, and how often they have been replaced by none.
 struct Pool {
     client: Client,
+    first: Arc<First>,
     generation: u64,
     /// The version of the certificate that they present.
     certificate: u64,
 }
 
 type Client = legacy::Client<Connector, Full<Bytes>>;
+
+/// The connections for one request.
+struct Way {
+    client: Client,
+    first: Arc<First>,
+}
 
 impl HttpTransport {
     /// Connects to nothing yet. A `certificate` that changes is presented where the access has none of its own.
@@ -59,6 +67,7 @@ impl HttpTransport {
         Ok(Self {
             pool: Mutex::new(Pool {
                 client: client(&connector),
+                first: Arc::default(),
                 generation: 0,
                 certificate: 0,
             }),
@@ -74,8 +83,8 @@ impl HttpTransport {
         &self,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let (client, mut abandoned) = self.client().await;
-        let answer = self.answer(&client, request).await;
+        let (way, mut abandoned) = self.way().await;
+        let answer = self.answer(&way, request).await;
         abandoned.answered = true;
         answer
     }
@@ -84,14 +93,14 @@ impl HttpTransport {
         &self,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
-        let (client, mut abandoned) = self.client().await;
-        let answer = self.begin(&client, request).await;
+        let (way, mut abandoned) = self.way().await;
+        let answer = self.begin(&way, request).await;
         abandoned.answered = true;
         let server = self.server.clone();
         Ok(answer?.map(|body| Box::new(Pieces { body, server }) as Box<dyn Chunks>))
     }
 
-    async fn client(&self) -> (Client, Abandoned<'_>) {
+    async fn way(&self) -> (Way, Abandoned<'_>) {
         if let Some(files) = self.files.clone() {
             // A file system may be slow. A panic changes nothing: what was there is presented.
             let _panicked = tokio::task::spawn_blocking(move || refresh(&files)).await;
@@ -111,15 +120,19 @@ impl HttpTransport {
             generation: pool.generation,
             answered: false,
         };
-        (pool.client.clone(), abandoned)
+        let way = Way {
+            client: pool.client.clone(),
+            first: Arc::clone(&pool.first),
+        };
+        (way, abandoned)
     }
 
     async fn answer(
         &self,
-        client: &Client,
+        way: &Way,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let (parts, body) = self.begin(client, request).await?.into_parts();
+        let (parts, body) = self.begin(way, request).await?.into_parts();
         match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => Ok(http::Response::from_parts(parts, body.to_bytes().to_vec())),
             Err(error) if error.is::<LengthLimitError>() => Err(TransportError::BodyTooLarge {
@@ -135,11 +148,14 @@ impl HttpTransport {
 
     async fn begin(
         &self,
-        client: &Client,
+        way: &Way,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Incoming>, TransportError> {
         let request = request.map(|body| Full::new(Bytes::from(body)));
-        let response = client.request(request).await;
+        let turn = way.first.turn().await;
+        let response = way.client.request(request).await;
+        way.first.note(response.is_ok());
+        drop(turn);
         response.map_err(|error| self.explain(error))
     }
 
@@ -183,6 +199,7 @@ impl HttpTransport {
     /// Has later requests make new connections.
     fn renew(&self, pool: &mut Pool) {
         pool.client = client(&self.connector);
+        pool.first = Arc::default();
         pool.generation += 1;
     }
 

@@ -166,6 +166,7 @@ mod credentials;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
+mod first;
 mod guard;
 mod http_transport;
 mod keeper;

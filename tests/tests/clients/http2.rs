@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use lease_proto::access::{Access, ServerUrl, TransportError};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::Authority;
@@ -26,6 +27,41 @@ fn requests_share_a_connection() {
         assert_eq!(client.fetch("/").unwrap().version(), http::Version::HTTP_2);
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn requests_that_begin_together_share_a_connection() {
+    let authority = Authority::new("h2");
+    let server = Server::start(&authority);
+    let client = Arc::new(client(&server, &authority));
+    runtime().block_on(async {
+        let begun = (0..50).map(|_| fetch(&client)).collect::<JoinSet<_>>();
+        assert!(begun.join_all().await.iter().all(|status| *status == 200));
+    });
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn requests_do_not_wait_for_the_first_one_for_long() {
+    let authority = Authority::new("h2");
+    let server = Server::start(&authority);
+    let client = Arc::new(client(&server, &authority));
+    runtime().block_on(async {
+        tokio::select! {
+            biased;
+            // It is polled before the others begin.
+            first = client.send(get("/unanswered"), PATIENCE, false) => panic!("{first:?}"),
+            status = async { fetch(&client).await } => assert_eq!(status, 200),
+        }
+    });
+}
+
+fn fetch(client: &Arc<Tokio>) -> impl Future<Output = http::StatusCode> + use<> {
+    let client = Arc::clone(client);
+    async move {
+        let answer = client.send(get("/"), PATIENCE, false).await;
+        answer.unwrap().status()
+    }
 }
 
 #[test]

@@ -42,17 +42,19 @@ struct Seed {
     /// The seed
     seed: u64,
     /// For how many minutes things go wrong
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=WEEK / 60))]
     minutes: u64,
     /// From which second on; the last minute without it
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=WEEK))]
     from: Option<u64>,
     /// Until which second
-    #[arg(long, requires = "from")]
+    #[arg(long, requires = "from", value_parser = clap::value_parser!(u64).range(..=WEEK))]
     until: Option<u64>,
 }
 
 const SECOND: u64 = 1_000_000;
+/// As much as anybody would look at, in seconds.
+const WEEK: u64 = 7 * 24 * 60 * 60;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -86,6 +88,9 @@ fn draw(what: &What) -> Result<String, String> {
             let until = seed.until.map_or(end, |until| until * SECOND);
             if until <= from {
                 return Err("it begins after it ends: see --from and --until".to_owned());
+            }
+            if end <= from {
+                return Err(format!("all is over after {} s: see --from", end / SECOND));
             }
             Ok(picture.svg(from, until))
         }

@@ -58,6 +58,10 @@ impl Cluster {
         self.admin.get(name).unwrap()
     }
 
+    pub(crate) fn update(&self, lease: &Lease) -> Lease {
+        self.admin.update(lease).unwrap()
+    }
+
     /// Writes a record that was renewed for the last time an hour ago, by a claimant that knew both clocks.
     pub(crate) fn write_dead(&self, name: &str) {
         let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);

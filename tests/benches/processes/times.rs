@@ -1,6 +1,11 @@
 //! How long nobody holds a Lease: after a release, after a crash, an hour after one, and at first.
 
-use std::{path::Path, thread, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use lease_tests::random::Random;
 
@@ -28,7 +33,9 @@ struct Times {
 
 /// Measures all libraries beside each other, each with a Lease of its own.
 pub(crate) fn run(cluster: &Cluster, libraries: &[Library], rounds: usize, svg: Option<&Path>) {
-    let all: Vec<(Library, Times)> = thread::scope(|scope| {
+    let is_over = AtomicBool::new(false);
+    let (all, least) = thread::scope(|scope| {
+        let least = scope.spawn(|| least(cluster, &is_over));
         let handles: Vec<_> = libraries
             .iter()
             .map(|&library| {
@@ -39,9 +46,11 @@ pub(crate) fn run(cluster: &Cluster, libraries: &[Library], rounds: usize, svg: 
             })
             .collect();
         let joined = handles.into_iter();
-        joined
+        let all: Vec<(Library, Times)> = joined
             .map(|(library, it)| (library, it.join().unwrap()))
-            .collect()
+            .collect();
+        is_over.store(true, Ordering::Relaxed);
+        (all, least.join().unwrap())
     });
     // One after another: here a process that starts takes a processor.
     let all: Vec<(Library, Times)> = all
@@ -52,8 +61,12 @@ pub(crate) fn run(cluster: &Cluster, libraries: &[Library], rounds: usize, svg: 
             (library, times)
         })
         .collect();
-    let rows = all.iter().map(|(library, times)| {
-        let mut row = vec![library.name().to_owned()];
+    let all_and_least = all
+        .iter()
+        .map(|(library, times)| (library.name(), times))
+        .chain([("the API server alone", &least)]);
+    let rows = all_and_least.map(|(name, times)| {
+        let mut row = vec![name.to_owned()];
         let early = times.after_crash.0.iter().filter(|it| **it < 0.0).count();
         for (numbers, percents) in [
             (&times.after_release, &[50, 99][..]),
@@ -79,7 +92,8 @@ pub(crate) fn run(cluster: &Cluster, libraries: &[Library], rounds: usize, svg: 
     let title = format!(
         "Nobody holds it ({rounds} times each; hand-over: from SIGTERM on; take-over: of a holder killed by SIGKILL, from the \
          instant at which what it wrote last expires, by when the API server was asked to write it; dead an hour, and fresh: \
-         from the start of the process on)"
+         from the start of the process on; the API server alone: two writes one after another, and one, over a connection \
+         that is open)"
     );
     table(&title, &head, &rows.collect::<Vec<_>>());
     if let Some(directory) = svg {
@@ -107,6 +121,33 @@ fn measure(cluster: &Cluster, library: Library, rounds: usize) -> Times {
     Times {
         after_release: successions(cluster, library, rounds, false),
         after_crash: successions(cluster, library, rounds / 2, true),
+        ..Times::default()
+    }
+}
+
+/// Measures what nobody can be faster than, as long as others are measured: a hand-over is two writes, a take-over one.
+fn least(cluster: &Cluster, is_over: &AtomicBool) -> Times {
+    let mut random = Random::new(11);
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    cluster.write_dead("least");
+    let mut lease = cluster.lease("least").unwrap();
+    let mut write = || {
+        // Of what is not changed nothing is written.
+        let transitions = lease.spec.lease_transitions.unwrap();
+        lease.spec.lease_transitions = Some(transitions + 1);
+        lease = cluster.update(&lease);
+    };
+    while !is_over.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        write();
+        one.push(begun.elapsed().as_secs_f64());
+        write();
+        two.push(begun.elapsed().as_secs_f64());
+        thread::sleep(Duration::from_millis(random.between(500, 1_500)));
+    }
+    Times {
+        after_release: two.into(),
+        after_crash: one.into(),
         ..Times::default()
     }
 }

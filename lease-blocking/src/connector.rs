@@ -19,16 +19,12 @@ use ureq::unversioned::transport::{
 };
 
 use crate::abort::Abortable;
+use crate::names::Names;
 use crate::tls::TlsConnector;
 use crate::veil::Veil;
 
 /// What speaks HTTP over the connections that are made so.
-pub(crate) fn agent(
-    config: Config,
-    tls: TlsConnector,
-    veil: Veil,
-    resolver: impl Resolver,
-) -> Agent {
+pub(crate) fn agent(config: Config, tls: TlsConnector, veil: Veil, names: Names) -> Agent {
     let connector = ();
     #[cfg(feature = "socks")]
     let connector = connector.chain(LabelledSocks::default());
@@ -37,7 +33,7 @@ pub(crate) fn agent(
         .chain(LabelledTcp::default())
         .chain(tls)
         .chain(veil);
-    Agent::with_parts(config, connector, LabelledResolver(resolver))
+    Agent::with_parts(config, connector, LabelledResolver(names))
 }
 
 /// The proxy as ureq takes it, which resolves the server's name itself.
@@ -182,9 +178,9 @@ impl<In: ureq::unversioned::transport::Transport> Connector<In> for LabelledSock
 }
 
 #[derive(Debug)]
-struct LabelledResolver<R>(R);
+struct LabelledResolver(Names);
 
-impl<R: Resolver> Resolver for LabelledResolver<R> {
+impl Resolver for LabelledResolver {
     fn resolve(
         &self,
         uri: &Uri,

@@ -14,11 +14,11 @@ use lease_proto::access::{
 };
 use lease_proto::observe;
 use ureq::config::Config;
-use ureq::unversioned::resolver::{DefaultResolver, Resolver};
 use ureq::{Agent, AsSendBody};
 
 use crate::clock::Clock;
 use crate::connector::{Labelled, agent, proxy};
+use crate::names::Names;
 use crate::tls::TlsConnector;
 use crate::transport::{Chunks, Transport};
 use crate::veil::Veil;
@@ -31,6 +31,7 @@ pub(crate) struct HttpTransport {
     files: Option<CertificateFiles>,
     tls: TlsConnector,
     veil: Veil,
+    names: Names,
     server: String,
     is_proxied: bool,
 }
@@ -47,14 +48,14 @@ impl HttpTransport {
         access: &Access,
         certificate: Option<ChangingCertificate>,
     ) -> Result<Self, CredentialsError> {
-        Self::with_resolver(access, certificate, DefaultResolver::default())
+        Self::with_names(access, certificate, Names::default())
     }
 
     /// Of several addresses ureq tries one after the other, and the first of those left gets half of the time or more.
-    fn with_resolver(
+    fn with_names(
         access: &Access,
         certificate: Option<ChangingCertificate>,
-        resolver: impl Resolver,
+        names: Names,
     ) -> Result<Self, CredentialsError> {
         let config = Config::builder()
             .http_status_as_error(false)
@@ -79,13 +80,14 @@ impl HttpTransport {
         );
         Ok(Self {
             pool: Mutex::new(Pool {
-                agent: agent(config, tls.clone(), veil.clone(), resolver),
+                agent: agent(config, tls.clone(), veil.clone(), names.clone()),
                 certificate: 0,
             }),
             certificate,
             files,
             tls,
             veil,
+            names,
             server: access.server.to_string(),
             is_proxied: access.proxy.is_some(),
         })
@@ -110,8 +112,8 @@ impl HttpTransport {
     }
 
     fn new_agent(&self, like: &Agent) -> Agent {
-        let (config, resolver) = (like.config().clone(), DefaultResolver::default());
-        agent(config, self.tls.clone(), self.veil.clone(), resolver)
+        let (tls, veil, names) = (self.tls.clone(), self.veil.clone(), self.names.clone());
+        agent(like.config().clone(), tls, veil, names)
     }
 
     fn run(
@@ -150,6 +152,19 @@ impl HttpTransport {
             .build();
         let answer = agent.run(request)?;
         Ok(answer.map(|body| Chunks::new(body.into_reader(), || agent.shutdown())))
+    }
+
+    /// Has another address of the host come first after a failure: whatever is at this one, it may be no API server.
+    fn or_skip<T>(
+        &self,
+        skipped: usize,
+        timeout: Duration,
+        answer: Result<T, ureq::Error>,
+    ) -> Result<T, TransportError> {
+        answer.map_err(|error| {
+            self.names.skip(skipped);
+            self.explain(error, timeout)
+        })
     }
 
     fn explain(&self, error: ureq::Error, timeout: Duration) -> TransportError {
@@ -213,12 +228,13 @@ impl Transport for HttpTransport {
         // An empty body that ureq is given it announces, even where the method has none.
         let mut request = request;
         let _hidden = self.veil.hide(request.headers_mut());
+        let skipped = self.names.skipped();
         let answer = if request.body().is_empty() {
             self.run(request.map(drop), timeout)
         } else {
             self.run(request, timeout)
         };
-        answer.map_err(|error| self.explain(error, timeout))
+        self.or_skip(skipped, timeout, answer)
     }
 
     fn stream(
@@ -226,8 +242,9 @@ impl Transport for HttpTransport {
         request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<http::Response<Chunks>, TransportError> {
+        let skipped = self.names.skipped();
         let answer = self.open(request, timeout);
-        answer.map_err(|error| self.explain(error, timeout))
+        self.or_skip(skipped, timeout, answer)
     }
 }
 
@@ -264,28 +281,36 @@ mod tests {
     use std::thread;
 
     use lease_proto::access::ServerUrl;
-    use ureq::http::Uri;
-    use ureq::unversioned::{resolver::ResolvedSocketAddrs, transport::NextTimeout};
 
     use super::*;
 
-    /// A host name with these addresses.
-    #[derive(Debug)]
-    struct Addresses(Vec<SocketAddr>);
+    /// To a host name with these addresses.
+    fn transport(addresses: &[SocketAddr]) -> HttpTransport {
+        let server = ServerUrl::parse_plain_http("http://several.example").unwrap();
+        let addresses = addresses.to_vec();
+        let names = Names::new(move |_| Ok(addresses.clone()));
+        HttpTransport::with_names(&Access::new(server), None, names).unwrap()
+    }
 
-    impl Resolver for Addresses {
-        fn resolve(
-            &self,
-            _: &Uri,
-            _: &Config,
-            _: NextTimeout,
-        ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-            let mut found = self.empty();
-            for address in &self.0 {
-                found.push(*address);
+    fn ask(
+        transport: &HttpTransport,
+        timeout: Duration,
+    ) -> Result<http::StatusCode, TransportError> {
+        let request = http::Request::get("http://several.example/").body(Vec::new());
+        let answer = transport.send(request.unwrap(), timeout);
+        answer.map(|answer| answer.status())
+    }
+
+    fn server() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _gone = stream.read(&mut [0; 1024]);
+                let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
             }
-            Ok(found)
-        }
+        });
+        address
     }
 
     /// An address that does not answer while what is returned beside it lives: its queue is full.
@@ -304,25 +329,30 @@ mod tests {
 
     #[test]
     fn a_server_is_reached_by_the_address_that_answers() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(Result::ok) {
-                let _gone = stream.read(&mut [0; 1024]);
-                let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-            }
-        });
+        let address = server();
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
         let (hole, _full) = black_hole();
         for other in [hole, nobody.unwrap()] {
             for addresses in [[other, address], [address, other]] {
-                let server = ServerUrl::parse_plain_http("http://several.example").unwrap();
-                let resolver = Addresses(addresses.to_vec());
-                let transport = HttpTransport::with_resolver(&Access::new(server), None, resolver);
-                let request = http::Request::get("http://several.example/").body(Vec::new());
-                let timeout = Duration::from_secs(6);
-                let answer = transport.unwrap().send(request.unwrap(), timeout);
-                assert_eq!(answer.unwrap().status(), 200, "{addresses:?}");
+                let status = ask(&transport(&addresses), Duration::from_secs(6));
+                assert_eq!(status.unwrap(), 200, "{addresses:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn after_an_address_that_accepts_and_says_nothing_of_use_another_one_is_tried() {
+        let address = server();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let closes = TcpListener::bind("127.0.0.1:0").unwrap();
+        let closing = closes.local_addr().unwrap();
+        thread::spawn(move || closes.incoming().for_each(drop));
+        for other in [silent.local_addr().unwrap(), closing] {
+            let transport = transport(&[other, address]);
+            ask(&transport, Duration::from_millis(300)).unwrap_err();
+            for _ in 0..3 {
+                let status = ask(&transport, Duration::from_secs(6));
+                assert_eq!(status.unwrap(), 200, "{other:?}");
             }
         }
     }

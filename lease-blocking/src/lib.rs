@@ -168,6 +168,7 @@ mod keeper;
 mod mailbox;
 #[cfg(feature = "memory")]
 mod memory;
+mod names;
 mod plugin;
 mod plugin_cache;
 mod set;

@@ -16,9 +16,10 @@ use lease_proto::access::rustls::ChangingCertificate;
 use lease_proto::access::{
     Access, CredentialsError, Proxy, ProxyError, ProxyKind, rustls as settings,
 };
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tower_service::Service;
 
+use crate::names::Names;
 use crate::tcp;
 use crate::transport::BoxFuture;
 use crate::yielding::Yielding;
@@ -29,7 +30,9 @@ pub(crate) type Connector = HttpsConnector<LabelledTcp>;
 pub(crate) fn connector(
     access: &Access,
     certificate: Option<&ChangingCertificate>,
+    names: &Names,
 ) -> Result<Connector, CredentialsError> {
+    let tcp = Tcp(names.clone());
     let platform = || rustls_native_certs::load_native_certs().certs;
     let mut config = settings::client_config(access, &|path| std::fs::read(path), &platform)?;
     if let Some(certificate) = certificate {
@@ -41,26 +44,29 @@ pub(crate) fn connector(
         .with_server_name_resolver(FixedServerNameResolver::new(settings::server_name(access)?))
         .enable_all_versions()
         .wrap_connector(LabelledTcp {
-            way: access.proxy.as_ref().map_or(Ok(Way::Direct), way)?,
+            way: match &access.proxy {
+                Some(proxy) => way(proxy, tcp)?,
+                None => Way::Direct(tcp),
+            },
         }))
 }
 
 /// What connects through a proxy.
-fn way(proxy: &Proxy) -> Result<Way, CredentialsError> {
+fn way(proxy: &Proxy, tcp: Tcp) -> Result<Way, CredentialsError> {
     match proxy.kind() {
-        ProxyKind::Http => tunnel(proxy).map(Way::Tunnel),
+        ProxyKind::Http => tunnel(proxy, tcp).map(Way::Tunnel),
         #[cfg(feature = "socks")]
-        ProxyKind::Socks5 => socks(proxy).map(Way::Socks),
+        ProxyKind::Socks5 => socks(proxy, tcp).map(Way::Socks),
         #[cfg(not(feature = "socks"))]
         ProxyKind::Socks5 => Err(ProxyError::NeedsFeature { feature: "socks" }.into()),
     }
 }
 
 #[cfg(feature = "socks")]
-fn socks(proxy: &Proxy) -> Result<SocksV5<Tcp>, CredentialsError> {
+fn socks(proxy: &Proxy, tcp: Tcp) -> Result<SocksV5<Tcp>, CredentialsError> {
     let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
     let uri = proxy.to_string().parse().map_err(|_| unusable())?;
-    let socks = SocksV5::new(uri, Tcp);
+    let socks = SocksV5::new(uri, tcp);
     let Some(basic) = proxy.basic() else {
         return Ok(socks);
     };
@@ -68,10 +74,10 @@ fn socks(proxy: &Proxy) -> Result<SocksV5<Tcp>, CredentialsError> {
     Ok(socks.with_auth(basic.username.clone(), password.to_owned()))
 }
 
-fn tunnel(proxy: &Proxy) -> Result<Tunnel<Tcp>, CredentialsError> {
+fn tunnel(proxy: &Proxy, tcp: Tcp) -> Result<Tunnel<Tcp>, CredentialsError> {
     let unusable = || CredentialsError::Proxy(ProxyError::Invalid);
     let uri = proxy.to_string().parse().map_err(|_| unusable())?;
-    let tunnel = Tunnel::new(uri, Tcp);
+    let tunnel = Tunnel::new(uri, tcp);
     let authorization = proxy.authorization();
     Ok(match authorization.map_err(|_| unusable())? {
         Some(authorization) => tunnel.with_auth(authorization),
@@ -113,7 +119,7 @@ pub(crate) struct LabelledTcp {
 
 #[derive(Clone)]
 enum Way {
-    Direct,
+    Direct(Tcp),
     Tunnel(Tunnel<Tcp>),
     #[cfg(feature = "socks")]
     Socks(SocksV5<Tcp>),
@@ -123,7 +129,7 @@ enum Way {
 impl fmt::Debug for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Direct => "Direct",
+            Self::Direct(_) => "Direct",
             Self::Tunnel(_) => "Tunnel",
             #[cfg(feature = "socks")]
             Self::Socks(_) => "Socks",
@@ -138,7 +144,7 @@ impl Service<Uri> for LabelledTcp {
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         match &mut self.way {
-            Way::Direct => Tcp.poll_ready(context),
+            Way::Direct(tcp) => tcp.poll_ready(context),
             Way::Tunnel(tunnel) => tunnel.poll_ready(context).map_err(label_proxy),
             #[cfg(feature = "socks")]
             Way::Socks(socks) => socks.poll_ready(context).map_err(label_proxy),
@@ -147,7 +153,7 @@ impl Service<Uri> for LabelledTcp {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         match &mut self.way {
-            Way::Direct => Tcp.call(uri),
+            Way::Direct(tcp) => tcp.call(uri),
             Way::Tunnel(tunnel) => {
                 let connecting = tunnel.call(uri);
                 Box::pin(async move { connecting.await.map_err(label_proxy) })
@@ -163,8 +169,8 @@ impl Service<Uri> for LabelledTcp {
 }
 
 /// Connects to the host of a URI.
-#[derive(Clone, Copy, Debug)]
-struct Tcp;
+#[derive(Clone, Debug)]
+struct Tcp(Names);
 
 impl Service<Uri> for Tcp {
     type Response = TokioIo<Yielding<TcpStream>>;
@@ -176,10 +182,11 @@ impl Service<Uri> for Tcp {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        let names = self.0.clone();
         Box::pin(async move {
             let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
             let port = port(&uri);
-            let addresses = lookup_host((host, port)).await.map_err(label_dns)?;
+            let addresses = names.addresses(host, port).await.map_err(label_dns)?;
             let stream = tcp::connect(addresses).await.map_err(label_tcp)?;
             stream.set_nodelay(true).map_err(label_tcp)?;
             Ok(TokioIo::new(Yielding::from(stream)))
@@ -229,7 +236,8 @@ mod tests {
 
     #[test]
     fn a_proxy_that_needs_a_feature_names_it() {
-        let error = way(&Proxy::parse("socks5://u:canary@proxy").unwrap()).unwrap_err();
+        let proxy = Proxy::parse("socks5://u:canary@proxy").unwrap();
+        let error = way(&proxy, Tcp(Names::default())).unwrap_err();
         let said = format!("{error} {error:?}");
         assert!(
             said.contains("\"socks\"") && !said.contains("canary"),

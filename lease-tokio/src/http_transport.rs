@@ -22,6 +22,7 @@ use lease_proto::observe;
 use crate::clock::Clock;
 use crate::connector::{Connector, Labelled, Phase, connector};
 use crate::first::First;
+use crate::names::Names;
 use crate::transport::{BoxFuture, Chunks, Transport};
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
@@ -31,6 +32,7 @@ pub(crate) struct HttpTransport {
     certificate: Option<ChangingCertificate>,
     files: Option<Arc<CertificateFiles>>,
     pool: Mutex<Pool>,
+    names: Names,
     server: String,
     is_proxied: bool,
 }
@@ -58,12 +60,20 @@ impl HttpTransport {
         access: &Access,
         certificate: Option<ChangingCertificate>,
     ) -> Result<Self, CredentialsError> {
+        Self::with_names(access, certificate, Names::default())
+    }
+
+    fn with_names(
+        access: &Access,
+        certificate: Option<ChangingCertificate>,
+        names: Names,
+    ) -> Result<Self, CredentialsError> {
         let files = CertificateFiles::of(access, &|path| fs::read(path))?.map(Arc::new);
         let certificate = match &files {
             Some(files) => Some(files.presented()),
             None => certificate.filter(|_| access.auth.client_certificate.is_none()),
         };
-        let connector = connector(access, certificate.as_ref())?;
+        let connector = connector(access, certificate.as_ref(), &names)?;
         Ok(Self {
             pool: Mutex::new(Pool {
                 client: client(&connector),
@@ -74,6 +84,7 @@ impl HttpTransport {
             connector,
             certificate,
             files,
+            names,
             server: access.server.to_string(),
             is_proxied: access.proxy.is_some(),
         })
@@ -85,7 +96,7 @@ impl HttpTransport {
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let (way, mut abandoned) = self.way().await;
         let answer = self.answer(&way, request).await;
-        abandoned.answered = true;
+        abandoned.ended(answer.is_ok());
         answer
     }
 
@@ -95,7 +106,7 @@ impl HttpTransport {
     ) -> Result<http::Response<Box<dyn Chunks>>, TransportError> {
         let (way, mut abandoned) = self.way().await;
         let answer = self.begin(&way, request).await;
-        abandoned.answered = true;
+        abandoned.ended(answer.is_ok());
         let server = self.server.clone();
         Ok(answer?.map(|body| Box::new(Pieces { body, server }) as Box<dyn Chunks>))
     }
@@ -118,7 +129,8 @@ impl HttpTransport {
         let abandoned = Abandoned {
             transport: self,
             generation: pool.generation,
-            answered: false,
+            skipped: self.names.skipped(),
+            has_ended: false,
         };
         let way = Way {
             client: pool.client.clone(),
@@ -268,14 +280,28 @@ impl fmt::Debug for HttpTransport {
 struct Abandoned<'a> {
     transport: &'a HttpTransport,
     generation: u64,
-    answered: bool,
+    /// How many of the host's addresses were passed over when it began.
+    skipped: usize,
+    has_ended: bool,
+}
+
+impl Abandoned<'_> {
+    /// Takes note that the request has ended. Where nothing came of it, another address comes first from then on: whatever is at
+    /// this one, it may be no API server.
+    fn ended(&mut self, well: bool) {
+        self.has_ended = true;
+        if !well {
+            self.transport.names.skip(self.skipped);
+        }
+    }
 }
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
-        if self.answered {
+        if self.has_ended {
             return;
         }
+        self.transport.names.skip(self.skipped);
         let mut pool = self.transport.pool();
         // Of many that are given up at once only the first has anything to replace.
         if pool.generation == self.generation {
@@ -330,3 +356,47 @@ const MAX_HEADERS_H2: u32 = 64 * 1024;
 /// sent over a connection that is gone is told to be lost while there is time for another.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use lease_proto::access::ServerUrl;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn after_an_address_that_accepts_and_says_nothing_of_use_another_one_is_tried() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _gone = stream.read(&mut [0; 1024]).await;
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                let _gone = stream.write_all(answer).await;
+            }
+        });
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closes = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closing = closes.local_addr().unwrap();
+        tokio::spawn(async move { while closes.accept().await.is_ok() {} });
+        for other in [silent.local_addr().unwrap(), closing] {
+            let server = ServerUrl::parse_plain_http("http://several.example").unwrap();
+            let names = Names::new(move |_, _| Ok(vec![other, address]));
+            let transport = HttpTransport::with_names(&Access::new(server), None, names).unwrap();
+            let ask = || {
+                let request = http::Request::get("http://several.example/").body(Vec::new());
+                transport.send(request.unwrap(), PING_TIMEOUT)
+            };
+            // Given up, as the client does in the end.
+            let first = timeout(Duration::from_millis(300), ask()).await;
+            assert!(!matches!(first, Ok(Ok(_))), "{first:?}");
+            for _ in 0..3 {
+                let answer = timeout(Duration::from_secs(6), ask()).await.unwrap();
+                assert_eq!(answer.unwrap().status(), 200, "{other:?}");
+            }
+        }
+    }
+}

@@ -172,6 +172,7 @@ mod http_transport;
 mod keeper;
 #[cfg(feature = "memory")]
 mod memory;
+mod names;
 mod observe;
 mod plugin;
 mod plugin_cache;

@@ -90,6 +90,33 @@ fn a_watch_that_is_not_answered_yet_ends_with_its_claim() {
     await_that(|| threads("lease-") == before, "the end of the threads");
 }
 
+#[cfg(feature = "memory")]
+#[test]
+fn whoever_holds_or_waits_takes_hardly_any_of_a_processor() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let client = Client::in_memory();
+    let set = client.claim_set(lease_blocking::proto::SetLimits::default());
+    let (keeper, waiting) = (
+        client.keep(config("default").build().unwrap()).unwrap(),
+        Config::builder("default", "leader", "other").lease_duration(HOUR),
+    );
+    keeper.wait_held(SOON).unwrap();
+    let waiting = waiting.build().unwrap();
+    let in_set = set.unwrap().keep(waiting.clone());
+    let waiter = client.keep(waiting).unwrap();
+    let asker = thread::Builder::new().name("lease-asker".to_owned());
+    let asker = asker.spawn(move || waiter.wait_held(Duration::from_secs(4)).is_some());
+    thread::sleep(Duration::from_secs(1));
+    let before = ticks("lease-");
+    assert!(before.0 >= 4, "{before:?}");
+    thread::sleep(Duration::from_secs(2));
+    let after = ticks("lease-");
+    // Who spins takes a hundred in a second, or half of that where others spin as well.
+    assert!(after.1 - before.1 < 20, "{before:?} {after:?}");
+    assert!(!asker.unwrap().join().unwrap());
+    drop((keeper, in_set));
+}
+
 fn config(namespace: &str) -> ConfigBuilder {
     Config::builder(namespace, "leader", "me")
         .lease_duration(HOUR)
@@ -144,4 +171,21 @@ fn threads(prefix: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.starts_with(prefix)).count()
+}
+
+/// How many threads have names that begin like that, and what they have taken of processors, in hundredths of a second.
+#[cfg(feature = "memory")]
+fn ticks(prefix: &str) -> (usize, u64) {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let of = stats.filter_map(|stat| {
+        let (before, after) = stat.rsplit_once(") ")?;
+        let (_, name) = before.split_once('(')?;
+        let fields: Vec<&str> = after.split(' ').collect();
+        let taken = [11, 12]
+            .iter()
+            .map(|at| fields[*at].parse::<u64>().unwrap());
+        name.starts_with(prefix).then(|| taken.sum::<u64>())
+    });
+    of.fold((0, 0), |(count, all), taken| (count + 1, all + taken))
 }

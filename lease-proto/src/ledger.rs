@@ -158,6 +158,12 @@ impl Ledger {
             State::Ended => return Err(Unhealthy::Ended),
             State::Failing(failure) => return Err(Unhealthy::Failing(failure)),
             State::Held(grant) if now < grant.valid_until => return Ok(()),
+            // Whoever keeps it would have said by then that it is lost.
+            State::Held(grant) if now >= grant.valid_until + patience => {
+                if self.trouble.is_none() {
+                    return Err(Unhealthy::Stuck);
+                }
+            }
             State::Held(_) | State::Waiting { .. } => {}
         }
         match &self.trouble {
@@ -363,11 +369,14 @@ mod tests {
         assert_eq!(ledger.state(), State::Waiting { holder });
         assert_eq!(ledger.health(until, patience), Ok(()));
         ledger.note(&Event::Acquired(grant(until)), None, now);
+        // Nobody has renewed it, and nobody has said so either.
+        assert_eq!(ledger.health(until + 4 * second, patience), Ok(()));
+        let unhealthy = ledger.health(until + 5 * second, patience);
+        assert_eq!(unhealthy, Err(Unhealthy::Stuck));
         let trouble = Trouble::Busy;
         ledger.note(&Event::AtRisk { until, trouble }, None, now);
         assert_eq!(ledger.state(), State::Held(grant(until)));
         assert_eq!(ledger.health(now + 9 * second, patience), Ok(()));
-        // Nobody has renewed it, and nobody has said so either.
         assert!(ledger.health(until, patience).is_err());
         ledger.note(&Event::Lost(Loss::Expired), None, until);
         assert!(ledger.health(until, patience).is_err());

@@ -63,6 +63,8 @@ pub enum Unhealthy {
         /// How the first of them did.
         trouble: Trouble,
     },
+    /// Whoever keeps the claim has not run for longer than was to be borne.
+    Stuck,
 }
 
 impl fmt::Display for Unhealthy {
@@ -71,6 +73,7 @@ impl fmt::Display for Unhealthy {
             Self::Ended => f.write_str("nobody keeps the lease any more"),
             Self::Failing(failure) => failure.fmt(f),
             Self::Trouble { trouble, .. } => write!(f, "requests keep failing: {trouble}"),
+            Self::Stuck => f.write_str("what keeps the lease does not run"),
         }
     }
 }

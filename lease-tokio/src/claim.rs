@@ -10,13 +10,14 @@ use std::{
 };
 
 use lease_proto::{
-    self as proto, Config, Event, Grant, Identity, LeaseName, Output, Parting, Patience, Request,
-    RequestId, observe::Observer, wire::Lease,
+    self as proto, Config, Deadline, Event, Grant, Identity, LeaseName, Output, Parting, Patience,
+    Request, RequestId, observe::Observer, wire::Lease,
 };
 
 use crate::{
     Client, Clock, TransportError,
     observe::within,
+    shared::be_seen,
     transport::BoxFuture,
     watch::{self, Told, Watch, unless_it_panics},
 };
@@ -54,6 +55,7 @@ pub struct Claim {
     watch: Option<Watch>,
     last_error: Option<Arc<TransportError>>,
     looks: Looks,
+    seen: Arc<Deadline>,
 }
 
 /// Looks at the record that were asked for, by number.
@@ -90,6 +92,7 @@ impl Client {
             watch: None,
             last_error: None,
             looks: Looks::default(),
+            seen: Arc::new(Deadline::new(clock.now())),
         }
     }
 
@@ -110,6 +113,7 @@ impl Claim {
     pub async fn next_event(&mut self) -> Option<Event> {
         loop {
             let (now, wall) = (self.clock.now(), self.clock.wall());
+            be_seen(&self.seen, now, Duration::ZERO);
             self.notice_silence(now);
             match self.proto.poll_output(now, wall) {
                 Output::Request(request) if request.is_stream => {
@@ -194,6 +198,11 @@ impl Claim {
 
     pub(crate) fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// What is told each time that the claim looks at the clock.
+    pub(crate) fn seen(&self) -> &Arc<Deadline> {
+        &self.seen
     }
 
     pub(crate) fn proto(&self) -> &proto::Claim {

@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     clock: Clock,
     /// Beside the lock, so that it is right even while the task that keeps the claim is starved.
     deadline: Deadline,
+    /// Until when it is no wonder that the task which keeps the claim does nothing.
+    seen: Arc<Deadline>,
     /// Never locked across an await.
     ledger: Mutex<Ledger>,
     /// How many looks at the record were asked for, and the latest of them that was answered.
@@ -32,7 +34,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: &Config, clock: Clock) -> Self {
+    /// `seen` is told by the task that keeps the claim each time that it looks at the clock: see [`be_seen`].
+    pub(crate) fn new(config: &Config, clock: Clock, seen: Arc<Deadline>) -> Self {
         let after_renewal = config
             .grant_length()
             .saturating_sub(config.renew_interval());
@@ -40,6 +43,7 @@ impl Shared {
             clock,
             overdue: after_renewal / 2,
             deadline: Deadline::new(clock.now()),
+            seen,
             ledger: Mutex::default(),
             asked: AtomicU64::new(0),
             looked: AtomicU64::new(0),
@@ -73,7 +77,14 @@ impl Shared {
 
     /// Whether the Lease is held, or can still be acquired.
     pub(crate) fn health(&self, patience: Duration) -> Result<(), Unhealthy> {
-        self.ledger().health(self.clock.now(), patience)
+        let now = self.clock.now();
+        self.ledger().health(now, patience)?;
+        let then = now.checked_sub(patience).unwrap_or(now);
+        if self.is_held() || self.seen.is_after(then) {
+            Ok(())
+        } else {
+            Err(Unhealthy::Stuck)
+        }
     }
 
     /// How the last release ended, or that nobody knows while the task that sees to it is late.
@@ -268,3 +279,10 @@ impl Shared {
 
 /// The longest that is waited without a look at the clock.
 const TICK: Duration = Duration::from_secs(1);
+/// How much longer than that a task may do nothing, where others keep the processors busy.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Takes note that a task has run, and will look at the clock within a second, or within `pause` if that is longer.
+pub(crate) fn be_seen(seen: &Deadline, now: Instant, pause: Duration) {
+    seen.set(Some(now + pause.max(TICK) + BUSY));
+}

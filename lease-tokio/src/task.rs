@@ -5,7 +5,11 @@ use std::sync::Arc;
 use lease_proto::{Event, Parting, Patience, Plan};
 use tokio::sync::mpsc;
 
-use crate::{Claim, Keeper, set::Seat, shared::Shared};
+use crate::{
+    Claim, Keeper,
+    set::Seat,
+    shared::{Shared, be_seen},
+};
 
 /// How a keeper speaks to whatever keeps its claim.
 #[derive(Debug)]
@@ -42,7 +46,11 @@ impl Line {
 
 /// Keeps `claim` going in a task of its own.
 pub(crate) fn start(claim: Claim, plan: Plan) -> Keeper {
-    let shared = Arc::new(Shared::new(claim.config(), claim.clock()));
+    let shared = Arc::new(Shared::new(
+        claim.config(),
+        claim.clock(),
+        Arc::clone(claim.seen()),
+    ));
     let (commands, inbox) = mpsc::unbounded_channel();
     if let Some(grant) = claim.grant() {
         let event = Event::Acquired(grant);
@@ -112,7 +120,9 @@ impl Task {
 
     /// Does nothing for a retry period, unless it is told to stop.
     async fn rest(&mut self) {
-        let pause = tokio::time::sleep(self.claim.config().retry_period());
+        let pause = self.claim.config().retry_period();
+        be_seen(self.claim.seen(), self.claim.clock().now(), pause);
+        let pause = tokio::time::sleep(pause);
         tokio::pin!(pause);
         while !self.is_stopping {
             tokio::select! {

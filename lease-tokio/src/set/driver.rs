@@ -17,6 +17,7 @@ use super::state::{Inner, State};
 use crate::{
     TransportError,
     observe::within,
+    shared::be_seen,
     watch::{self, Told, Watch, unless_it_panics},
 };
 
@@ -110,6 +111,7 @@ impl<'a> Driver<'a> {
         let mut state = self.inner.state();
         loop {
             let now = clock.now();
+            be_seen(&self.inner.seen, now, Duration::ZERO);
             self.notice_silence(&mut state, now);
             let until = match state.proto.poll_output(now, clock.wall()) {
                 SetOutput::Request(tag, request) if request.is_stream => {

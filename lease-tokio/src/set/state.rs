@@ -9,7 +9,7 @@ use std::{
 };
 
 use lease_proto::{
-    self as proto, ClaimId, Config, Event, Parting, Patience, Plan, Roster, SetLimits,
+    self as proto, ClaimId, Config, Deadline, Event, Parting, Patience, Plan, Roster, SetLimits,
 };
 use tokio::sync::Notify;
 
@@ -23,6 +23,8 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     /// Something was told to the set.
     pub(super) told: Notify,
+    /// What is told each time that the task looks at the clock.
+    pub(super) seen: Arc<Deadline>,
 }
 
 /// The claims, and what becomes of them.
@@ -50,6 +52,7 @@ impl Inner {
             client: client.clone(),
             state: Mutex::new(state),
             told: Notify::new(),
+            seen: Arc::new(Deadline::new(client.clock().now())),
         }
     }
 
@@ -64,7 +67,7 @@ impl Inner {
     /// Adds a claim that acquires its Lease.
     pub(super) fn add(self: &Arc<Self>, config: Config, patience: Patience, plan: Plan) -> Keeper {
         let clock = self.clock();
-        let shared = Arc::new(Shared::new(&config, clock));
+        let shared = Arc::new(Shared::new(&config, clock, Arc::clone(&self.seen)));
         let mut state = self.state();
         let id = state.proto.add(config, clock.now());
         let claim = state.proto.get(id).expect("it was added above");

@@ -7,6 +7,8 @@ mod driver;
 mod dropping;
 mod edges;
 mod fabric;
+#[cfg(target_os = "linux")]
+mod idling;
 mod keeping;
 mod memory;
 mod parting;

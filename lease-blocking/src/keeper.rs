@@ -221,7 +221,8 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// The thread has ended, the server refuses, or requests have been failing for longer than `patience`.
+    /// The thread has ended, the server refuses, requests have been failing for longer than `patience`, or the grant has been over
+    /// for longer than that and nobody has said so.
     pub fn health(&self, patience: Duration) -> Result<(), Unhealthy> {
         self.shared.health(patience)
     }

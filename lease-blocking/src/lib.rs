@@ -134,7 +134,7 @@
 //!
 //! | Metric | Type | What |
 //! |---|---|---|
-//! | `leader_election_master_status` | gauge | 1 while the Lease is held, else 0; client-go's, which has the label `name` alone |
+//! | `leader_election_master_status` | gauge | 1 while the Lease is held, else 0, as of the last event; client-go's, which has the label `name` alone |
 //! | `lease_acquired_total` | counter | how often it was acquired |
 //! | `lease_renewed_total` | counter | how often it was renewed |
 //! | `lease_lost_total` | counter | how often it was lost, releases aside |

@@ -151,7 +151,8 @@ impl Keeper {
         self.shared.ledger().state()
     }
 
-    /// Returns a receiver of that, for as many tasks as like to be told of each change. Renewals are changes.
+    /// Returns a receiver of that, for as many tasks as like to be told of each change. Renewals are changes. It is the task that
+    /// tells: where a runtime is blocked, a grant that is over still stands there.
     ///
     /// A receiver does not keep the Lease. Once the keeper has ended the state is [`State::Ended`].
     pub fn watch(&self) -> watch::Receiver<State> {
@@ -240,7 +241,8 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// The task has ended, the server refuses, or requests have been failing for longer than `patience`.
+    /// The task has ended, the server refuses, requests have been failing for longer than `patience`, or the task has not run
+    /// for seconds longer than that, as on a runtime that something blocks.
     pub fn health(&self, patience: Duration) -> Result<(), Unhealthy> {
         self.shared.health(patience)
     }

@@ -28,13 +28,13 @@ use ureq::{
 #[derive(Clone)]
 pub(crate) struct Names {
     look_up: Arc<LookUp>,
-    under_way: Arc<Mutex<Vec<(String, Vec<Waiter>)>>>,
+    under_way: Arc<Mutex<Vec<(String, Waiters)>>>,
     skipped: Arc<AtomicUsize>,
 }
 
 type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
-type Waiter = mpsc::Sender<Found>;
+type Waiters = Vec<mpsc::Sender<Found>>;
 
 impl Default for Names {
     /// Asks the system.

@@ -19,14 +19,14 @@ use tokio::sync::oneshot;
 #[derive(Clone)]
 pub(crate) struct Names {
     look_up: Arc<LookUp>,
-    under_way: Arc<Mutex<Vec<(Name, Vec<Waiter>)>>>,
+    under_way: Arc<Mutex<Vec<(Name, Waiters)>>>,
     skipped: Arc<AtomicUsize>,
 }
 
 type Name = (String, u16);
 type LookUp = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
-type Waiter = oneshot::Sender<Found>;
+type Waiters = Vec<oneshot::Sender<Found>>;
 
 impl Default for Names {
     /// Asks the system.

@@ -136,3 +136,13 @@ fn durations_that_are_refused_are_told_as_people_write_them() {
     let error = with_duration(1_500).build().unwrap_err().to_string();
     assert!(error.contains("1.5s"), "{error}");
 }
+
+#[test]
+fn nobody_holds_back_for_long_however_long_the_lease_is() {
+    for (seconds, candidate) in [(3, 1), (15, 5), (7_200, 15)] {
+        let config = Config::builder("default", "leader", "me");
+        let config = config.lease_duration(Duration::from_secs(seconds));
+        let duration = config.build().unwrap().candidate_duration();
+        assert_eq!(duration, Duration::from_secs(candidate));
+    }
+}

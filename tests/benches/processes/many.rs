@@ -12,7 +12,8 @@ use crate::{
     cluster::Cluster,
     front::{Backend, Front},
     numbers::table,
-    process::{Ears, Library, Process, Setup},
+    process::{Ears, Library, Process, Setup, now},
+    requests,
 };
 
 /// For how long a process is watched.
@@ -27,6 +28,8 @@ struct Cost {
     mebibytes: f64,
     /// In seconds, of `WATCHED`.
     processor: f64,
+    /// In a second.
+    requests: f64,
 }
 
 impl Cost {
@@ -37,17 +40,19 @@ impl Cost {
             self.connections.to_string(),
             format!("{:.1}", self.mebibytes),
             format!("{:.2}", self.processor),
+            format!("{:.0}", self.requests),
         ]
     }
 }
 
-const HEAD: [&str; 6] = [
+const HEAD: [&str; 7] = [
     "",
     "held",
     "lost",
     "connections",
     "MiB",
     "CPU-seconds in 45 s",
+    "requests a second",
 ];
 
 /// Measures 200 Leases in a process of each library, one library after another.
@@ -60,7 +65,9 @@ pub(crate) fn two_hundred(cluster: &Cluster, libraries: &[Library]) {
         };
         let ears = Ears::new();
         let process = Process::start(cluster, setup, 0, &ears);
-        let cost = watch(process, &ears, setup.count);
+        let cost = watch(process, &ears, setup.count, &|since| {
+            asked(cluster, &lease, since)
+        });
         [vec![library.name().to_owned()], cost.cells()].concat()
     });
     table(
@@ -78,7 +85,9 @@ pub(crate) fn thousands(cluster: &Cluster) {
         ..Setup::new(Library::LeaseTokio, "thousands", "a")
     };
     let process = Process::start(cluster, setup(1_000), 0, &ears);
-    let real = watch(process, &ears, 1_000);
+    let real = watch(process, &ears, 1_000, &|since| {
+        asked(cluster, "thousands", since)
+    });
 
     let server = ApiServer::builder()
         .namespaces(["team"])
@@ -96,34 +105,41 @@ pub(crate) fn thousands(cluster: &Cluster) {
         ("LEASE_BENCH_CA", ca.to_str().unwrap()),
         ("LEASE_BENCH_TOKEN", "token"),
     ];
-    let ears = Ears::new();
-    let process = Process::start_at(&access, "team", setup(10_000), 0, &ears);
-    let begun = Instant::now();
-    let here = watch(process, &ears, 10_000);
     let client =
         lease_blocking::Client::builder(format!("https://localhost:{}", front.http1.port()))
-            .certificate_authority(ca)
+            .certificate_authority(ca.as_path())
             .token("token")
             .namespace("team")
             .build()
             .unwrap();
-    let last = client.get("thousands-0").unwrap().unwrap();
-    let version = last.metadata.resource_version.and_then(|it| it.number());
-    let writes = version.unwrap() - 1;
+    // What is written has the next version each time.
+    let written = |_| {
+        let all = client.list().unwrap().into_iter();
+        let versions = all.filter_map(|it| it.metadata.resource_version?.number());
+        u64::try_from(versions.max().unwrap_or_default()).unwrap()
+    };
+    let ears = Ears::new();
+    let process = Process::start_at(&access, "team", setup(10_000), 0, &ears);
+    let here = watch(process, &ears, 10_000, &written);
     let rows = [
         ("1,000, kube-apiserver", real),
         ("10,000, in this process", here),
     ];
     let rows = rows.map(|(name, cost)| [vec![name.to_owned()], cost.cells()].concat());
     table("Leases of 15 s in one process, lease-tokio", &HEAD, &rows);
-    println!(
-        "{writes} writes by the 10,000 in {:.0} s, their acquisition and their release among them",
-        begun.elapsed().as_secs_f64()
-    );
+}
+
+/// How often something was asked about these Leases since that instant, in Unix time.
+fn asked(cluster: &Cluster, leases: &str, since: f64) -> u64 {
+    let asked = requests::read(&cluster.audit_log, since, now());
+    let about = asked.iter().filter(|it| it.uri.contains(leases)).count();
+    u64::try_from(about).unwrap()
 }
 
 /// Waits until all is held, and says what it costs to keep.
-fn watch(process: Process, ears: &Ears, count: usize) -> Cost {
+///
+/// `requests` counts them, those before an instant in Unix time or not.
+fn watch(process: Process, ears: &Ears, count: usize, requests: &dyn Fn(f64) -> u64) -> Cost {
     let mut held = HashSet::new();
     let until = Instant::now() + Duration::from_secs(180);
     while held.len() < count && Instant::now() < until {
@@ -136,15 +152,21 @@ fn watch(process: Process, ears: &Ears, count: usize) -> Cost {
     }
     thread::sleep(Duration::from_secs(5));
     ears.take();
+    let since = now();
+    let counted = requests(since);
     let before = processor(process.pid());
     thread::sleep(WATCHED);
+    let processor = processor(process.pid()) - before;
+    #[expect(clippy::cast_precision_loss, reason = "there are not that many")]
+    let requests = (requests(since) - counted) as f64 / WATCHED.as_secs_f64();
     let said = ears.take();
     let cost = Cost {
         held: held.len(),
         lost: said.iter().filter(|it| it.event == "lost").count(),
         connections: connections(process.pid()),
         mebibytes: mebibytes(process.pid()),
-        processor: processor(process.pid()) - before,
+        processor,
+        requests,
     };
     process.terminate();
     process.wait();

@@ -128,7 +128,14 @@ impl Candidacy {
         };
         let outcome = match result {
             Ok(()) => {
-                (self.failures, self.not_before, self.reloaded) = (0, None, false);
+                (self.not_before, self.reloaded) = (None, false);
+                self.failures = match errand {
+                    // What is found to be there, or not, is written next, and that may fail once more.
+                    Errand::Look => self.failures,
+                    Errand::List | Errand::Bury(_) => self.failures.saturating_sub(1),
+                    Errand::Announce | Errand::Renew if self.own == Own::Unsure => self.failures,
+                    Errand::Announce | Errand::Renew | Errand::Withdraw => 0,
+                };
                 Outcome::Settled
             }
             Err(error) => self.fail(&errand, error, now),

@@ -13,6 +13,8 @@ mod shortened;
 mod taking;
 mod told;
 mod unwatched;
+#[cfg(feature = "server")]
+mod waiters;
 mod watching;
 
 use http::Response;

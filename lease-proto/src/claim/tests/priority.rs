@@ -1,207 +1,10 @@
-//! Waiting by priority: several claims before the API server of this crate, in simulated time.
+//! Waiting by priority.
 
-use std::collections::BTreeMap;
-
-use super::*;
-use crate::server::{Answer, ApiServer};
-
-/// How long a request takes to the server and back.
-const ROUND_TRIP: u64 = 5;
-/// For how long a waiter is believed in, with the defaults.
-const CANDIDATE: u64 = 5_000;
-
-struct Waiters {
-    server: ApiServer,
-    start: Instant,
-    millis: u64,
-    claims: Vec<Claim>,
-    /// Those that are not polled, as if their machines were stopped.
-    stopped: Vec<usize>,
-    /// Answers under way: when they come, to whom.
-    answers: BTreeMap<(u64, u64), Reply>,
-    next: u64,
-    /// Chooses requests that are answered with 403, by methods and paths.
-    forbids: fn(&str, &str) -> bool,
-    /// Chooses those that are never answered.
-    hangs: fn(&str, &str) -> bool,
-    /// Who asked for what, when.
-    asked: Vec<(u64, usize, String)>,
-    events: Vec<(u64, usize, Event)>,
-}
-
-struct Reply {
-    to: usize,
-    id: RequestId,
-    answer: Response<Vec<u8>>,
-}
-
-impl Waiters {
-    fn new(priorities: &[Option<i32>]) -> Self {
-        let start = some_instant();
-        let claims = priorities.iter().enumerate().map(|(n, priority)| {
-            let config = Config::builder("default", "leader", format!("node-{n}"));
-            let config = config.unique_identity(false).watch(false);
-            let config = config.priority(*priority).build().unwrap();
-            Claim::new(config, n as u64, start)
-        });
-        Self {
-            server: ApiServer::new(),
-            start,
-            millis: 0,
-            claims: claims.collect(),
-            stopped: Vec::new(),
-            answers: BTreeMap::new(),
-            next: 0,
-            forbids: |_, _| false,
-            hangs: |_, _| false,
-            asked: Vec::new(),
-            events: Vec::new(),
-        }
-    }
-
-    fn acquire(&mut self, node: usize, patience: Patience) -> &mut Self {
-        let now = self.now();
-        self.claims[node].acquire(patience, now);
-        self
-    }
-
-    fn release(&mut self, node: usize) -> &mut Self {
-        let now = self.now();
-        self.claims[node].release(now);
-        self
-    }
-
-    fn now(&self) -> Instant {
-        self.start + Duration::from_millis(self.millis)
-    }
-
-    fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_millis(WALL + self.millis)
-    }
-
-    /// Goes on for some milliseconds.
-    fn run(&mut self, millis: u64) -> &mut Self {
-        let until = self.millis + millis;
-        while self.millis < until {
-            while let Some(first) = self.answers.first_entry()
-                && first.key().0 <= self.millis
-            {
-                let Reply { to, id, answer } = first.remove();
-                let now = self.now();
-                if !self.stopped.contains(&to) {
-                    self.claims[to].handle_response(id, &answer, now);
-                }
-            }
-            for node in 0..self.claims.len() {
-                if !self.stopped.contains(&node) {
-                    self.poll(node);
-                }
-            }
-            self.millis += 1;
-        }
-        self
-    }
-
-    fn poll(&mut self, node: usize) {
-        loop {
-            let (now, wall) = (self.now(), self.wall());
-            match self.claims[node].poll_output(now, wall) {
-                Output::Request(request) => self.serve(node, request),
-                Output::Cancel(id) => {
-                    self.answers.retain(|_, it| it.to != node || it.id != id);
-                }
-                Output::Event(event) => self.events.push((self.millis, node, event)),
-                Output::Wait(_) | Output::Done => return,
-            }
-        }
-    }
-
-    fn serve(&mut self, node: usize, request: crate::Request) {
-        assert!(
-            !self.answers.values().any(|it| it.to == node),
-            "one at a time"
-        );
-        let (method, path) = (
-            request.http.method().to_string(),
-            request.http.uri().to_string(),
-        );
-        self.asked
-            .push((self.millis, node, format!("{method} {path}")));
-        if (self.hangs)(&method, &path) {
-            return;
-        }
-        let answer = if (self.forbids)(&method, &path) {
-            let body = status(403, "Forbidden", "leases is forbidden").to_string();
-            let answer = Response::builder().status(403).body(body.into_bytes());
-            answer.unwrap()
-        } else {
-            match self.server.handle(&request.http, self.wall()) {
-                Answer::Whole(answer) => answer,
-                Answer::Watch(..) => panic!("nobody watches"),
-            }
-        };
-        self.next += 1;
-        let due = (self.millis + ROUND_TRIP, self.next);
-        let (to, id) = (node, request.id);
-        self.answers.insert(due, Reply { to, id, answer });
-    }
-
-    /// Who has acquired, in this order.
-    fn order(&self) -> Vec<usize> {
-        let acquired = |(_, node, event): &(u64, usize, Event)| {
-            matches!(event, Event::Acquired(_)).then_some(*node)
-        };
-        self.events.iter().filter_map(acquired).collect()
-    }
-
-    /// When `node` acquired last.
-    fn acquired_at(&self, node: usize) -> Option<u64> {
-        let is_it = |(_, by, event): &&(u64, usize, Event)| {
-            *by == node && matches!(event, Event::Acquired(_))
-        };
-        Some(self.events.iter().rev().find(is_it)?.0)
-    }
-
-    fn holds(&self, node: usize) -> bool {
-        self.claims[node].is_held(self.now())
-    }
-
-    /// How many announcements there are beside the contested Lease.
-    fn announced(&mut self) -> usize {
-        self.priorities().len()
-    }
-
-    /// What priorities they say.
-    fn priorities(&mut self) -> Vec<Value> {
-        let list = http::Request::get("/apis/coordination.k8s.io/v1/namespaces/default/leases");
-        let Answer::Whole(answer) = self
-            .server
-            .handle(&list.body(Vec::new()).unwrap(), self.wall())
-        else {
-            panic!("a list is a whole answer");
-        };
-        let list: Value = serde_json::from_slice(answer.body()).unwrap();
-        let items = list["items"].as_array().unwrap();
-        let is_candidate =
-            |item: &&Value| item["metadata"]["labels"]["lease-proto/candidate-for"] == "leader";
-        let priority =
-            |item: &Value| item["metadata"]["annotations"]["lease-proto/priority"].clone();
-        items.iter().filter(is_candidate).map(priority).collect()
-    }
-
-    /// Has each that acquires release after a while, until all have had their turn.
-    fn take_turns(&mut self) -> Vec<usize> {
-        for _ in 0..self.claims.len() {
-            self.run(8_000);
-            let holder = (0..self.claims.len()).find(|node| self.holds(*node));
-            if let Some(holder) = holder {
-                self.release(holder);
-            }
-        }
-        self.run(100);
-        self.order()
-    }
-}
+use super::{
+    waiters::{CANDIDATE, Waiters},
+    *,
+};
+use crate::server::Answer;
 
 #[test]
 fn the_most_important_goes_first_and_of_those_alike_who_came_first() {
@@ -439,11 +242,17 @@ fn waiting_costs_no_more_than_a_renewal_and_a_list_in_half_its_duration() {
 }
 
 #[test]
-fn nobody_holds_back_for_long_however_long_the_lease_is() {
-    for (seconds, candidate) in [(3, 1), (15, 5), (7_200, 15)] {
-        let config = Config::builder("default", "leader", "me");
-        let config = config.lease_duration(Duration::from_secs(seconds));
-        let duration = config.build().unwrap().candidate_duration();
-        assert_eq!(duration, Duration::from_secs(candidate));
-    }
+fn whoever_may_look_and_cannot_write_does_not_ask_ever_again_at_once() {
+    let mut t = Waiters::new(&[None, Some(5)]);
+    t.code = 500;
+    t.acquire(0, Patience::Forever).run(100);
+    t.forbids = |method, path| method != "GET" && !path.contains("leases/leader?");
+    t.acquire(1, Patience::Forever).run(10_000);
+    let before = t.asked.len();
+    t.run(60_000);
+    let asked = t.asked[before..].iter();
+    let asked = asked.filter(|(_, node, what)| *node == 1 && !what.contains("leases/leader?"));
+    let count = asked.count();
+    // A look and a write in two seconds, and a list in two and a half.
+    assert!((60..=90).contains(&count), "{count}");
 }

@@ -94,6 +94,18 @@ impl Filed<Cluster> {
         }
         Ok(access)
     }
+
+    /// Adds what only a plugin is told of the cluster, as kubectl tells it.
+    pub(super) fn tell(&self, exec: &mut Exec) {
+        let cluster = &self.value;
+        let mut extensions = cluster.extensions.iter().flatten();
+        exec.cluster_config = extensions
+            .find(|it| it.name.as_deref() == Some(EXEC_EXTENSION))
+            .and_then(|it| it.extension.as_ref())
+            .map(|config| Secret::from(config.to_string()));
+        exec.disable_compression = cluster.disable_compression.unwrap_or(false);
+        exec.proxy_url = cluster.proxy_url.clone().filter(|url| !url.is_empty());
+    }
 }
 
 impl Filed<User> {
@@ -237,3 +249,6 @@ impl<T> Filed<T> {
 pub(super) fn present(text: Option<&String>) -> Option<&String> {
     text.filter(|text| !text.is_empty())
 }
+
+/// The name of the cluster's extension that is for plugins.
+const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";

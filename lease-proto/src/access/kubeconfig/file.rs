@@ -40,6 +40,15 @@ pub(super) struct Cluster {
     pub(super) insecure_skip_tls_verify: Option<bool>,
     pub(super) tls_server_name: Option<String>,
     pub(super) proxy_url: Option<Secret>,
+    pub(super) disable_compression: Option<bool>,
+    pub(super) extensions: Option<Vec<NamedExtension>>,
+}
+
+/// What a program has left there for itself, whatever that is.
+#[derive(Deserialize)]
+pub(super) struct NamedExtension {
+    pub(super) name: Option<String>,
+    pub(super) extension: Option<serde_json::Value>,
 }
 
 #[derive(Default, Deserialize)]

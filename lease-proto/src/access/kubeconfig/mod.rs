@@ -134,6 +134,9 @@ impl Kubeconfig {
             let user = self.find(&self.users, user_name, Entry::User)?;
             user.add_to(user_name, options, &mut access)?;
         }
+        if let Some(exec) = &mut access.auth.exec {
+            cluster.tell(exec);
+        }
         access.namespace = present(context.value.namespace.as_ref()).cloned();
         Ok(access)
     }

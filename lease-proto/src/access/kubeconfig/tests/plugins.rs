@@ -26,6 +26,54 @@ fn an_exec_user_is_refused_until_allowed() {
     assert_eq!(bare.auth.exec.unwrap().command, Path::new("aws"));
 }
 
+/// What is expected is what kubectl 1.32 gave a plugin that the same file names.
+#[test]
+fn a_plugin_is_told_what_kubectl_tells_it() {
+    let text = exec("command: x\n      provideClusterInfo: true");
+    let told = |cluster: &str| {
+        let text = text.replace("'https://h'", &format!("'https://h'{cluster}"));
+        let access = access(&text, &KubeconfigOptions::new().allow_exec(true)).unwrap();
+        let info = access.auth.exec.as_ref().unwrap().info(&access, None);
+        let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+        info["spec"]["cluster"].clone()
+    };
+    let of = |rest: serde_json::Value| {
+        let mut expected = serde_json::json!({"server": "https://h", "config": null});
+        let rest = rest.as_object().unwrap().clone();
+        expected.as_object_mut().unwrap().extend(rest);
+        expected
+    };
+    assert_eq!(told(""), of(serde_json::json!({})));
+    assert_eq!(
+        told(", disable-compression: true, proxy-url: 'http://me:pw@p:1'"),
+        of(serde_json::json!({"disable-compression": true, "proxy-url": "http://me:pw@p:1"}))
+    );
+    assert_eq!(
+        told(", disable-compression: false, proxy-url: ''"),
+        of(serde_json::json!({}))
+    );
+    for (extension, config) in [
+        (
+            r#"{audience: foo, count: 1, f: 1.50, big: 12345678901234567890, z: null, s: "<&>", list: [b, a], "12": true, date: 2020-01-01}"#,
+            serde_json::json!({
+                "audience": "foo", "count": 1, "f": 1.5, "big": 12_345_678_901_234_567_890_u64, "z": null, "s": "<&>",
+                "list": ["b", "a"], "12": true, "date": "2020-01-01",
+            }),
+        ),
+        ("just-a-string", "just-a-string".into()),
+        ("[1, {a: b}]", serde_json::json!([1, {"a": "b"}])),
+        ("{}", serde_json::json!({})),
+        ("null", serde_json::Value::Null),
+    ] {
+        let extensions = format!(
+            ", extensions: [{{name: other, extension: {{x: 1}}}}, \
+             {{name: client.authentication.k8s.io/exec, extension: {extension}}}]"
+        );
+        let expected = of(serde_json::json!({ "config": config }));
+        assert_eq!(told(&extensions), expected, "{extension}");
+    }
+}
+
 #[test]
 fn an_exec_entry_that_cannot_work_is_refused() {
     let allowed = KubeconfigOptions::new().allow_exec(true);

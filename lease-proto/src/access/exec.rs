@@ -1,7 +1,7 @@
 //! Credential plugins: the program to ask, as data.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Access, CredentialsError, ExecProblem, Secret, base64};
@@ -118,6 +118,11 @@ impl Exec {
         }
         serde_json::json!({ "apiVersion": self.api_version, "kind": "ExecCredential", "spec": spec }).to_string()
     }
+}
+
+/// Whether a program is looked for in `PATH`, as only those are that are named without a directory.
+pub(super) fn is_bare(command: &Path) -> bool {
+    command.components().count() == 1
 }
 
 impl fmt::Debug for Exec {

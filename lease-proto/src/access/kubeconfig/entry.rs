@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::exec::is_bare;
 use super::super::{
     Access, Basic, ClientCertificate, Exec, KubeconfigOptions, Material, Proxy, Secret, ServerUrl,
     base64,
@@ -215,8 +216,7 @@ impl Filed<User> {
             return Err(self.unsupported(entry(), feature, "use a plugin that needs no terminal"));
         }
         // A bare name is looked for in PATH, and only a path is relative to the file.
-        let bare = Path::new(command).components().count() == 1;
-        let command = if bare {
+        let command = if is_bare(Path::new(command)) {
             PathBuf::from(command)
         } else {
             self.resolve(command)

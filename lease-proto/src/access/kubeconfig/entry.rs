@@ -133,6 +133,29 @@ impl Filed<User> {
             let instead = "use the credentials of that user";
             return Err(self.unsupported(entry(), "impersonation (as)".to_owned(), instead));
         }
+        // Left aside they would have it act as somebody else than who wrote them meant.
+        let without_a_user = [
+            ("as-uid", present(user.as_uid.as_ref()).is_some()),
+            (
+                "as-groups",
+                user.as_groups.as_ref().is_some_and(|all| !all.is_empty()),
+            ),
+            (
+                "as-user-extra",
+                user.as_user_extra
+                    .as_ref()
+                    .is_some_and(|all| !all.is_empty()),
+            ),
+        ];
+        if let Some((field, _)) = without_a_user.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(KubeconfigError::Field {
+                file: self.file.clone(),
+                entry: entry(),
+                field,
+                problem: "is for impersonation, without a user to impersonate (as), and that is not supported either; remove it, \
+                          and use the credentials of who is meant",
+            });
+        }
         let auth = &mut access.auth;
         auth.token = match present(user.token_file.as_ref()) {
             Some(path) => Some(Material::File(self.resolve(path))),

@@ -1,6 +1,9 @@
 //! A kubeconfig file as it is written.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::super::Secret;
 
@@ -74,6 +77,9 @@ pub(super) struct User {
     pub(super) auth_provider: Option<AuthProvider>,
     #[serde(rename = "as")]
     pub(super) impersonate: Option<String>,
+    pub(super) as_uid: Option<String>,
+    pub(super) as_groups: Option<Vec<IgnoredAny>>,
+    pub(super) as_user_extra: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -267,6 +267,33 @@ fn each_mistake_is_named_with_what_would_be_right() {
     }
 }
 
+/// As with kubectl, which takes what is empty for nothing.
+#[test]
+fn a_part_of_an_impersonation_is_refused_too() {
+    let of = |user: &str| {
+        let text = GOOD.replacen("client-key-data: YmFy", user, 1);
+        access(&text, &KubeconfigOptions::new())
+    };
+    for field in [
+        "as-groups: [a]",
+        "as-groups: ['']",
+        "as-uid: '1'",
+        "as-user-extra: {a: [b]}",
+    ] {
+        let shown = of(field).unwrap_err().to_string();
+        let name = field.split(':').next().unwrap();
+        let expected = format!(
+            r#"/home/u/.kube/config: user "me": {name} is for impersonation, without a user to impersonate (as), and"#
+        );
+        assert!(shown.starts_with(&expected), "{shown}");
+        let shown = of(&format!("as: ''\n    {field}")).unwrap_err();
+        assert!(matches!(shown, KubeconfigError::Field { .. }), "{shown}");
+    }
+    for nothing in ["as-groups: []", "as-uid: ''", "as-user-extra: {}"] {
+        of(&format!("client-key-data: YmFy\n    {nothing}")).unwrap();
+    }
+}
+
 #[test]
 fn plain_http_is_allowed_by_its_switch() {
     let text = GOOD.replace("https://10", "http://10");

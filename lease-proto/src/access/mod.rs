@@ -164,6 +164,8 @@ pub struct Tls {
 pub struct Auth {
     /// A bearer token. As a file it is read again when it changes.
     pub token: Option<Material>,
+    /// A bearer token to send while the file of that one cannot be read, or has none in it. Defaults to none.
+    pub spare_token: Option<Secret>,
     /// A name and a password. A token goes before it.
     pub basic: Option<Basic>,
     /// A certificate with its key.

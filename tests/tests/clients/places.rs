@@ -7,11 +7,12 @@ use std::process::Command;
 use lease_proto::access::{Access, KubeconfigOptions, Material, ServerUrl};
 
 use crate::credentials::kubeconfig;
-use crate::driver::{Driver, alone};
+use crate::driver::{Driver, PATIENCE, alone, get};
 use crate::plugins::Plugin;
 use crate::server::{Server, ok};
 
 crate::scenarios! {
+    a_token_stands_in_for_a_token_file_that_is_away,
     what_is_named_relatively_is_found_from_elsewhere,
 }
 
@@ -54,6 +55,27 @@ fn what_is_named_relatively_is_found_from_elsewhere<D: Driver>() {
     by_plugin.fetch("/").unwrap();
     let sent = server.last();
     assert_eq!(sent.header("authorization"), Some("Bearer asked"));
+}
+
+/// As kubectl has it: the file goes before the token where it can be read, and is looked for again.
+fn a_token_stands_in_for_a_token_file_that_is_away<D: Driver>() {
+    let (server, files) = (Server::start(|_| ok()), tempfile::tempdir().unwrap());
+    let (token, path) = (files.path().join("token"), files.path().join("config"));
+    let cluster = format!("server: '{}'", server.url());
+    let text = kubeconfig(&cluster, "token: inline, tokenFile: token");
+    fs::write(&path, text).unwrap();
+    let client = D::from_kubeconfig(&KubeconfigOptions::new().path(path)).unwrap();
+    let sent = |reload| {
+        client.exchange(get("/"), PATIENCE, reload).unwrap();
+        let sent = server.last();
+        sent.header("authorization").unwrap().to_owned()
+    };
+    assert_eq!(sent(false), "Bearer inline");
+    fs::write(&token, "one").unwrap();
+    assert_eq!(sent(false), "Bearer one");
+    fs::remove_file(&token).unwrap();
+    assert_eq!(sent(false), "Bearer one", "what was read stays");
+    assert_eq!(sent(true), "Bearer inline", "until it is refused");
 }
 
 const CHILD: &str = "LEASE_TEST_PLACES";

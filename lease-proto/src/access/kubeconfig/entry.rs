@@ -157,14 +157,14 @@ impl Filed<User> {
             });
         }
         let auth = &mut access.auth;
-        auth.token = match present(user.token_file.as_ref()) {
-            Some(path) => Some(Material::File(self.resolve(path))),
-            None => user
-                .token
-                .clone()
-                .filter(|token| !token.is_empty())
-                .map(Material::Inline),
-        };
+        let token = user.token.clone().filter(|token| !token.is_empty());
+        match present(user.token_file.as_ref()) {
+            Some(path) => {
+                auth.token = Some(Material::File(self.resolve(path)));
+                auth.spare_token = token;
+            }
+            None => auth.token = token.map(Material::Inline),
+        }
         if let Some(username) = present(user.username.as_ref()) {
             auth.basic = Some(Basic {
                 username: username.clone(),

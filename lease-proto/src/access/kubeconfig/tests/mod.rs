@@ -67,8 +67,9 @@ fn a_named_context_goes_before_the_current_one() {
 }
 
 #[test]
-fn a_token_file_goes_before_a_token() {
+fn a_token_file_goes_before_a_token_which_is_kept_for_when_it_is_away() {
     let access = access(GOOD, &KubeconfigOptions::new().context("other")).unwrap();
+    assert_eq!(access.auth.spare_token, Some(Secret::from("canary")));
     assert_eq!(
         access.auth.token,
         Some(Material::File("/home/u/.kube/tokens/robot".into()))

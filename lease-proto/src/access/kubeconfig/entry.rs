@@ -234,9 +234,26 @@ impl Filed<User> {
         }
         let api_version =
             present(exec.api_version.as_ref()).ok_or_else(|| missing("exec.apiVersion"))?;
-        if exec.interactive_mode.as_deref() == Some("Always") {
-            let feature = "exec.interactiveMode: Always".to_owned();
-            return Err(self.unsupported(entry(), feature, "use a plugin that needs no terminal"));
+        let unusable = |problem| KubeconfigError::Field {
+            file: self.file.clone(),
+            entry: entry(),
+            field: "exec.interactiveMode",
+            problem,
+        };
+        match present(exec.interactive_mode.as_ref()).map(String::as_str) {
+            Some("Never" | "IfAvailable") => {}
+            Some("Always") => {
+                let feature = "exec.interactiveMode: Always".to_owned();
+                let instead = "use a plugin that needs no terminal";
+                return Err(self.unsupported(entry(), feature, instead));
+            }
+            Some(_) => return Err(unusable("is none of Never, IfAvailable and Always")),
+            None if HAVE_A_MODE.contains(&api_version.as_str()) => {}
+            None => {
+                return Err(unusable(
+                    "is missing; it is Never for a plugin that asks nobody, else IfAvailable",
+                ));
+            }
         }
         // A bare name is looked for in PATH, and only a path is relative to the file.
         let command = if is_bare(Path::new(command)) {
@@ -273,5 +290,10 @@ pub(super) fn present(text: Option<&String>) -> Option<&String> {
     text.filter(|text| !text.is_empty())
 }
 
+/// The versions in which a plugin is `IfAvailable` where nothing is said. In later ones something must be.
+const HAVE_A_MODE: [&str; 2] = [
+    "client.authentication.k8s.io/v1alpha1",
+    "client.authentication.k8s.io/v1beta1",
+];
 /// The name of the cluster's extension that is for plugins.
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";

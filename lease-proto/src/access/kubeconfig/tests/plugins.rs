@@ -84,8 +84,12 @@ fn an_exec_entry_that_cannot_work_is_refused() {
             "exec.interactiveMode: Always, which is not supported",
         ),
         (
-            exec("command: x").replace("apiVersion: v1", "a: b"),
+            exec("command: x").replace("apiVersion: client", "a: client"),
             "exec.apiVersion is missing",
+        ),
+        (
+            exec("command: x\n      interactiveMode: Perhaps"),
+            "exec.interactiveMode is none of Never, IfAvailable and Always",
         ),
     ] {
         let error = access(&text, &allowed).unwrap_err().to_string();
@@ -93,10 +97,36 @@ fn an_exec_entry_that_cannot_work_is_refused() {
     }
 }
 
+/// As for kubectl, which takes the older versions for `IfAvailable`.
+#[test]
+fn an_exec_entry_says_whether_it_asks_people_unless_it_is_of_an_older_version() {
+    let allowed = KubeconfigOptions::new().allow_exec(true);
+    for (version, mode, is_taken) in [
+        ("v1", "", false),
+        ("v1", "interactiveMode: ''", false),
+        ("v1", "interactiveMode: Never", true),
+        ("v1", "interactiveMode: IfAvailable", true),
+        ("v1beta1", "", true),
+        ("v1alpha1", "", true),
+        ("v2", "", false),
+    ] {
+        let text = exec(&format!("command: x\n      {mode}"));
+        let text = text.replace("k8s.io/v1beta1", &format!("k8s.io/{version}"));
+        match access(&text, &allowed) {
+            Ok(_) => assert!(is_taken, "{version} {mode}"),
+            Err(error) => {
+                let shown = error.to_string();
+                let expected = r#"user "u": exec.interactiveMode is missing; it is Never"#;
+                assert!(!is_taken && shown.contains(expected), "{version}: {shown}");
+            }
+        }
+    }
+}
+
 fn exec(entry: &str) -> String {
     format!(
         "current-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\n\
          clusters: [{{name: k, cluster: {{server: 'https://h'}}}}]\nusers:\n- name: u\n  user:\n    exec:\n      \
-         apiVersion: v1\n      {entry}\n"
+         apiVersion: client.authentication.k8s.io/v1beta1\n      {entry}\n"
     )
 }

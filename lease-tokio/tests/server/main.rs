@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod authority;
 mod kubectl;
 mod rival;
 mod serving;

@@ -18,7 +18,7 @@ use lease_tokio::{
 use crate::{Result, SOON, Server, text};
 
 /// The code and what is said by one that does not start.
-fn refusal(arguments: &[&str]) -> Result<(Option<i32>, String)> {
+pub(crate) fn refusal(arguments: &[&str]) -> Result<(Option<i32>, String)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lease-server"));
     let output = command.args(arguments).stdin(Stdio::null()).output()?;
     Ok((output.status.code(), String::from_utf8(output.stderr)?))
@@ -313,6 +313,7 @@ fn what_makes_no_sense_is_refused_by_name() -> Result {
     for (arguments, code, says) in [
         (&["--tls-cert", "cert.pem"][..], 64, "--tls-key"),
         (&["--tls-key", "key.pem"], 64, "--tls-cert"),
+        (&["--tls-ca", "ca.pem"], 64, "--tls-cert"),
         (&["--seed", "7"], 64, "--faults"),
         (&["--faults", "409"], 64, "409=5%"),
         (&["--faults", "409=200%"], 64, "share"),

@@ -118,14 +118,16 @@ impl Client {
     ///
     /// A file that it names is unreadable, or what is in it cannot be used.
     pub fn from_access(access: &Access) -> Result<Self, Error> {
-        Self::assemble(access, plugin_cache::of(access)?)
+        Self::assemble(access.clone(), plugin_cache::of)
     }
 
     /// Takes the plugin apart from the rest: a program that never has one need not carry what runs it.
-    pub(crate) fn assemble(
-        access: &Access,
-        plugin: Option<Box<dyn AskCredentials>>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn assemble(mut access: Access, plugin: MakePlugin) -> Result<Self, Error> {
+        // Files are read again, and plugins run, when the program may have gone to another directory.
+        access.resolve_paths(&|path| {
+            std::path::absolute(path).unwrap_or_else(|_nowhere| path.to_owned())
+        });
+        let (access, plugin) = (&access, plugin(&access)?);
         let skips_verification = access.tls.insecure_skip_verify && access.server.is_https();
         if skips_verification {
             observe::unverified(&access.server);
@@ -253,7 +255,7 @@ impl Client {
             }
         })?;
         access.namespace = Some(namespace.trim().to_owned());
-        Self::assemble(&access, None)
+        Self::assemble(access, no_plugin)
     }
 
     #[cfg(feature = "kubeconfig")]
@@ -281,7 +283,7 @@ impl Client {
         if access.proxy.is_none() {
             access.proxy = access::Proxy::from_environment(&access.server, &environment)?;
         }
-        Self::from_access(&access)
+        Self::assemble(access, plugin_cache::of)
     }
 }
 
@@ -309,6 +311,14 @@ pub fn is_in_cluster() -> bool {
 
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Makes what asks the plugin of an access for credentials, where it has one.
+type MakePlugin = fn(&Access) -> Result<Option<Box<dyn AskCredentials>>, CredentialsError>;
+
+/// Leaves the plugin out where there cannot be one.
+pub(crate) fn no_plugin(_: &Access) -> Result<Option<Box<dyn AskCredentials>>, CredentialsError> {
+    Ok(None)
 }
 
 type Answer<T> = Result<http::Response<T>, TransportError>;

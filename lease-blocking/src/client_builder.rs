@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use lease_proto::access::{Access, Basic, ClientCertificate, Material, Proxy, Secret, ServerUrl};
 
-use crate::client::{Client, environment};
+use crate::client::{Client, environment, no_plugin};
 use crate::error::Error;
 
 /// What is known of a server, on the way to a [`Client`]. `Debug` shows no secret, and not the URL either.
@@ -162,6 +162,6 @@ impl ClientBuilder {
             ProxyChoice::None => None,
             ProxyChoice::Some(url) => Some(Proxy::parse(&String::from_utf8_lossy(url.expose()))?),
         };
-        Client::assemble(&access, None)
+        Client::assemble(access, no_plugin)
     }
 }

@@ -50,7 +50,7 @@ impl Credentials {
         let (auth, clock) = (&access.auth, Clock::new());
         let source = match (&auth.token, &auth.basic, plugin) {
             (Some(Material::File(path)), _, _) => {
-                let mut file = TokenFile::new(path);
+                let mut file = TokenFile::new(path).spare(auth.spare_token.clone());
                 file.take(fs::read(path), stamp(path), false, clock.now())?;
                 Source::File(Mutex::new(file))
             }

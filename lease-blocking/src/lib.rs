@@ -103,6 +103,11 @@
 //! before what it gave is over; a client certificate that it gives is presented by new connections. What it writes to standard
 //! error is not shown, since there may be a secret in it.
 //!
+//! Relative paths, of files and of a plugin, are those of the directory that the program is in when its client is made.
+//!
+//! A kubeconfig's `insecure-skip-tls-verify` has whoever answers believed. A warning of it comes with the feature `tracing`,
+//! and from the command `lease`; otherwise it is accepted without a word, and [`Client::skips_verification`] tells.
+//!
 //! # Features
 //!
 //! | Feature | Default | What it adds |
@@ -150,6 +155,11 @@
 //! and people who edit the record, can break what is promised. The repository's README has all of it under "What it promises, and
 //! what not". Of credentials these are not supported: `auth-provider` and impersonation in kubeconfigs, plugins that need a
 //! terminal, and proxies that are themselves reached by TLS.
+//!
+//! It speaks HTTP/1.1, which has no pings: a stream of changes that has gone silent looks like one on which nothing happens.
+//! That is noticed only when the stream's own time is over, after some minutes, or when that of the holder is; a release is
+//! then seen that late. Renewals have time limits of their own, and are not concerned. `lease-tokio` notices it within
+//! seconds, over HTTP/2.
 
 mod abort;
 mod calls;

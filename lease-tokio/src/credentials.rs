@@ -57,7 +57,7 @@ impl Credentials {
         let (auth, clock) = (&access.auth, Clock::new());
         let source = match (&auth.token, &auth.basic, plugin) {
             (Some(Material::File(path)), _, _) => {
-                let mut file = TokenFile::new(path);
+                let mut file = TokenFile::new(path).spare(auth.spare_token.clone());
                 // Without a stamp it is read again at the first request.
                 file.take(std::fs::read(path), None, false, clock.now())?;
                 Source::File(Mutex::new(file))

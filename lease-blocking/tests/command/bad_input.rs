@@ -246,7 +246,7 @@ fn kubeconfigs_that_cannot_be_used_say_why() {
 apiVersion: v1
 kind: Config
 clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]
-users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: get-token}}}]
+users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: get-token, interactiveMode: Never}}}]
 contexts: [{name: here, context: {cluster: c, user: u}}]
 ";
     for (text, words) in [

@@ -244,7 +244,7 @@ impl Place {
         let path = self.keep("plugin", &format!("#!/bin/sh\n{script}\n"));
         fs::set_permissions(Path::new(&path), fs::Permissions::from_mode(0o755)).unwrap();
         format!(
-            "exec:\n      command: {path}\n      apiVersion: client.authentication.k8s.io/v1\n\
+            "exec:\n      command: {path}\n      apiVersion: client.authentication.k8s.io/v1\n      interactiveMode: Never\n\
              \x20     args: [{CANARY}]\n      env: [{{name: SECRET, value: {CANARY}}}]"
         )
     }

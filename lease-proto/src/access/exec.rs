@@ -1,7 +1,7 @@
 //! Credential plugins: the program to ask, as data.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Access, CredentialsError, ExecProblem, Secret, base64};
@@ -38,6 +38,12 @@ pub struct Exec {
     pub install_hint: Option<String>,
     /// Whether it is told about the cluster.
     pub provide_cluster_info: bool,
+    /// What the cluster's entry has for it under `extensions`, in JSON: `spec.cluster.config`, if it is told about the cluster.
+    pub cluster_config: Option<Secret>,
+    /// Whether the cluster's entry asks for answers that are not compressed: for it to be told, likewise.
+    pub disable_compression: bool,
+    /// The proxy that the cluster's entry names: for it to be told, likewise. What the environment names it finds there itself.
+    pub proxy_url: Option<Secret>,
     /// How long it may take; after that it is stopped, with all that it has started. Defaults to [`EXEC_TIMEOUT`].
     pub timeout: Duration,
 }
@@ -52,6 +58,9 @@ impl Exec {
             api_version: api_version.into(),
             install_hint: None,
             provide_cluster_info: false,
+            cluster_config: None,
+            disable_compression: false,
+            proxy_url: None,
             timeout: EXEC_TIMEOUT,
         }
     }
@@ -93,10 +102,27 @@ impl Exec {
                 let data = String::from_utf8_lossy(&base64::encode(ca)).into_owned();
                 cluster.insert("certificate-authority-data".to_owned(), data.into());
             }
+            if let Some(url) = &self.proxy_url {
+                let url = String::from_utf8_lossy(url.expose()).into_owned();
+                cluster.insert("proxy-url".to_owned(), url.into());
+            }
+            if self.disable_compression {
+                cluster.insert("disable-compression".to_owned(), true.into());
+            }
+            // kubectl gives a null where there is none, and plugins may be used to it.
+            let config = self.cluster_config.as_ref().map(|config| {
+                serde_json::from_slice::<serde_json::Value>(config.expose()).unwrap_or_default()
+            });
+            cluster.insert("config".to_owned(), config.into());
             spec.insert("cluster".to_owned(), cluster.into());
         }
         serde_json::json!({ "apiVersion": self.api_version, "kind": "ExecCredential", "spec": spec }).to_string()
     }
+}
+
+/// Whether a program is looked for in `PATH`, as only those are that are named without a directory.
+pub(super) fn is_bare(command: &Path) -> bool {
+    command.components().count() == 1
 }
 
 impl fmt::Debug for Exec {
@@ -161,6 +187,19 @@ mod tests {
             info.contains(r#""certificate-authority-data":"Zm9v""#),
             "{info}"
         );
+        assert!(info.contains(r#""config":null"#), "{info}");
+        assert!(!info.contains("disable-compression") && !info.contains("proxy-url"));
+        exec.cluster_config = Some(Secret::from(r#"{"audience":"canary"}"#));
+        exec.disable_compression = true;
+        exec.proxy_url = Some(Secret::from("http://u:canary@p"));
+        let info = exec.info(&access, None);
+        for told in [
+            r#""config":{"audience":"canary"}"#,
+            r#""disable-compression":true"#,
+            r#""proxy-url":"http://u:canary@p""#,
+        ] {
+            assert!(info.contains(told), "{told}: {info}");
+        }
         assert!(!format!("{exec:?}").contains("canary"));
     }
 }

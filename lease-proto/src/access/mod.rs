@@ -94,6 +94,40 @@ impl Access {
             proxy: None,
         }
     }
+
+    /// Has the files that it names, and its plugin where that is named by a path, stand where `resolve` says.
+    ///
+    /// Some are read again as long as the client lives. With `std::path::absolute` they are found even when the program has
+    /// gone to another directory; the drivers do that for every access that they are given.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use lease_proto::access::{Access, Material, ServerUrl};
+    ///
+    /// let mut access = Access::new(ServerUrl::parse("https://kubernetes.example")?);
+    /// access.auth.token = Some(Material::from(Path::new("token")));
+    /// access.resolve_paths(&|path| Path::new("/run/secrets").join(path));
+    /// assert_eq!(access.auth.token, Some(Material::from(Path::new("/run/secrets/token"))));
+    /// # Ok::<(), lease_proto::access::ServerUrlError>(())
+    /// ```
+    pub fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
+        let client = self.auth.client_certificate.as_mut();
+        let (certificate, key) = client
+            .map(|client| (&mut client.certificate, &mut client.key))
+            .unzip();
+        let (ca, token) = (self.tls.ca.as_mut(), self.auth.token.as_mut());
+        for material in [ca, token, certificate, key].into_iter().flatten() {
+            if let Material::File(path) = material {
+                *path = resolve(path);
+            }
+        }
+        if let Some(exec) = &mut self.auth.exec
+            && !exec::is_bare(&exec.command)
+        {
+            exec.command = resolve(&exec.command);
+        }
+    }
 }
 
 /// How the server proves who it is.
@@ -130,6 +164,8 @@ pub struct Tls {
 pub struct Auth {
     /// A bearer token. As a file it is read again when it changes.
     pub token: Option<Material>,
+    /// A bearer token to send while the file of that one cannot be read, or has none in it. Defaults to none.
+    pub spare_token: Option<Secret>,
     /// A name and a password. A token goes before it.
     pub basic: Option<Basic>,
     /// A certificate with its key.
@@ -213,5 +249,39 @@ impl From<Vec<u8>> for Material {
 impl From<Secret> for Material {
     fn from(secret: Secret) -> Self {
         Self::Inline(secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_of_an_access_is_resolved_and_no_name_of_a_program() {
+        let at = |name: &str| Material::from(Path::new(name));
+        let mut access = Access::new(ServerUrl::parse("https://h").unwrap());
+        access.tls.ca = Some(at("ca"));
+        access.auth.token = Some(at("token"));
+        access.auth.client_certificate = Some(ClientCertificate {
+            certificate: at("crt"),
+            key: Material::from(b"key".as_slice()),
+        });
+        access.auth.exec = Some(Exec::new("./plugin", "v1"));
+        let resolve = |path: &Path| Path::new("/d").join(path);
+        access.resolve_paths(&resolve);
+        assert_eq!(access.tls.ca, Some(at("/d/ca")));
+        assert_eq!(access.auth.token, Some(at("/d/token")));
+        let client = access.auth.client_certificate.as_ref().unwrap();
+        assert_eq!(client.certificate, at("/d/crt"));
+        assert_eq!(client.key, Material::from(b"key".as_slice()));
+        let command = |access: &Access| access.auth.exec.as_ref().unwrap().command.clone();
+        assert_eq!(command(&access), Path::new("/d/./plugin"));
+        access.auth.exec = Some(Exec::new("aws", "v1"));
+        access.resolve_paths(&resolve);
+        assert_eq!(
+            command(&access),
+            Path::new("aws"),
+            "it is looked for in PATH"
+        );
     }
 }

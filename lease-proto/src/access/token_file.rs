@@ -34,6 +34,7 @@ use super::{CredentialsError, Origin, Secret, bearer};
 pub struct TokenFile {
     path: PathBuf,
     last: Option<Last>,
+    spare: Option<Secret>,
 }
 
 /// What was read.
@@ -50,7 +51,15 @@ impl TokenFile {
         Self {
             path: path.into(),
             last: None,
+            spare: None,
         }
+    }
+
+    /// Has this sent where the file gives nothing, as kubectl does with a `token` beside a `tokenFile`. Defaults to nothing.
+    #[must_use]
+    pub fn spare(mut self, token: Option<Secret>) -> Self {
+        self.spare = token;
+        self
     }
 
     /// The file.
@@ -73,7 +82,8 @@ impl TokenFile {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or holds no token, and there is nothing that the server has not refused.
+    /// The file cannot be read, or holds no token, and there is nothing that the server has not refused, nor a
+    /// [spare](Self::spare) that can be sent.
     pub fn take(
         &mut self,
         content: io::Result<Vec<u8>>,
@@ -93,12 +103,20 @@ impl TokenFile {
             }
             Err(error) => error,
         };
-        match &mut self.last {
-            Some(old) if !is_refused && !old.is_refused => Ok(old.header.clone()),
+        let had_one = match &mut self.last {
+            Some(old) if !is_refused && !old.is_refused => return Ok(old.header.clone()),
             Some(old) => {
                 old.is_refused = true;
-                Err(error.after_refusal())
+                true
             }
+            None => false,
+        };
+        match &self.spare {
+            Some(token) => bearer(token).map_err(|source| CredentialsError::InvalidToken {
+                origin: Origin::Inline,
+                source,
+            }),
+            None if had_one => Err(error.after_refusal()),
             None => Err(error),
         }
     }
@@ -177,5 +195,26 @@ mod tests {
             "Bearer two"
         );
         assert_eq!(file.take(away(), None, false, now).unwrap(), "Bearer two");
+    }
+
+    #[test]
+    fn the_spare_is_sent_where_the_file_gives_nothing_that_is_not_refused() {
+        let (now, stamp) = (Instant::now(), stamp(3));
+        let mut file = TokenFile::new("token").spare(Some(Secret::from("spare")));
+        for nothing in [away(), Ok(Vec::new()), Ok(b" \n".to_vec())] {
+            assert_eq!(
+                file.take(nothing, stamp, false, now).unwrap(),
+                "Bearer spare"
+            );
+            assert_eq!(file.known(stamp, now), None, "the file goes before it");
+        }
+        // What the server says to it the server may say again.
+        assert_eq!(file.take(away(), None, true, now).unwrap(), "Bearer spare");
+        file.take(Ok(b"one".to_vec()), stamp, false, now).unwrap();
+        assert_eq!(file.take(away(), None, false, now).unwrap(), "Bearer one");
+        assert_eq!(file.take(away(), None, true, now).unwrap(), "Bearer spare");
+        let mut broken = TokenFile::new("token").spare(Some(Secret::from("can\nary")));
+        let error = broken.take(away(), None, false, now).unwrap_err();
+        assert!(!format!("{error} {broken:?}").contains("ary"), "{error}");
     }
 }

@@ -32,17 +32,7 @@ struct Ran {
 impl Desk {
     /// `None` where there is no kubectl.
     fn new(more: &[&str]) -> Result<Option<Self>> {
-        let found = Command::new("kubectl")
-            .arg("version")
-            .arg("--client")
-            .output();
-        if let Err(error) = found {
-            let missing = format!("kubectl was not tried: {error}");
-            if std::env::var_os("LEASE_KUBECTL_REQUIRED").is_some() {
-                return Err(missing.into());
-            }
-            // Past the harness, which keeps what is printed by tests that succeed.
-            writeln!(io::stderr(), "SKIPPED: {missing}")?;
+        if !is_there()? {
             return Ok(None);
         }
         let folder = tempfile::tempdir()?;
@@ -62,15 +52,9 @@ impl Desk {
     }
 
     fn kubectl(&self, arguments: &str) -> Command {
-        let mut command = Command::new("kubectl");
+        let mut command = by_whoever_sits_in(self.folder.path());
         command
             .args(arguments.split(' '))
-            .current_dir(self.folder.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            // What it caches of a server, another server at the same port must not be known by.
-            .env("HOME", self.folder.path())
-            .env("KUBECONFIG", "kubeconfig")
             .env("EDITOR", "sed -i s/bob/cid/")
             .stdin(Stdio::null());
         command
@@ -107,6 +91,37 @@ impl Desk {
     fn uid(&self) -> Result<String> {
         self.field(".metadata.uid")
     }
+}
+
+/// Whether there is a kubectl. Where there is none, a line says so.
+pub(crate) fn is_there() -> Result<bool> {
+    let found = Command::new("kubectl")
+        .arg("version")
+        .arg("--client")
+        .output();
+    let Err(error) = found else {
+        return Ok(true);
+    };
+    let missing = format!("kubectl was not tried: {error}");
+    if std::env::var_os("LEASE_KUBECTL_REQUIRED").is_some() {
+        return Err(missing.into());
+    }
+    // Past the harness, which keeps what is printed by tests that succeed.
+    writeln!(io::stderr(), "SKIPPED: {missing}")?;
+    Ok(false)
+}
+
+/// A kubectl with the file `kubeconfig` of that folder, and no other settings.
+pub(crate) fn by_whoever_sits_in(folder: &Path) -> Command {
+    let mut command = Command::new("kubectl");
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        // What it caches of a server, another server at the same port must not be known by.
+        .env("HOME", folder)
+        .env("KUBECONFIG", "kubeconfig");
+    command
 }
 
 fn lease(name: &str, holder: &str) -> String {

@@ -2,6 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
+mod authority;
+mod kubeconfigs;
 mod kubectl;
 mod rival;
 mod serving;

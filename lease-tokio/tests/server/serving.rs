@@ -6,6 +6,8 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
     time::Duration,
 };
 
@@ -15,12 +17,29 @@ use lease_tokio::{
     proto::{Config, wire::Lease},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{Result, SOON, Server, text};
 
 /// The code and what is said by one that does not start.
-fn refusal(arguments: &[&str]) -> Result<(Option<i32>, String)> {
+pub(crate) fn refusal(arguments: &[&str]) -> Result<(Option<i32>, String)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lease-server"));
-    let output = command.args(arguments).stdin(Stdio::null()).output()?;
+    let process = command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let pid = Pid::from_child(&process);
+    let (ended, end) = mpsc::channel::<()>();
+    // One that serves all the same would do so for ever.
+    thread::spawn(move || {
+        if end.recv_timeout(SOON) == Err(RecvTimeoutError::Timeout) {
+            let _over = kill_process(pid, Signal::KILL);
+        }
+    });
+    let output = process.wait_with_output()?;
+    drop(ended);
     Ok((output.status.code(), String::from_utf8(output.stderr)?))
 }
 
@@ -313,6 +332,7 @@ fn what_makes_no_sense_is_refused_by_name() -> Result {
     for (arguments, code, says) in [
         (&["--tls-cert", "cert.pem"][..], 64, "--tls-key"),
         (&["--tls-key", "key.pem"], 64, "--tls-cert"),
+        (&["--tls-ca", "ca.pem"], 64, "--tls-cert"),
         (&["--seed", "7"], 64, "--faults"),
         (&["--faults", "409"], 64, "409=5%"),
         (&["--faults", "409=200%"], 64, "share"),

@@ -7,6 +7,7 @@ mod credentials;
 mod driver;
 mod exchange;
 mod http2;
+mod places;
 mod plain;
 mod plugins;
 mod proxies;

@@ -407,7 +407,7 @@ impl<'a> Plugin<'a> {
 
     fn kubeconfig_of(&self, cluster: &str) -> KubeconfigOptions {
         let path = self.files.path().join("config");
-        let exec = "exec: {command: ./plugin, apiVersion: client.authentication.k8s.io/v1, \
+        let exec = "exec: {command: ./plugin, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, \
                     args: [$(no-shell)], env: [{name: GREETING, value: hello}], installHint: apt install it}";
         fs::write(&path, kubeconfig(cluster, exec)).unwrap();
         KubeconfigOptions::new().path(path).allow_exec(true)

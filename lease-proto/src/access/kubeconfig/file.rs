@@ -1,6 +1,9 @@
 //! A kubeconfig file as it is written.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::super::Secret;
 
@@ -40,6 +43,15 @@ pub(super) struct Cluster {
     pub(super) insecure_skip_tls_verify: Option<bool>,
     pub(super) tls_server_name: Option<String>,
     pub(super) proxy_url: Option<Secret>,
+    pub(super) disable_compression: Option<bool>,
+    pub(super) extensions: Option<Vec<NamedExtension>>,
+}
+
+/// What a program has left there for itself, whatever that is.
+#[derive(Deserialize)]
+pub(super) struct NamedExtension {
+    pub(super) name: Option<String>,
+    pub(super) extension: Option<serde_json::Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -65,6 +77,9 @@ pub(super) struct User {
     pub(super) auth_provider: Option<AuthProvider>,
     #[serde(rename = "as")]
     pub(super) impersonate: Option<String>,
+    pub(super) as_uid: Option<String>,
+    pub(super) as_groups: Option<Vec<IgnoredAny>>,
+    pub(super) as_user_extra: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 #[derive(Default, Deserialize)]

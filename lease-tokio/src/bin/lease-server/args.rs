@@ -27,6 +27,10 @@ pub(crate) struct Args {
     /// The private key of the first certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// The authority that signed the certificate (PEM), for --kubeconfig. Without it clients check the certificate by itself,
+    /// which is right for one that no authority has signed.
+    #[arg(long, value_name = "FILE", requires_all = ["tls_cert", "kubeconfig"])]
+    pub(crate) tls_ca: Option<PathBuf>,
     /// Let only those in who know a token of this file: one on each line, as far as the first comma.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,

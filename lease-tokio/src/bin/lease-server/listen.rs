@@ -4,6 +4,7 @@ use std::{
     error::Error,
     fmt,
     io::{self, Write},
+    path::PathBuf,
     pin::pin,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
@@ -26,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{args::Args, dice::Dice, kubeconfig, serve::Service, tls, tokens::Tokens};
 
 /// Listens and answers until a signal comes.
-pub(crate) async fn run(args: Args) -> Result<(), String> {
+pub(crate) async fn run(args: Args) -> Result<(), Refusal> {
     let tokens = match &args.token_file {
         Some(file) => Tokens::read(file)?,
         None => Tokens::default(),
@@ -35,6 +36,12 @@ pub(crate) async fn run(args: Args) -> Result<(), String> {
         (Some(certificates), Some(key)) => Some(tls::acceptor(certificates, key)?),
         _ => None,
     };
+    let authority = args.tls_ca.as_ref().or(args.tls_cert.as_ref());
+    if let (Some(certificates), Some(authority), Some(_)) =
+        (&args.tls_cert, authority, &args.kubeconfig)
+    {
+        tls::verify(certificates, authority)?;
+    }
     let backend = match &args.data {
         Some(directory) => Client::embedded(directory)
             .await
@@ -56,7 +63,7 @@ pub(crate) async fn run(args: Args) -> Result<(), String> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{address}");
     if let Some(file) = &args.kubeconfig {
-        kubeconfig::write(file, &url, args.tls_cert.as_deref(), &tokens)?;
+        kubeconfig::write(file, &url, authority.map(PathBuf::as_path), &tokens)?;
     }
     if !address.ip().is_loopback() {
         warn_of_strangers(&args, tls.is_some(), tokens.is_open());
@@ -115,6 +122,21 @@ pub(crate) async fn run(args: Args) -> Result<(), String> {
         () = ended.wait() => {}
     }
     Ok(())
+}
+
+/// Why it does not serve.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It cannot.
+    Failed(String),
+    /// What was typed does not go together.
+    Senseless(String),
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self::Failed(message)
+    }
 }
 
 /// Leases in memory, which are others each time.

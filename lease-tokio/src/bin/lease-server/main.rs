@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::Args;
+use self::{args::Args, listen::Refusal};
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -36,15 +36,15 @@ fn main() -> ExitCode {
         .build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(listen::run(args)),
-        Err(error) => Err(format!("the runtime cannot be started: {error}")),
+        Err(error) => Err(format!("the runtime cannot be started: {error}").into()),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            listen::say(format_args!("{message}"));
-            ExitCode::FAILURE
-        }
-    }
+    let (message, code) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Refusal::Failed(message)) => (message, ExitCode::FAILURE),
+        Err(Refusal::Senseless(message)) => (message, USAGE.into()),
+    };
+    listen::say(format_args!("{message}"));
+    code
 }
 
 /// The exit code for a command line that makes no sense: that of `lease`, and of sysexits(3).

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use super::super::{Material, Secret};
 use super::*;
+
+mod plugins;
 
 const GOOD: &str = "
 apiVersion: v1
@@ -64,8 +67,9 @@ fn a_named_context_goes_before_the_current_one() {
 }
 
 #[test]
-fn a_token_file_goes_before_a_token() {
+fn a_token_file_goes_before_a_token_which_is_kept_for_when_it_is_away() {
     let access = access(GOOD, &KubeconfigOptions::new().context("other")).unwrap();
+    assert_eq!(access.auth.spare_token, Some(Secret::from("canary")));
     assert_eq!(
         access.auth.token,
         Some(Material::File("/home/u/.kube/tokens/robot".into()))
@@ -193,30 +197,6 @@ fn broken_yaml_is_reported_by_file_and_line_and_not_quoted() {
 }
 
 #[test]
-fn an_exec_user_is_refused_until_allowed() {
-    let text = exec(
-        "command: ./bin/plugin\n      args: [canary, b]\n      env: [{name: K, value: canary}]",
-    );
-    let error = access(&text, &KubeconfigOptions::new())
-        .unwrap_err()
-        .to_string();
-    let expected = "/home/u/.kube/config: user \"u\" gets credentials by running \"./bin/plugin\", which is not allowed; \
-                    allow it with allow_exec, or give a token";
-    assert_eq!(error, expected);
-    let allowed = access(&text, &KubeconfigOptions::new().allow_exec(true)).unwrap();
-    assert!(!format!("{allowed:?}").contains("canary"), "{allowed:?}");
-    let plugin = allowed.auth.exec.unwrap();
-    assert_eq!(plugin.command, Path::new("/home/u/.kube/./bin/plugin"));
-    assert_eq!((plugin.args.len(), plugin.env.len()), (2, 1));
-    let bare = access(
-        &exec("command: aws\n      env: null"),
-        &KubeconfigOptions::new().allow_exec(true),
-    )
-    .unwrap();
-    assert_eq!(bare.auth.exec.unwrap().command, Path::new("aws"));
-}
-
-#[test]
 fn each_mistake_is_named_with_what_would_be_right() {
     for (from, to, message) in [
         (
@@ -288,22 +268,30 @@ fn each_mistake_is_named_with_what_would_be_right() {
     }
 }
 
+/// As with kubectl, which takes what is empty for nothing.
 #[test]
-fn an_exec_entry_that_cannot_work_is_refused() {
-    let allowed = KubeconfigOptions::new().allow_exec(true);
-    for (text, message) in [
-        (exec("args: []"), "exec.command is missing"),
-        (
-            exec("command: x\n      interactiveMode: Always"),
-            "exec.interactiveMode: Always, which is not supported",
-        ),
-        (
-            exec("command: x").replace("apiVersion: v1", "a: b"),
-            "exec.apiVersion is missing",
-        ),
+fn a_part_of_an_impersonation_is_refused_too() {
+    let of = |user: &str| {
+        let text = GOOD.replacen("client-key-data: YmFy", user, 1);
+        access(&text, &KubeconfigOptions::new())
+    };
+    for field in [
+        "as-groups: [a]",
+        "as-groups: ['']",
+        "as-uid: '1'",
+        "as-user-extra: {a: [b]}",
     ] {
-        let error = access(&text, &allowed).unwrap_err().to_string();
-        assert!(error.contains(message), "{error}");
+        let shown = of(field).unwrap_err().to_string();
+        let name = field.split(':').next().unwrap();
+        let expected = format!(
+            r#"/home/u/.kube/config: user "me": {name} is for impersonation, without a user to impersonate (as), and"#
+        );
+        assert!(shown.starts_with(&expected), "{shown}");
+        let shown = of(&format!("as: ''\n    {field}")).unwrap_err();
+        assert!(matches!(shown, KubeconfigError::Field { .. }), "{shown}");
+    }
+    for nothing in ["as-groups: []", "as-uid: ''", "as-user-extra: {}"] {
+        of(&format!("client-key-data: YmFy\n    {nothing}")).unwrap();
     }
 }
 
@@ -331,12 +319,4 @@ fn parse_at(path: &str, text: &str) -> Kubeconfig {
 
 fn access(text: &str, options: &KubeconfigOptions) -> Result<Access, KubeconfigError> {
     Kubeconfig::parse(Path::new("/home/u/.kube/config"), text.as_bytes())?.access(options)
-}
-
-fn exec(entry: &str) -> String {
-    format!(
-        "current-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\n\
-         clusters: [{{name: k, cluster: {{server: 'https://h'}}}}]\nusers:\n- name: u\n  user:\n    exec:\n      \
-         apiVersion: v1\n      {entry}\n"
-    )
 }

@@ -92,14 +92,16 @@ impl Backoff {
     /// Takes note of a success. Whether it is one that lasts, the first renewal shows.
     pub(crate) fn reset(&mut self) {
         *self = Self {
+            doubled: self.doubled.saturating_sub(1),
             brief: self.brief,
             ..Self::default()
         };
     }
 
-    /// Takes note of a tenure that was renewed.
+    /// Takes note of a tenure that was renewed. What went wrong before that may do so again soon.
     pub(crate) fn reset_all(&mut self) {
-        *self = Self::default();
+        self.brief = 0;
+        self.reset();
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_begin_again_after_a_success() {
+    fn pauses_double_up_to_the_longest_and_shrink_again_with_each_success() {
         let second = Duration::from_secs(1);
         let mut random = Random::new(7);
         let mut backoff = Backoff::default();
@@ -117,6 +119,11 @@ mod tests {
             assert!((most / 2..=most).contains(&pause), "{pause:?} of {most:?}");
         }
         backoff.reset();
+        let pause = backoff.pause(second, &mut random);
+        assert!((second / 4..=second / 2).contains(&pause), "{pause:?}");
+        for _ in 0..3 {
+            backoff.reset_all();
+        }
         assert!(backoff.pause(second, &mut random) <= second / 8);
     }
 

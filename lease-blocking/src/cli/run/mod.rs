@@ -5,6 +5,7 @@ mod guard;
 mod lines;
 mod message;
 mod once;
+mod process;
 mod program;
 mod running;
 mod sweep;

@@ -22,7 +22,7 @@ use rustix::process::{Pid, getpid, set_child_subreaper};
 use super::{
     super::{exit_code::Exit, failure::Failure},
     deadline::{Deadline, Limit},
-    guard::{BOUND, FREE, GUARD},
+    guard::{BOUND, FREE, GUARD, OURSELVES},
     message::{Channel, Order, Report},
     sweep::{strike_all_but, sweep},
 };
@@ -101,7 +101,7 @@ impl Program {
         limit
             .map_or(Ok(()), |limit| deadline.set(limit))
             .map_err(failed)?;
-        let guard = Command::new("/proc/self/exe")
+        let guard = Command::new(OURSELVES)
             .args([GUARD, if limit.is_some() { BOUND } else { FREE }])
             .arg(path)
             .args(words)

@@ -88,8 +88,8 @@ pub(crate) const RUN: &str = "\
 EXIT CODES of run:
        the program's own, or 128 and the number of the signal that ended it
    64  the command line makes no sense
-  123  the lease was lost while the program ran, and the program was stopped; or the program ended by
-       the SIGTERM before that, though the lease was renewed after all
+  123  the lease was lost while the program ran, and the program was stopped; or it ended by the
+       SIGTERM before that, though the lease was renewed after all
   124  somebody else had it until the time for waiting was over, or --conflict-exit-code
   125  lease itself failed, such as that there was no answer, or it is not permitted
   126  the program cannot be executed

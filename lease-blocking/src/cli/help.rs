@@ -81,7 +81,8 @@ it even when the program has ended; when the lease is lost, lease kills both. Al
 Not covered, and for that there is LEASE_TOKEN, which a resource can check: what runs as another user \
 (sudo) or is started by others on demand (systemd, docker); what the program has started, if lease and \
 the process between are both killed with SIGKILL, or one of them while the other is stopped; the program, while both are stopped; what \
-the kernel does not let die while it waits for a disk; and after the machine was suspended, or its \
+the kernel does not let die while it waits for a disk; thousands of processes on a busy machine, which \
+run nothing any more once they are killed, but may take longer than that quarter of a second to be gone; and after the machine was suspended, or its \
 virtual machine paused, the instant until the process between gets its turn.
 
 Examples:

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Renew(Renew),
     /// Give a lease back that the holder has.
     Release(Release),
-    /// Show who holds a lease; exit with 0 if somebody does, else with 1.
+    /// Show who holds a lease; exit with 0 if somebody does, with 1 if nobody does.
     Status(Status),
     /// Show all leases of a namespace.
     List(List),
@@ -338,7 +338,8 @@ pub(crate) struct Cluster {
     /// The namespace. Defaults to that of the kubeconfig's context or of the pod, else default.
     #[arg(short, long)]
     pub(crate) namespace: Option<Namespace>,
-    /// Keep the leases in a directory of this machine, and use no cluster.
+    /// Keep the leases in a directory of this machine, and use no cluster. Only those who use the same one exclude each other;
+    /// defaults to /var/lib/lease for root, and to /var/tmp/lease-UID for everybody else, each user having one of their own.
     #[arg(
         long, value_name = "DIR", num_args = 0..=1, require_equals = true,
         conflicts_with_all = ["server", "token_file", "certificate_authority", "kubeconfig", "context", "allow_exec", "allow_plain_http"]

@@ -13,7 +13,7 @@ use lease_blocking::proto::{
 use serde_json::{Value, json};
 
 use super::{
-    duration,
+    duration, escape,
     output::{self, Phase},
 };
 
@@ -201,11 +201,11 @@ impl News {
         let seconds = at
             .split_once('.')
             .map_or(at.as_str(), |(seconds, _)| seconds);
-        format!(
+        escape::line(&format!(
             "{}Z  {name}  {}",
             seconds.trim_end_matches('Z'),
             Told { change, lease }
-        )
+        ))
     }
 }
 

@@ -35,10 +35,25 @@ pub(crate) fn man(name: Option<&str>) -> Result<Exit, Failure> {
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(command.clone()).render(&mut page);
     rendered.map_err(|error| Failure::chain(Exit::Failed, &error))?;
-    print(&page)
+    print(with_usage(&String::from_utf8_lossy(&page), command.clone()).as_bytes())
+}
+
+/// Has the synopsis be what the parser itself says: that of the page leaves out `--` and the names of values.
+fn with_usage(page: &str, mut command: clap::Command) -> String {
+    let parts = page.split_once(SYNOPSIS);
+    let Some((head, (_, rest))) =
+        parts.and_then(|(head, rest)| Some((head, rest.split_once('\n')?)))
+    else {
+        return page.to_owned();
+    };
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").replace('-', "\\-");
+    format!("{head}{SYNOPSIS}{usage}\n{rest}")
 }
 
 fn print(text: &[u8]) -> Result<Exit, Failure> {
     let mut stdout = io::stdout().lock();
     output::written(stdout.write_all(text).and_then(|()| stdout.flush()))
 }
+
+const SYNOPSIS: &str = ".SH SYNOPSIS\n";

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// How a command ends.
 ///
-/// `acquire`, `renew`, `release`, `status` and `list` end with 0 to 5, `run` as timeout(1) does, and all with 64 where the
+/// `acquire`, `renew`, `release`, `status` and `list` end with 0 to 6, `run` as timeout(1) does, and all with 64 where the
 /// command line makes no sense.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exit {
@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     NotPermitted,
     /// Somebody else holds it.
     Held,
+    /// `status`: any other failure, so that it is not known.
+    Unknown,
     /// The command line makes no sense.
     Usage,
     /// `run`: the lease was lost while the program ran, and the program was stopped.
@@ -50,6 +52,7 @@ impl Exit {
             Self::TimedOut => 3,
             Self::NotPermitted => 4,
             Self::Held => 5,
+            Self::Unknown => 6,
             Self::Usage => 64,
             Self::Lost => 123,
             Self::NotAcquired => 124,
@@ -72,11 +75,12 @@ impl From<Exit> for ExitCode {
 pub(crate) const OURS: &str = "\
 EXIT CODES of acquire, renew, release, status, list and watch:
     0  done; status: it is held
-    1  status: it is free or expired; else any other failure, such as that there was no answer
+    1  status: it is free or expired; others: any other failure, such as that there was no answer
     2  there is no such lease, namespace or directory
     3  somebody else had it until the time for waiting was over
     4  not permitted
     5  somebody else holds it
+    6  status: any other failure, so it is not known whether somebody holds it
    64  the command line makes no sense";
 
 /// Those of `run`.
@@ -84,7 +88,8 @@ pub(crate) const RUN: &str = "\
 EXIT CODES of run:
        the program's own, or 128 and the number of the signal that ended it
    64  the command line makes no sense
-  123  the lease was lost while the program ran, and the program was stopped
+  123  the lease was lost while the program ran, and the program was stopped; or it ended by the
+       SIGTERM before that, though the lease was renewed after all
   124  somebody else had it until the time for waiting was over, or --conflict-exit-code
   125  lease itself failed, such as that there was no answer, or it is not permitted
   126  the program cannot be executed
@@ -92,7 +97,7 @@ EXIT CODES of run:
 
 /// What they have in common.
 pub(crate) const RULE: &str = "\
-An API server that cannot be reached, or a directory that cannot be used, is 1, and for run 125, however long it was tried.";
+An API server that cannot be reached, or a directory that cannot be used, is 1, for status 6, and for run 125, however long it was tried.";
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +113,7 @@ mod tests {
             (Exit::TimedOut, 3),
             (Exit::NotPermitted, 4),
             (Exit::Held, 5),
+            (Exit::Unknown, 6),
             (Exit::Usage, 64),
             (Exit::Lost, 123),
             (Exit::NotAcquired, 124),
@@ -127,6 +133,7 @@ mod tests {
             "  3  somebody else had",
             "  4  not",
             "  5  somebody else holds",
+            "  6  status",
             " 64  ",
             "123  ",
             "124  ",

@@ -7,7 +7,7 @@ use lease_blocking::{
     proto::{self, Failure as Refused, GaveUp, Refusal, plain::ApiError, wire::Lease},
 };
 
-use super::{duration, exit_code::Exit};
+use super::{duration, escape, exit_code::Exit};
 
 /// Why a command did not succeed: one line, what to do about it, and the exit code.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Failure {
     pub(crate) fn new(exit: Exit, line: impl fmt::Display) -> Self {
         Self {
             exit,
-            line: line.to_string(),
+            line: escape::line(&line.to_string()),
             advice: None,
         }
     }

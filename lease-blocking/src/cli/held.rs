@@ -22,12 +22,15 @@ use super::{
     force, output, say, signals, status,
 };
 
+/// Says that `--wait` and `--timeout 0` contradict each other.
+pub(crate) fn waits_for_no_time() -> Failure {
+    let line = "--wait waits, and --timeout 0 does not: leave one of them out";
+    Failure::new(Exit::Usage, line)
+}
+
 pub(crate) fn acquire(args: &Acquire) -> Result<Exit, Failure> {
     if args.wait && args.timeout == Some(Duration::ZERO) {
-        return Err(Failure::new(
-            Exit::Usage,
-            "--wait waits, and --timeout 0 does not: leave one of them out",
-        ));
+        return Err(waits_for_no_time());
     }
     let client = connect::client(&args.target.cluster)?;
     let patience = match args.timeout {

@@ -75,12 +75,14 @@ started are dead before anybody else can hold it: they get SIGTERM --grace befor
 between lease and the program sees to that, so it is done too if lease is killed (then at once), stopped \
 or stuck; and it inherits what leaves the program's process group, session or parent. What the program \
 leaves behind when it ends is killed before the lease is released. While it is suspended (Ctrl-Z) nothing \
-is renewed, so it has to go on in time.
+is renewed, so it has to go on in time. While the process between is stopped (SIGSTOP), the lease is renewed, and lease waits for \
+it even when the program has ended; when the lease is lost, lease kills both. All of this is done by way of /proc, without which nothing is run.
 
 Not covered, and for that there is LEASE_TOKEN, which a resource can check: what runs as another user \
 (sudo) or is started by others on demand (systemd, docker); what the program has started, if lease and \
 the process between are both killed with SIGKILL, or one of them while the other is stopped; the program, while both are stopped; what \
-the kernel does not let die while it waits for a disk; and after the machine was suspended, or its \
+the kernel does not let die while it waits for a disk; thousands of processes on a busy machine, which \
+run nothing any more once they are killed, but may take longer than that quarter of a second to be gone; and after the machine was suspended, or its \
 virtual machine paused, the instant until the process between gets its turn.
 
 Examples:
@@ -134,7 +136,8 @@ Of list they stand in items, of watch in lease beside time and change; acquire a
 
 Examples:
   lease status nightly                          who has it, since when, and who can get it when
-  lease status nightly --quiet || ./report      nobody has it
+  lease status nightly --quiet; [ $? -eq 1 ] && ./report
+                                                nobody has it: 1 says that, and nothing else does
   lease status nightly -o json | jq -r .holder";
 
 const LIST: &str = "\

@@ -6,6 +6,7 @@ mod changes;
 mod connect;
 mod describe;
 mod duration;
+mod escape;
 mod events;
 mod exit_code;
 mod failure;
@@ -92,6 +93,7 @@ fn explain(error: &clap::Error) -> Exit {
 /// Says something to whoever looks, and leaves standard output to what was asked for.
 fn say(what: std::fmt::Arguments<'_>) {
     // Nobody may be left to read it, and that must not end what goes on.
+    let what = escape::lines(&what.to_string());
     let _gone = writeln!(io::stderr(), "lease: {what}");
 }
 

@@ -7,7 +7,13 @@ use lease_blocking::proto::{
     wire::{Lease, MicroTime, RawTime},
 };
 
-use super::{candidates::Candidates, duration, output, view, waits::Waits};
+use super::{
+    candidates::Candidates,
+    duration, escape,
+    output::{self, Phase},
+    view,
+    waits::Waits,
+};
 
 /// What most want to know.
 pub(crate) fn table(lease: &Lease, candidates: &Candidates) -> String {
@@ -22,7 +28,7 @@ pub(crate) fn table(lease: &Lease, candidates: &Candidates) -> String {
         let line = format!("{identity}, with priority {}{others}", first.priority);
         rows.push(("Waiting:", line));
     }
-    show(&rows)
+    show(&rows, output::phase(lease))
 }
 
 /// All that is known.
@@ -52,7 +58,7 @@ pub(crate) fn wide(lease: &Lease, candidates: &Candidates) -> String {
             .map(|(key, value)| (name, format!("{key}={value}")));
         rows.extend(entries);
     }
-    show(&rows)
+    show(&rows, output::phase(lease))
 }
 
 fn rows(lease: &Lease, candidates: &Candidates) -> Vec<(&'static str, String)> {
@@ -61,7 +67,7 @@ fn rows(lease: &Lease, candidates: &Candidates) -> Vec<(&'static str, String)> {
     let phase = output::phase(lease);
     let mut rows = vec![
         ("Name:", format!("{}/{}", meta.namespace, meta.name)),
-        ("Phase:", view::painted(phase)),
+        (PHASE, String::new()),
         ("Holder:", spec.holder().unwrap_or("none").to_owned()),
     ];
     if spec.holder().is_some() {
@@ -112,13 +118,18 @@ fn rows(lease: &Lease, candidates: &Candidates) -> Vec<(&'static str, String)> {
 }
 
 /// A name that is that of the line before is not said again.
-fn show(rows: &[(&'static str, String)]) -> String {
+fn show(rows: &[(&'static str, String)], phase: Phase) -> String {
     let mut last = "";
     let mut text = String::new();
     for (name, value) in rows {
         let shown = if *name == last { "" } else { name };
         last = name;
-        text.push_str(&format!("{shown:<13}{}\n", view::harmless(value)));
+        let value = match *name {
+            // In a colour, which is ours.
+            PHASE => view::painted(phase),
+            _ => escape::line(value),
+        };
+        text.push_str(&format!("{shown:<13}{value}\n"));
     }
     text
 }
@@ -139,3 +150,5 @@ fn ago(time: Option<&RawTime>, now: MicroTime) -> String {
 fn unknown() -> String {
     "unknown".to_owned()
 }
+
+const PHASE: &str = "Phase:";

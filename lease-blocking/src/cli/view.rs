@@ -17,7 +17,7 @@ use tabwriter::{Alignment, TabWriter};
 use super::{
     args::View,
     candidates::Candidates,
-    duration,
+    duration, escape,
     exit_code::Exit,
     failure::Failure,
     output::{self, Phase},
@@ -76,13 +76,8 @@ fn table(
     let mut text = head.join("\t");
     for (lease, _) in leases {
         let spec = &lease.spec;
-        let phase = output::phase(lease);
         let mut cells = vec![
             lease.metadata.name.clone(),
-            match candidate_for(lease) {
-                Some(_) => "Candidate".to_owned(),
-                None => painted(phase),
-            },
             spec.holder().unwrap_or(NONE).to_owned(),
             ago(spec.acquire_time.as_ref(), now),
             ago(spec.renew_time.as_ref(), now),
@@ -101,7 +96,12 @@ fn table(
             let version = lease.metadata.resource_version.as_ref();
             cells.push(version.map_or_else(|| NONE.to_owned(), ToString::to_string));
         }
-        let cells: Vec<_> = cells.iter().map(|cell| harmless(cell)).collect();
+        let mut cells: Vec<_> = cells.iter().map(|cell| escape::line(cell)).collect();
+        let phase = match candidate_for(lease) {
+            Some(_) => "Candidate".to_owned(),
+            None => painted(output::phase(lease)),
+        };
+        cells.insert(if namespaced { 2 } else { 1 }, phase);
         // Writing to a string does not fail.
         let _written = write!(text, "\n{}", cells.join("\t"));
     }
@@ -133,11 +133,6 @@ pub(crate) fn painted(phase: Phase) -> String {
     format!("{style}{phase}{style:#}")
 }
 
-/// What others wrote must not break a table.
-pub(crate) fn harmless(cell: &str) -> String {
-    cell.replace(['\t', '\n', '\r', '\u{b}', '\u{c}'], " ")
-}
-
 fn ago(time: Option<&RawTime>, now: MicroTime) -> String {
     match time.and_then(RawTime::time) {
         Some(time) if !output::is_ahead(time, now) => duration::show(now.saturating_since(time)),
@@ -156,7 +151,10 @@ pub(crate) fn until(time: MicroTime, now: MicroTime) -> String {
 
 /// As kubectl names it, and takes it.
 fn name(lease: &Lease) -> String {
-    format!("lease.coordination.k8s.io/{}", lease.metadata.name)
+    format!(
+        "lease.coordination.k8s.io/{}",
+        escape::line(&lease.metadata.name)
+    )
 }
 
 fn yaml(value: &Value) -> Result<String, Failure> {

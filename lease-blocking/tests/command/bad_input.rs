@@ -169,6 +169,10 @@ fn combinations_that_make_no_sense_are_refused_by_name() {
             &["acquire", "a", "--holder", "me", "--wait", "--timeout=0"],
             "--timeout 0",
         ),
+        (
+            &["run", "a", "--wait", "--timeout=0", "--", "true"],
+            "--timeout 0",
+        ),
         (&["renew", "a", "--holder", "me", "--wait"], "--wait"),
         (&["release", "a", "--holder", "me", "--ttl", "5s"], "--ttl"),
     ] {
@@ -189,7 +193,7 @@ fn where_the_leases_are_must_be_said() {
         "pod",
         "--embedded",
     ] {
-        ran(&["status", "a"]).with(1).saying(&[way]);
+        ran(&["status", "a"]).with(6).saying(&[way]);
         ran(&["run", "a", "--", "true"]).with(125).saying(&[way]);
     }
     ran(&["status", "a", "--server", "10.0.0.1:6443"])
@@ -206,8 +210,9 @@ fn where_the_leases_are_must_be_said() {
             "https://",
             "--allow-plain-http",
         ]);
+    // Not what says that nobody holds it.
     ran(&["status", "a", "--server", "https://127.0.0.1:1"])
-        .with(1)
+        .with(6)
         .saying(&["127.0.0.1:1", "connect"]);
     ran(&["status", "a", "--embedded", "--server", "https://x"])
         .with(64)
@@ -224,18 +229,18 @@ fn files_that_are_missing_or_cannot_be_used_are_named() {
     let server = ["status", "a", "--server", "https://127.0.0.1:1"];
     let with = |more: &[&str]| ran(&[&server[..], more].concat());
     with(&["--token-file", "no-such-token"])
-        .with(1)
+        .with(6)
         .saying(&["no-such-token"]);
     with(&["--certificate-authority", "no-such-ca"])
-        .with(1)
+        .with(6)
         .saying(&["no-such-ca"]);
     fs::write(place.file("ca"), "not a certificate").unwrap();
     with(&["--certificate-authority", "ca"])
-        .with(1)
+        .with(6)
         .saying(&["ca", "PEM"]);
     fs::create_dir(place.file("folder")).unwrap();
     with(&["--token-file", "folder"])
-        .with(1)
+        .with(6)
         .saying(&["folder"]);
 }
 
@@ -266,7 +271,7 @@ contexts: [{name: here, context: {cluster: c, user: u}}]
             .bare(&["status", "a", "--kubeconfig", "config"])
             .output()
             .unwrap();
-        crate::Ran::from(output).with(1).saying(&words);
+        crate::Ran::from(output).with(6).saying(&words);
         let output = place
             .bare(&["run", "a", "--kubeconfig", "config", "--", "true"])
             .output()
@@ -310,9 +315,9 @@ fn directories_that_cannot_be_used_are_never_emptied() {
     };
     fs::create_dir(place.file("foreign")).unwrap();
     fs::write(place.file("foreign/letter"), "dear").unwrap();
-    status("foreign").with(1).saying(&["foreign", "not empty"]);
+    status("foreign").with(6).saying(&["foreign", "not empty"]);
     fs::write(place.file("file"), "").unwrap();
-    status("file").with(1).saying(&["file"]);
+    status("file").with(6).saying(&["file"]);
 
     place.run(&["acquire", "a", "--holder", "me"]).with(0);
     let state = place.file("leases/leases.json");
@@ -353,7 +358,7 @@ fn a_server_that_is_not_verified_is_warned_of() {
         fs::write(place.file("kubeconfig"), cluster(skips)).unwrap();
         let mut command = place.bare(&["status", "a", "--kubeconfig", "kubeconfig"]);
         let ran = crate::Ran::from(command.output().unwrap())
-            .with(1)
+            .with(6)
             .saying(&["127.0.0.1:1"]);
         let lines: Vec<&str> = ran.stderr.lines().collect();
         let warned = lines[0].starts_with("lease: warning: ") && lines[0].contains("not verified");

@@ -60,5 +60,10 @@ fn each_command_has_a_page_for_man() {
         run.contains("lease\\-run") && run.contains("\\-\\-grace") && run.contains("LEASE_TOKEN"),
         "{run}"
     );
+    let synopsis = r"lease run [OPTIONS] <NAME> \-\- <CMD>...";
+    assert!(
+        run.contains(&format!(".SH SYNOPSIS\n{synopsis}\n")),
+        "{run}"
+    );
     page(&["man", "no"]).with(64).saying(&["\"no\"", "acquire"]);
 }

@@ -116,6 +116,37 @@ fn a_stopped_command_keeps_nothing_alive_for_longer_than_the_lease() {
     assert!(ran.stderr.contains("the program is killed"), "{ran:?}");
 }
 
+/// Goes `$1` sessions deep, of which none heeds SIGTERM; the last of them says what time it is, again and again.
+const CHAIN: &str = "
+    trap '' TERM
+    if [ $1 -gt 0 ]; then setsid sh chain $(($1 - 1)) & wait; fi
+    while :; do date +%s.%N >> log; sleep 0.02; done";
+
+#[test]
+fn however_deep_its_children_are_all_are_dead_before_the_next_begins() {
+    let place = Place::new();
+    place.keep("chain", CHAIN);
+    let arguments = [
+        "run",
+        "a",
+        "--ttl",
+        "8s",
+        "--not-renewable",
+        "--",
+        "sh",
+        "chain",
+        "80",
+    ];
+    let holder = place.start(&arguments);
+    await_that(|| !place.text("log").is_empty(), "the deepest");
+    let next = place.run(&["run", "a", "--", "date", "+%s.%N"]).with(0);
+    holder.end().with(123);
+    let log = place.text("log");
+    // Both have as many digits.
+    let last = log.lines().last();
+    assert!(last < Some(next.stdout.trim()), "{last:?} and {next:?}");
+}
+
 #[test]
 fn a_killed_guard_takes_the_program_with_it_and_the_lease_is_released() {
     let place = Place::new();

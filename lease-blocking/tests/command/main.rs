@@ -5,6 +5,7 @@
 mod asking;
 mod bad_input;
 mod describing;
+mod escaping;
 mod guarding;
 mod holding;
 mod linking;

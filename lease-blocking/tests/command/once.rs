@@ -1,6 +1,11 @@
 //! Work that is done once, Leases that are not renewed, and whom a Lease is left to.
 
-use std::{thread, time::Duration};
+use std::{
+    fs::File,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use lease_blocking::proto::{self, Once, renewals};
 use serde_json::Value;
@@ -52,6 +57,51 @@ fn whoever_loses_the_lease_records_nothing() {
     running.end().with(123);
     let once = Once::new("v1").unwrap();
     assert_eq!(once.done(&place.record("a").unwrap()), None);
+}
+
+/// Runs a program that heeds no SIGTERM while nobody can write to the directory, until that is over and the lease renewed.
+fn told_and_spared(end: &str) -> (Place, Ran) {
+    let place = Place::new();
+    let script = format!(
+        "trap 'echo told > told' TERM; echo ran > log; while [ ! -e end ]; do sleep 0.05; done; {end}"
+    );
+    // To a file, so that it can be read meanwhile.
+    let mut command = Command::new("sh");
+    let lease = place.lease(&[
+        "run", "a", "--once", "v1", "--ttl", "12s", "--grace", "6s", "--", "sh", "-c", &script,
+    ]);
+    command
+        .current_dir(place.folder.path())
+        .args(["-c", "exec \"$@\" 2> said", "sh"])
+        .arg(lease.get_program())
+        .args(lease.get_args())
+        .stdin(Stdio::null());
+    let running = Place::spawn(command);
+    place.await_text("log", "ran");
+    let lock = File::open(place.file("leases").join("lock")).unwrap();
+    lock.lock().unwrap();
+    place.await_text("told", "told");
+    drop(lock);
+    place.await_text("said", "renewed again");
+    place.keep("end", "");
+    let ran = running.end();
+    (place, ran)
+}
+
+#[test]
+fn whoever_was_told_to_stop_and_is_renewed_again_ends_as_it_ends() {
+    let once = Once::new("v1").unwrap();
+    let is_done = |place: &Place| once.done(&place.record("a").unwrap()).is_some();
+    let (place, ran) = told_and_spared("exit 0");
+    ran.with(0);
+    assert!(is_done(&place));
+    let (place, ran) = told_and_spared("exit 7");
+    ran.with(7);
+    assert!(!is_done(&place));
+    // It was stopped by us, though late.
+    let (place, ran) = told_and_spared("exit 143");
+    ran.with(123);
+    assert!(!is_done(&place));
 }
 
 #[test]

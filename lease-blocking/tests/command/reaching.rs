@@ -46,10 +46,11 @@ const COMMANDS: [&[&str]; 13] = [
 ];
 
 fn code_of(command: &[&str]) -> i32 {
-    if command.first() == Some(&"run") {
-        125
-    } else {
-        1
+    match command.first() {
+        Some(&"run") => 125,
+        // Its 1 says that nobody holds it.
+        Some(&"status") => 6,
+        _ => 1,
     }
 }
 
@@ -60,7 +61,7 @@ fn with<'a>(command: &[&'a str], flags: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_server_that_refuses_the_connection_is_one_code_for_all_commands() {
+fn a_server_that_refuses_the_connection_is_a_failure_of_each_command() {
     let place = Place::new();
     let address = "http://127.0.0.1:1";
     let run: &[&str] = &["run", "a", "--timeout", "1s", "--", "true"];
@@ -172,7 +173,7 @@ fn a_certificate_that_is_not_believed_is_told_in_words_with_the_flag_to_look_at(
     ];
     let mut ran = place.bare(&with(&status, &["--certificate-authority", &certificate]));
     let ran = Ran::from(ran.output().unwrap())
-        .with(1)
+        .with(6)
         .saying(&["is signed by an unknown authority", "certificate-authority"]);
     assert!(!ran.stderr.contains("invalid peer certificate"), "{ran:?}");
 }
@@ -272,7 +273,10 @@ fn a_directory_that_others_may_look_into_is_shut_or_refused() {
     open();
     for command in [&["status", "a"][..], &["acquire", "a", "--holder", "me"]] {
         let advice = format!("chmod 700 {}", leases.display());
-        place.run(command).with(1).saying(&["755", &advice]);
+        place
+            .run(command)
+            .with(code_of(command))
+            .saying(&["755", &advice]);
     }
     fs::set_permissions(&leases, Permissions::from_mode(0o700)).unwrap();
     place.run(&["status", "a"]).with(0);

@@ -36,6 +36,29 @@ fn the_program_gets_the_lease_and_its_code_is_passed_on() {
 }
 
 #[test]
+fn without_proc_nothing_is_acquired_and_it_says_why() {
+    let place = Place::new();
+    let hidden = |words: &[&std::ffi::OsStr]| {
+        let mount = "mount -t tmpfs none /proc && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", mount, "sh"]).args(words);
+        command.current_dir(place.folder.path()).output()
+    };
+    if !hidden(&["true".as_ref()]).is_ok_and(|output| output.status.success()) {
+        return crate::skip("LEASE_UNSHARE_REQUIRED", "/proc cannot be hidden here");
+    }
+    let lease = place.lease(&["run", "a", "--", "true"]);
+    let words: Vec<_> = [lease.get_program()]
+        .into_iter()
+        .chain(lease.get_args())
+        .collect();
+    Ran::from(hidden(&words).unwrap())
+        .with(125)
+        .saying(&["lease run needs /proc"]);
+    assert!(!place.file("leases").exists());
+}
+
+#[test]
 fn the_program_inherits_no_file_of_ours() {
     let place = Place::new();
     let server = Server::start("canary", None);

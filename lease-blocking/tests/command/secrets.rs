@@ -52,8 +52,8 @@ fn what_the_server_refuses_shows_no_token() {
     for (refusal, code) in [
         (None, 4),
         (Some("403 Forbidden"), 4),
-        (Some("307 Temporary Redirect"), 1),
-        (Some("500 Internal Server Error"), 1),
+        (Some("307 Temporary Redirect"), 6),
+        (Some("500 Internal Server Error"), 6),
     ] {
         // It knows another token.
         let server = Server::start("other", refusal);

@@ -7,7 +7,7 @@
 
 use std::{
     ffi::OsString,
-    io,
+    fs, io,
     os::{
         fd::AsFd,
         unix::{net::UnixStream, process::CommandExt},
@@ -49,6 +49,16 @@ pub(crate) fn play_part(words: &[OsString]) -> Option<Result<Exit, Failure>> {
         }
         _ => None,
     }
+}
+
+/// Looks whether there is what processes are found and started by, before anything is acquired.
+pub(super) fn find_proc() -> Result<(), Failure> {
+    fs::metadata(OURSELVES).map(|_| ()).map_err(|error| {
+        let line = format_args!(
+            "{OURSELVES} is missing ({error}): lease run needs /proc, by which it finds all that the program has started"
+        );
+        Failure::new(Exit::RunFailed, line)
+    })
 }
 
 /// Arranges to be killed when the guard is, and turns into the program; returns only if that fails.
@@ -113,7 +123,7 @@ fn guard(
         guard.channel.send(Report::Ended(Signal::KILL.as_raw()));
         return Ok(Exit::Lost);
     }
-    let program = Command::new("/proc/self/exe")
+    let program = Command::new(OURSELVES)
         .arg(BECOME)
         .arg(bond)
         .arg(std::process::id().to_string())
@@ -277,6 +287,9 @@ impl Guard {
 /// The first words of command lines that only `lease` itself uses.
 pub(super) const GUARD: &str = "__guard";
 const BECOME: &str = "__become";
+
+/// What is run to be a process of ours.
+pub(super) const OURSELVES: &str = "/proc/self/exe";
 
 /// Whether the program must not outlive the lease.
 pub(super) const BOUND: &str = "bound";

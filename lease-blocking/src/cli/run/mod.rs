@@ -5,16 +5,23 @@ mod guard;
 mod lines;
 mod message;
 mod once;
+mod process;
 mod program;
 mod running;
+mod stop;
 mod sweep;
 mod terminal;
 mod verdict;
 
-use std::{env, sync::mpsc, time::Duration};
+use std::{
+    env,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use lease_blocking::{
-    Clock,
+    Clock, Keeper,
     proto::{Config, Patience},
 };
 
@@ -38,7 +45,11 @@ pub(crate) fn run(args: Run) -> Result<Exit, Failure> {
         .first()
         .map(|name| name.as_os_str())
         .unwrap_or_default();
+    if args.wait && args.timeout == Some(Duration::ZERO) {
+        return Err(held::waits_for_no_time());
+    }
     let path = program::find(name)?;
+    guard::find_proc()?;
     let grace = grace(&args)?;
     let as_run = |mut failure: Failure| {
         // Its own codes are those of timeout(1): 1 to 5 are the program's.
@@ -96,6 +107,19 @@ fn patience(args: &Run) -> Patience {
         }
         None => Patience::Forever,
     }
+}
+
+/// Passes on what happens to the lease.
+fn pump(keeper: &Arc<Keeper>, sender: mpsc::Sender<Happening>) -> std::io::Result<()> {
+    let keeper = Arc::clone(keeper);
+    let pump = move || {
+        while let Some(event) = keeper.next_event() {
+            let _over = sender.send(Happening::Lease(event));
+        }
+        let _over = sender.send(Happening::Over);
+    };
+    let thread = thread::Builder::new().name("lease-events".to_owned());
+    thread.spawn(pump).map(|_| ())
 }
 
 /// How long before the lease runs out the program is told to stop.

@@ -17,14 +17,14 @@ use std::{
     thread,
 };
 
-use rustix::process::{getpid, set_child_subreaper};
+use rustix::process::{Pid, getpid, set_child_subreaper};
 
 use super::{
     super::{exit_code::Exit, failure::Failure},
     deadline::{Deadline, Limit},
-    guard::{BOUND, FREE, GUARD},
+    guard::{BOUND, FREE, GUARD, OURSELVES},
     message::{Channel, Order, Report},
-    sweep::sweep,
+    sweep::{strike_all_but, sweep},
 };
 
 /// Finds the program as execvp(3) does, so that a mistyped name is told before anything is acquired.
@@ -101,7 +101,7 @@ impl Program {
         limit
             .map_or(Ok(()), |limit| deadline.set(limit))
             .map_err(failed)?;
-        let guard = Command::new("/proc/self/exe")
+        let guard = Command::new(OURSELVES)
             .args([GUARD, if limit.is_some() { BOUND } else { FREE }])
             .arg(path)
             .args(words)
@@ -159,6 +159,10 @@ impl Program {
     /// Kills the guard, and with it the program, and all that it has started.
     pub(super) fn kill(&mut self) {
         self.is_over = true;
+        if self.is_bound {
+            // First, since the guard may be at it, and then both are faster.
+            strike_all_but(Pid::from_child(&self.guard));
+        }
         let _already_gone = self.guard.kill();
         if self.is_bound {
             sweep(None);

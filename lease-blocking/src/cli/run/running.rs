@@ -5,7 +5,6 @@ use std::{
     path::PathBuf,
     process::ExitStatus,
     sync::{Arc, mpsc},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -30,6 +29,8 @@ use super::{
     once::Task,
     program,
     program::Program,
+    pump,
+    stop::Stop,
     terminal::{self, Terminal},
     verdict,
 };
@@ -214,9 +215,12 @@ impl Running {
                             }
                         }
                         Event::Lost(_) => {}
-                        _ => {
+                        event => {
                             if let Some(limit) = self.limit() {
                                 program.may_run_until(limit);
+                            }
+                            if matches!(event, Event::Renewed(_)) {
+                                self.spare();
                             }
                         }
                     }
@@ -251,6 +255,10 @@ impl Running {
                     self.args.name,
                     events::seconds(self.keeper.remaining())
                 ));
+                if self.keeper.remaining() > self.grace.max(KILL_BEFORE) {
+                    // It was renewed at that very instant.
+                    self.spare();
+                }
             }
             Report::Killed => self.killed(),
             Report::Unkillable => say(format_args!(
@@ -294,9 +302,17 @@ impl Running {
             // A script that waits for this has to be interrupted as well.
             terminal::pass_up(Signal::INT);
         }
-        match self.stop {
-            Stop::No => program::exit_of(status),
-            Stop::Asked | Stop::Killed => Exit::Lost,
+        self.stop.judge(program::exit_of(status))
+    }
+
+    /// Takes back that the program is to stop, if it was told to: nothing was lost.
+    fn spare(&mut self) {
+        if self.stop == Stop::Asked {
+            self.stop = Stop::Spared;
+            say(format_args!(
+                "lease {} is renewed again: the program was told to stop, and may go on",
+                self.args.name
+            ));
         }
     }
 
@@ -419,26 +435,6 @@ impl Running {
         };
         verdict::not_acquired(gave_up, record.as_ref(), error, said, &self.args)
     }
-}
-
-/// How far the program has been told to stop.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Stop {
-    No,
-    Asked,
-    Killed,
-}
-
-fn pump(keeper: &Arc<Keeper>, sender: mpsc::Sender<Happening>) -> std::io::Result<()> {
-    let keeper = Arc::clone(keeper);
-    let pump = move || {
-        while let Some(event) = keeper.next_event() {
-            let _over = sender.send(Happening::Lease(event));
-        }
-        let _over = sender.send(Happening::Over);
-    };
-    let thread = thread::Builder::new().name("lease-events".to_owned());
-    thread.spawn(pump).map(|_| ())
 }
 
 /// How long before the end of the lease the program is killed, so that it is gone when others may take it.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::faults::Faults;
 
@@ -11,8 +11,10 @@ use crate::faults::Faults;
 /// It answers as kube-apiserver does for coordination.k8s.io/v1 Leases: reads, writes, patches, watches, discovery, tables. Any
 /// namespace exists. Whoever may connect may do anything, unless --token-file says who.
 #[derive(Debug, Parser)]
-#[command(name = "lease-server", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "lease-server", version, max_term_width = 100, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// Where to listen; port 0 is any free port.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001")]
     pub(crate) listen: SocketAddr,
@@ -49,6 +51,19 @@ pub(crate) struct Args {
     pub(crate) verbose: bool,
 }
 
+/// What it does instead of serving.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print what a shell reads to complete command lines, such as with: source <(lease-server completion bash)
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the page for man, such as with: lease-server man | man -l -
+    Man,
+}
+
 const EXAMPLES: &str = "Examples:
   lease-server &
   kubectl --server http://127.0.0.1:8001 get leases --all-namespaces --watch
@@ -58,4 +73,4 @@ const EXAMPLES: &str = "Examples:
 
   lease-server --faults 409=5%,drop=1%,delay=50ms --seed 7    # for tests of what goes wrong
 
-Exit codes: 0 after SIGTERM or SIGINT, 64 where the command line makes no sense, 1 where it cannot serve.";
+Exit codes: 0 after SIGTERM or SIGINT, 64 where the command line makes no sense, 1 where it cannot serve, or print.";

@@ -2,6 +2,7 @@
 
 mod args;
 mod body;
+mod describe;
 mod dice;
 mod faults;
 mod kubeconfig;
@@ -20,24 +21,30 @@ fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Nobody may be left to read it.
-            let _gone = error.print();
-            // To standard output goes only what was asked for.
+            let printed = error.print();
+            // To standard output goes only what was asked for. Nobody may be left to read the rest.
             return if error.use_stderr() {
                 USAGE.into()
             } else {
-                ExitCode::SUCCESS
+                end(describe::written(printed).map_err(Refusal::from))
             };
         }
     };
+    if let Some(command) = args.command {
+        return end(describe::describe(command).map_err(Refusal::from));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build();
-    let outcome = match runtime {
+    end(match runtime {
         Ok(runtime) => runtime.block_on(listen::run(args)),
         Err(error) => Err(format!("the runtime cannot be started: {error}").into()),
-    };
+    })
+}
+
+/// Says what went wrong, if anything did.
+fn end(outcome: Result<(), Refusal>) -> ExitCode {
     let (message, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Refusal::Failed(message)) => (message, ExitCode::FAILURE),

@@ -118,8 +118,8 @@ impl Parting {
     /// Leaves the Lease to `successor`: other claimants of this library hold back for `patience`, five minutes at the most,
     /// counted by each from the release by its own wall clock, at most from when it hears of it. Afterwards the Lease is anybody's.
     ///
-    /// `successor` is an identity as it is configured, or as it stands in records, with the suffix that makes it unique. Until somebody
-    /// has taken it, whoever has left the Lease to one may release it again, and leave it to another.
+    /// `successor` is an identity as it is configured, which is any of the processes that have it in common, or as it stands in
+    /// records, with the suffix that makes it unique, which is that very one. Until somebody has taken it, whoever has left the Lease to one may release it again, and leave it to another.
     #[must_use]
     pub fn successor(mut self, successor: Identity, patience: Duration) -> Self {
         self.successor = Some((successor, patience.min(LONGEST_RESERVE)));
@@ -177,10 +177,11 @@ impl Reserve {
         is_of_release.then_some(reserve)
     }
 
-    /// Returns whether it is kept for that identity, with or without what makes it unique.
-    pub(crate) fn is_for(&self, identity: &Identity) -> bool {
-        let rest = self.to.strip_prefix(identity.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    /// Returns whether it is kept for who is called so: as configured, which processes may have in common, or as in records.
+    pub(crate) fn is_for(&self, configured: &Identity, identity: &Identity) -> bool {
+        [configured, identity]
+            .iter()
+            .any(|it| it.as_str() == self.to)
     }
 
     pub(crate) fn to(&self) -> &str {

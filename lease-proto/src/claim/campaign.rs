@@ -196,8 +196,12 @@ impl Claim {
             self.take_back();
         } else if resume {
             let holder = lease.spec.holder().map(str::to_owned);
-            self.observed
-                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
+            self.observed.note(
+                lease,
+                (&self.config, &self.identity),
+                self.now,
+                self.clocks.wall(self.now),
+            );
             self.give_up(GaveUp::NotHeld { holder });
         } else {
             self.note_foreign(lease, is_named);
@@ -206,9 +210,12 @@ impl Claim {
 
     /// Takes note of a record that this claim did not write, and judges it.
     pub(super) fn note_foreign(&mut self, lease: Box<Lease>, is_named: bool) {
-        let regressed =
-            self.observed
-                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
+        let regressed = self.observed.note(
+            lease,
+            (&self.config, &self.identity),
+            self.now,
+            self.clocks.wall(self.now),
+        );
         self.tell_regression(regressed);
         // A store that went back may show a record of ours from long ago.
         let may_be_ours = self.observed.has_regressed();

@@ -165,8 +165,8 @@ impl Claim {
 
     /// Holds back from what is free if somebody else goes first, or if that is not known yet.
     pub(super) fn hold_back(&mut self) -> Option<Want> {
-        if self.verdict() != Verdict::Free {
-            // It is ours already.
+        if self.verdict() != Verdict::Free || self.observed.is_left_to_us(self.now) {
+            // It is ours already, or it was left to us, and those who go before us hold back from that.
             return None;
         }
         let candidacy = self.candidacy.as_deref_mut()?;

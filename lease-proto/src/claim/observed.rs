@@ -6,7 +6,7 @@ use super::waiting::{Precedence, Waiting};
 use crate::{
     config::{CLOCK_DRIFT_PPM, Config, FIELD_MANAGER},
     notes::Reserve,
-    wire::{Lease, MicroTime, RawTime},
+    wire::{Identity, Lease, MicroTime, RawTime},
 };
 
 /// What is added to a duration that is measured by two clocks: whole seconds, and what an exchange takes.
@@ -21,8 +21,8 @@ pub(crate) struct Observed {
     lease: Option<Box<Lease>>,
     /// The lease of somebody else that has been watched last, whether or not its record still exists.
     foreign: Option<Box<Foreign>>,
-    /// For whom the last holder has left the record, if that is somebody else, and until when.
-    reserved: Option<Box<(Reserve, Instant)>>,
+    /// For whom the last holder has left the record.
+    reserved: Option<Box<Reserved>>,
     /// The highest version seen, where versions are numbers; 0, which is none, before that.
     highest: u128,
     /// Whether the last version seen was lower than that.
@@ -46,6 +46,14 @@ struct Foreign {
     limit: Option<MicroTime>,
 }
 
+/// For whom a record is kept, and until when.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Reserved {
+    reserve: Reserve,
+    until: Instant,
+    is_for_us: bool,
+}
+
 /// What may be done about a record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
@@ -64,7 +72,7 @@ impl Observed {
     pub(crate) fn note(
         &mut self,
         lease: Box<Lease>,
-        config: &Config,
+        (config, identity): (&Config, &Identity),
         now: Instant,
         wall: Option<MicroTime>,
     ) -> bool {
@@ -99,7 +107,7 @@ impl Observed {
             }
             None => self.foreign = None,
         }
-        self.note_reserve(&lease, config, now, wall);
+        self.note_reserve(&lease, (config, identity), now, wall);
         self.lease = Some(lease);
         regressed
     }
@@ -125,21 +133,20 @@ impl Observed {
         regressed
     }
 
-    /// Takes note of whom the record is left to, if it is not us.
+    /// Takes note of whom the record is left to.
     ///
     /// For how long is counted from now, or from when it was released if that was earlier by our wall clock, so that whoever
     /// comes long afterwards, and does not wait, gets it. A clock that is wrong is unfair and nothing worse.
     fn note_reserve(
         &mut self,
         lease: &Lease,
-        config: &Config,
+        (config, identity): (&Config, &Identity),
         now: Instant,
         wall: Option<MicroTime>,
     ) {
-        let reserve = Reserve::read(lease).filter(|reserve| !reserve.is_for(&config.identity));
-        match (&self.reserved, reserve) {
+        match (&self.reserved, Reserve::read(lease)) {
             // Annotations and labels do not begin it anew.
-            (Some(known), Some(reserve)) if known.0 == reserve => {}
+            (Some(known), Some(reserve)) if known.reserve == reserve => {}
             (_, reserve) => {
                 let released = lease.spec.renew_time.as_ref().and_then(|it| it.time());
                 let since = released
@@ -149,7 +156,13 @@ impl Observed {
                     let left = it.patience().saturating_sub(since.unwrap_or_default());
                     now + left
                 };
-                self.reserved = reserve.map(|it| Box::new((it.clone(), until(&it))));
+                self.reserved = reserve.map(|reserve| {
+                    Box::new(Reserved {
+                        until: until(&reserve),
+                        is_for_us: reserve.is_for(&config.identity, identity),
+                        reserve,
+                    })
+                });
             }
         }
     }
@@ -178,11 +191,11 @@ impl Observed {
                 return Verdict::Controlled(strategy.clone());
             }
             if lease.spec.holder().is_none() {
-                return match self.reserved.as_deref() {
-                    Some((reserve, until)) if now < *until => Verdict::Held(Waiting {
-                        holder: Some(reserve.to().to_owned()),
+                return match self.reserved_at(now) {
+                    Some(reserved) if !reserved.is_for_us => Verdict::Held(Waiting {
+                        holder: Some(reserved.reserve.to().to_owned()),
                         precedence: Precedence::IsLeftTo,
-                        until: *until,
+                        until: reserved.until,
                     }),
                     _ => Verdict::Free,
                 };
@@ -196,6 +209,15 @@ impl Observed {
             }),
             _ => Verdict::Free,
         }
+    }
+
+    /// Returns whether the record is left to us, and others hold back.
+    pub(crate) fn is_left_to_us(&self, now: Instant) -> bool {
+        self.reserved_at(now).is_some_and(|it| it.is_for_us)
+    }
+
+    fn reserved_at(&self, now: Instant) -> Option<&Reserved> {
+        self.reserved.as_deref().filter(|it| now < it.until)
     }
 
     /// Returns whether a version tells of something that was not seen yet: a deletion may have the version of what it

@@ -159,8 +159,12 @@ impl Claim {
             }
             (_, Answer::Record { lease, .. }) => {
                 let is_cleared = lease.spec.holder().is_none();
-                self.observed
-                    .note(lease, &self.config, self.now, self.clocks.wall(self.now));
+                self.observed.note(
+                    lease,
+                    (&self.config, &self.identity),
+                    self.now,
+                    self.clocks.wall(self.now),
+                );
                 if is_cleared {
                     self.after_clearing();
                 } else {
@@ -239,8 +243,12 @@ impl Claim {
             self.observed.note_own(lease);
             self.go_on(ReleaseStep::Clear);
         } else {
-            self.observed
-                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
+            self.observed.note(
+                lease,
+                (&self.config, &self.identity),
+                self.now,
+                self.clocks.wall(self.now),
+            );
             if was_cleared_by_us {
                 self.after_clearing();
             } else {

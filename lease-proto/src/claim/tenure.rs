@@ -199,15 +199,23 @@ impl Claim {
         let is_read_due = tenure.step == TenureStep::Read;
         let last_known = tenure.last.renew_time;
         if lease.metadata.uid.as_ref() != Some(&tenure.uid) {
-            self.observed
-                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
+            self.observed.note(
+                lease,
+                (&self.config, &self.identity),
+                self.now,
+                self.clocks.wall(self.now),
+            );
             self.lose(Loss::Deleted);
             return;
         }
         let base = self.observed.lease();
         if base.is_some_and(|base| is_newer(base, &lease)) && has_numbers(&lease) {
-            self.observed
-                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
+            self.observed.note(
+                lease,
+                (&self.config, &self.identity),
+                self.now,
+                self.clocks.wall(self.now),
+            );
             self.lose(Loss::StoreRegressed);
             return;
         }
@@ -235,8 +243,12 @@ impl Claim {
         };
         let is_lost = !self.config.renewable || self.was_passed_on(&lease);
         if is_ours && lease.spec.holder().is_none() && is_lost {
-            self.observed
-                .note(lease, &self.config, self.now, self.clocks.wall(self.now));
+            self.observed.note(
+                lease,
+                (&self.config, &self.identity),
+                self.now,
+                self.clocks.wall(self.now),
+            );
             self.lose(Loss::Cleared);
             return;
         }
@@ -250,8 +262,12 @@ impl Claim {
             return;
         }
         let by = lease.spec.holder().unwrap_or_default().to_owned();
-        self.observed
-            .note(lease, &self.config, self.now, self.clocks.wall(self.now));
+        self.observed.note(
+            lease,
+            (&self.config, &self.identity),
+            self.now,
+            self.clocks.wall(self.now),
+        );
         self.lose(if by == self.identity.as_str() {
             Loss::IdentityCollision
         } else {

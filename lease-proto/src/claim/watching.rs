@@ -192,7 +192,7 @@ impl Claim {
         if self.own_write(&news.lease).is_none() {
             self.observed.note(
                 news.lease,
-                &self.config,
+                (&self.config, &self.identity),
                 self.now,
                 self.clocks.wall(self.now),
             );

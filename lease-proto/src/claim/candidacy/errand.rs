@@ -235,7 +235,9 @@ impl Candidacy {
         };
         let bar = match errand {
             Errand::List => &mut self.no_listing,
-            Errand::Announce | Errand::Renew | Errand::Look => {
+            // It is withdrawn in the end, as far as that is permitted.
+            Errand::Renew => &mut self.no_announcing,
+            Errand::Announce | Errand::Look => {
                 // It is not there, or dead soon.
                 self.own = Own::None;
                 &mut self.no_announcing

@@ -206,7 +206,9 @@ impl Candidacy {
             return None;
         }
         let not_before = self.not_before.unwrap_or(now).max(now);
-        if !stands || self.has_been {
+        // Who may not know of others is not to be held back for by them.
+        let is_blind = is_barred(self.no_listing, now);
+        if !stands || self.has_been || is_blind {
             let errand = match self.own {
                 Own::None if stands => None,
                 Own::None => return None,
@@ -223,10 +225,9 @@ impl Candidacy {
             Own::Unsure => Some((now, Errand::Look)),
             Own::There(_) => Some((self.renew_at, Errand::Renew)),
         };
-        let own = own.filter(|_| !is_barred(self.no_announcing, now));
+        let own = own.filter(|_| !is_blind && !is_barred(self.no_announcing, now));
         let waits = begins || self.turn_by.is_some();
-        let list =
-            (waits && !is_barred(self.no_listing, now)).then_some((self.list_at, Errand::List));
+        let list = (waits && !is_blind).then_some((self.list_at, Errand::List));
         let first = match (own, list) {
             // Somebody may wait for nothing else.
             (Some(_), Some(list)) if self.turn_by.is_some() => Some(list),

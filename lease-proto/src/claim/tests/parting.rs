@@ -227,6 +227,22 @@ fn the_suffix_that_makes_an_identity_unique_does_not_keep_it_from_what_is_left_t
 }
 
 #[test]
+fn what_is_left_to_one_process_is_left_to_no_other_that_is_called_alike() {
+    for (unique, to) in [(true, "me_0123456789abcdef"), (false, "me_1"), (true, "m")] {
+        let mut t = Timeline::new(|config| config.unique_identity(unique));
+        let record = left(|config| config, left_to(to, 10));
+        t.claim.acquire(Patience::Once, t.start);
+        t.asks("GET").answer(200, record);
+        assert!(matches!(t.event(), Event::GaveUp(GaveUp::Held(_))), "{to}");
+    }
+    let mut t = Timeline::new(|config| config.unique_identity(true));
+    let record = left(|config| config, left_to(t.claim.identity().as_str(), 10));
+    t.claim.acquire(Patience::Once, t.start);
+    t.asks("GET").answer(200, record);
+    t.asks("PUT");
+}
+
+#[test]
 fn what_a_foreign_holder_has_carried_on_is_left_to_nobody() {
     let mut record = left(|config| config, left_to("next", 10));
     record["spec"]["renewTime"] = json!("2026-11-20T19:40:00.000000Z");

@@ -256,3 +256,49 @@ fn whoever_may_look_and_cannot_write_does_not_ask_ever_again_at_once() {
     // A look and a write in two seconds, and a list in two and a half.
     assert!((60..=90).contains(&count), "{count}");
 }
+
+#[test]
+fn who_was_left_it_does_not_wait_for_those_who_hold_back_from_it() {
+    let mut t = Waiters::new(&[None, Some(9), Some(1)]);
+    t.acquire(0, Patience::Forever).run(100);
+    for node in [1, 2] {
+        t.acquire(node, Patience::Forever).run(500);
+    }
+    t.run(6_000);
+    let successor = Identity::new("node-2").unwrap();
+    let parting = Parting::default().successor(successor, Duration::from_secs(60));
+    let now = t.now();
+    t.claims[0].release_with(parting, now);
+    let released = t.millis;
+    t.run(4_000);
+    assert_eq!(t.order(), [0, 2]);
+    let waited = t.acquired_at(2).unwrap() - released;
+    assert!(waited < 3_000, "{waited}");
+}
+
+#[test]
+fn who_may_not_list_announces_nothing_for_which_others_would_hold_back() {
+    let mut t = Waiters::new(&[None, Some(9)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(6_000);
+    assert_eq!(t.announced(), 1);
+    t.forbids = |method, path| method == "GET" && path.contains("labelSelector");
+    t.run(6_000);
+    assert_eq!(t.announced(), 0);
+    t.run(60_000);
+    assert_eq!(t.announced(), 0);
+}
+
+#[test]
+fn an_announcement_that_may_not_be_renewed_is_withdrawn_in_the_end() {
+    let mut t = Waiters::new(&[None, Some(9)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(1_000);
+    t.forbids = |method, path| method == "PUT" && path.contains("-candidate-");
+    t.run(4_000);
+    assert_eq!(t.announced(), 1);
+    // Long before anybody would bury it.
+    t.release(0).run(3_000);
+    assert!(t.holds(1));
+    assert_eq!(t.announced(), 0);
+}

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{Identity, Lease, MicroTime, NameError, RawTime};
+use crate::{
+    config::{FIELD_MANAGER, UNTIMED_FIELD_MANAGER},
+    wire::{Identity, Lease, MicroTime, NameError, RawTime},
+};
 
 /// Which work was done, by whom, and when.
 const DONE: &str = "lease-proto/done";
@@ -195,7 +198,8 @@ impl Reserve {
 
 /// Reads how often the present holder has renewed a Lease, if it counts that.
 pub fn renewals(lease: &Lease) -> Option<u64> {
-    text(lease, RENEWALS)?.parse().ok()
+    let count = text(lease, RENEWALS).filter(|_| !is_carried_on(lease))?;
+    count.parse().ok()
 }
 
 /// Reads whom a record that names no holder was left to, for a while.
@@ -215,7 +219,14 @@ pub fn held_back(lease: &Lease) -> Option<Duration> {
 
 /// Returns whether a record may be renewed by whoever holds it, as far as it says.
 pub fn is_renewable(lease: &Lease) -> bool {
-    text(lease, RENEWABLE).is_none_or(|it| it != "false")
+    let said = text(lease, RENEWABLE).filter(|_| !is_carried_on(lease));
+    said.is_none_or(|it| it != "false")
+}
+
+/// Returns whether another client has renewed the record since, which carries annotations on that it does not know.
+fn is_carried_on(lease: &Lease) -> bool {
+    let by = lease.metadata.manager_of_renewals();
+    by.is_some_and(|by| by != FIELD_MANAGER && by != UNTIMED_FIELD_MANAGER)
 }
 
 /// Annotations that a write changes: set, or removed.

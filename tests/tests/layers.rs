@@ -9,8 +9,8 @@ type Table = &'static [(&'static str, &'static [&'static str])];
 
 const PROTO: Table = &[
     ("wire", &[]),
-    ("notes", &["wire"]),
     ("config", &["wire"]),
+    ("notes", &["wire", "config"]),
     ("refusal", &["wire"]),
     ("unclear", &["wire", "refusal"]),
     ("call", &["wire", "notes", "config", "refusal", "unclear"]),

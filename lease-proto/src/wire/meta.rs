@@ -84,12 +84,20 @@ impl ObjectMeta {
 
     /// Returns whether `manager` was the last to write a `renewTime` that differs from the one before.
     pub(crate) fn manages_renewals(&self, manager: &str) -> bool {
+        self.renewers().any(|entry| entry.manager == manager)
+    }
+
+    /// Returns who was the last to write such a `renewTime`, if that is one manager and known.
+    pub(crate) fn manager_of_renewals(&self) -> Option<String> {
+        let mut renewers = self.renewers();
+        let first = renewers.next()?;
+        renewers.next().is_none().then_some(first.manager)
+    }
+
+    fn renewers(&self) -> impl Iterator<Item = Managed> {
         let fields: Option<Vec<Managed>> = self.managed_fields.as_ref().and_then(Json::read);
-        let mut owners = fields
-            .iter()
-            .flatten()
-            .filter(|entry| entry.fields.spec.renew_time.is_some());
-        owners.any(|entry| entry.manager == manager)
+        let entries = fields.into_iter().flatten();
+        entries.filter(|entry| entry.fields.spec.renew_time.is_some())
     }
 
     fn strings(&self, member: &str) -> BTreeMap<String, String> {

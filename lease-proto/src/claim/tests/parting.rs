@@ -348,3 +348,26 @@ fn renewals_are_counted_where_that_is_asked_for() {
         assert_eq!(annotations(&t), json!({"lease-proto/renewals": count}));
     }
 }
+
+#[test]
+fn what_a_tenure_said_of_itself_does_not_count_once_another_client_has_renewed() {
+    let mut record = left(|config| config, Parting::default());
+    record["metadata"]["annotations"] =
+        json!({"lease-proto/renewable": "false", "lease-proto/renewals": "3"});
+    let says = |record: &Value| {
+        let lease: Lease = serde_json::from_value(record.clone()).unwrap();
+        (crate::is_renewable(&lease), crate::renewals(&lease))
+    };
+    assert_eq!(says(&record), (false, Some(3)));
+    for (manager, said) in [
+        ("lease-proto", (false, Some(3))),
+        ("lease-proto-untimed", (false, Some(3))),
+        ("controller-manager", (true, None)),
+    ] {
+        record["metadata"]["managedFields"] = json!([
+            {"manager": manager, "fieldsV1": {"f:spec": {"f:renewTime": {}}}},
+            {"manager": "kubectl", "fieldsV1": {"f:metadata": {}}},
+        ]);
+        assert_eq!(says(&record), said, "{manager}");
+    }
+}

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod authority;
+mod describing;
 mod kubeconfigs;
 mod kubectl;
 mod rival;

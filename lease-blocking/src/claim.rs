@@ -168,6 +168,7 @@ impl Claim {
     }
 
     /// Gives the Lease up, and leaves something in the record: see [`lease_proto::Claim::release_with`].
+    #[doc(alias = "hand_over")]
     pub fn release_with(&mut self, parting: Parting) {
         self.proto.release_with(parting, self.clock.now());
     }

@@ -241,6 +241,7 @@ impl Guard {
     }
 
     /// The same, and leaves something in the record: see [`Keeper::release_with`].
+    #[doc(alias = "hand_over")]
     pub fn release_with(self, parting: Parting) -> Option<Released> {
         self.keeper.release_with(parting)
     }

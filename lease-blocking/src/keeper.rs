@@ -286,6 +286,7 @@ impl Keeper {
     /// keeper.release_with(Parting::default().done(once));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[doc(alias = "hand_over")]
     pub fn release_with(mut self, parting: Parting) -> Option<Released> {
         self.stop_with(parting);
         self.finish(self.longest_release());

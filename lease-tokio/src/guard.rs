@@ -349,6 +349,7 @@ impl Guard {
     /// # Cancel safety
     ///
     /// The release goes on in the background, for as long as the runtime lasts.
+    #[doc(alias = "hand_over")]
     pub async fn release_with(self, parting: Parting) -> Option<Released> {
         self.keeper.release_with(parting).await
     }

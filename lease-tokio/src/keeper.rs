@@ -315,6 +315,7 @@ impl Keeper {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "hand_over")]
     pub async fn release_with(self, parting: Parting) -> Option<Released> {
         self.stop_with(parting);
         // The claim itself ends a release that gets no answer after the renew deadline.

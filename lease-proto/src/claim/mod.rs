@@ -240,6 +240,7 @@ impl Claim {
     ///
     /// Otherwise it is [`release`](Self::release): whether something was left is told by
     /// [`Released::Cleared`].
+    #[doc(alias = "hand_over")]
     pub fn release_with(&mut self, parting: Parting, now: Instant) {
         self.advance(now);
         self.begin_release(parting);

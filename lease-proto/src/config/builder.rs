@@ -235,12 +235,16 @@ impl ConfigBuilder {
     ///
     /// Nobody's tenure is cut short for that. A waiter with a priority announces itself in a Lease of its own beside the
     /// contested one (see [`Candidate`](crate::Candidate)), and looks at those of others before it takes what has become free. It
-    /// holds back for whoever goes before it, for one [candidate duration](Config::candidate_duration) for each, and then goes itself.
+    /// holds back for whoever goes before it, for one [candidate duration](Config::candidate_duration) for each of the first eight, and
+    /// then goes itself, however many more there are.
     /// That is another request before each take-over, and while it waits two for each half of that duration.
     /// Waiters without a priority, and other clients, neither announce themselves nor hold back.
     ///
+    /// The order is strict, and nothing bounds how long somebody waits: as long as more important ones keep coming.
+    ///
     /// Needs the verbs create, get, update, list and delete on Leases of any name in the namespace. Without them it says
-    /// [`Unranked`](crate::Event::Unranked), and goes on as if it had no priority.
+    /// [`Unranked`](crate::Event::Unranked), and goes on as if it had no priority. Where only delete is missing nothing is said, and
+    /// announcements stay behind, one for each process, until somebody who may deletes them.
     pub fn priority(mut self, value: impl Into<Option<i32>>) -> Self {
         self.priority = value.into();
         self

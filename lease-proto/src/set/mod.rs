@@ -184,6 +184,7 @@ impl ClaimSet {
     }
 
     /// Gives a claim's Lease up, and leaves something in the record: see [`Claim::release_with`].
+    #[doc(alias = "hand_over")]
     pub fn release_with(&mut self, id: ClaimId, parting: Parting, now: Instant) {
         self.command(id, now, |claim, now| claim.release_with(parting, now));
     }

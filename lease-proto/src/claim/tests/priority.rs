@@ -1,7 +1,7 @@
 //! Waiting by priority.
 
 use super::{
-    waiters::{CANDIDATE, Waiters},
+    waiters::{ANNOUNCEMENTS, CANDIDATE, LISTS, PLAIN, Waiters},
     *,
 };
 use crate::server::Answer;
@@ -88,6 +88,23 @@ fn whoever_is_dead_is_not_waited_for() {
     // What it has left behind is tidied away.
     t.acquire(0, Patience::Forever).run(6 * CANDIDATE);
     assert_eq!(t.announced(), 1, "its own");
+}
+
+#[test]
+fn whoever_was_taken_for_dead_and_comes_back_keeps_its_announcement() {
+    let mut t = Waiters::new(&[None, Some(9), Some(1)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(1_000);
+    t.stopped.push(1);
+    t.run(12 * CANDIDATE);
+    // It is renewed after the list was made, and before what is deleted by it.
+    t.acquire(2, Patience::Forever);
+    t.run_until(|t| !t.times_of(2, "GET", LISTS).is_empty());
+    let mut back = t.claims[1].clone();
+    renew_in_place(&mut t, &mut back);
+    t.run(1_000);
+    let buried = t.times_of(2, "DELETE", ANNOUNCEMENTS);
+    assert_eq!((buried.len(), t.announced()), (1, 2));
 }
 
 #[test]
@@ -228,6 +245,62 @@ fn whoever_gives_up_withdraws() {
 }
 
 #[test]
+fn whoever_cannot_withdraw_tries_three_times() {
+    let mut t = Waiters::new(&[None, Some(5)]);
+    t.acquire(0, Patience::Forever).run(100);
+    let until = t.now() + Duration::from_secs(3);
+    t.acquire(1, Patience::Until(until)).run(1_000);
+    t.code = 500;
+    t.forbids = |method, _| method == "DELETE";
+    t.run(600_000);
+    assert_eq!(t.times_of(1, "DELETE", ANNOUNCEMENTS).len(), 3);
+}
+
+#[test]
+fn what_was_refused_is_asked_for_again_after_five_minutes() {
+    for (forbids, method, part) in [
+        (
+            (|_, path| path.contains(LISTS)) as fn(&str, &str) -> bool,
+            "GET",
+            LISTS,
+        ),
+        (
+            |method, path| method == "POST" && path.contains(PLAIN),
+            "POST",
+            PLAIN,
+        ),
+    ] {
+        let mut t = Waiters::new(&[None, Some(5)]);
+        t.acquire(0, Patience::Forever).run(100);
+        t.forbids = forbids;
+        t.acquire(1, Patience::Forever).run(10_000);
+        let [refused] = t.times_of(1, method, part)[..] else {
+            panic!("once");
+        };
+        // The Role is mended, which nobody tells it.
+        t.forbids = |_, _| false;
+        t.run(310_000);
+        let again = t.times_of(1, method, part)[1] - refused;
+        assert!((300_000..305_000).contains(&again), "{again}");
+        assert_eq!(t.announced(), 1);
+    }
+}
+
+#[test]
+fn whoever_has_had_its_turn_and_waits_again_is_last_of_those_alike() {
+    let mut t = Waiters::new(&[None, Some(5), Some(5)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(1_000);
+    t.acquire(2, Patience::Forever).run(5_000);
+    t.release(0).run_until(|t| t.holds(1));
+    // It is so short that the announcement has not been withdrawn meanwhile.
+    t.release(1)
+        .run_until(|t| matches!(t.events.last(), Some((_, 1, Event::Released(_)))));
+    t.acquire(1, Patience::Forever).run(8_000);
+    assert_eq!(t.order(), [0, 1, 2]);
+}
+
+#[test]
 fn waiting_costs_no_more_than_a_renewal_and_a_list_in_half_its_duration() {
     let mut t = Waiters::new(&[None, Some(5)]);
     t.acquire(0, Patience::Forever).run(100);
@@ -239,6 +312,24 @@ fn waiting_costs_no_more_than_a_renewal_and_a_list_in_half_its_duration() {
         .filter(|(_, node, what)| *node == 1 && !what.contains("leases/leader?"));
     let count = asked.count();
     assert!((40..=50).contains(&count), "{count}");
+}
+
+#[test]
+fn a_waiter_renews_and_lists_twice_in_its_duration() {
+    let mut t = Waiters::new(&[None, Some(5)]);
+    t.acquire(0, Patience::Forever).run(100);
+    t.acquire(1, Patience::Forever).run(60_000);
+    for (method, part) in [("GET", LISTS), ("PUT", ANNOUNCEMENTS)] {
+        let times = t.times_of(1, method, part);
+        assert!(times.len() > 20, "{}", times.len());
+        for pair in times.windows(2) {
+            let between = pair[1] - pair[0];
+            assert!(
+                (CANDIDATE / 2..CANDIDATE / 2 + 100).contains(&between),
+                "{method} {between}"
+            );
+        }
+    }
 }
 
 #[test]

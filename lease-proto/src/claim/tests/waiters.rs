@@ -9,6 +9,10 @@ use crate::server::{Answer, ApiServer};
 const ROUND_TRIP: u64 = 5;
 /// For how long a waiter is believed in, with the defaults.
 pub(super) const CANDIDATE: u64 = 5_000;
+/// What tells requests for announcements by their paths: for all of them, for one, and to make one.
+pub(super) const LISTS: &str = "labelSelector";
+pub(super) const ANNOUNCEMENTS: &str = "leader-candidate";
+pub(super) const PLAIN: &str = "lease-plain";
 
 pub(super) struct Waiters {
     pub(super) server: ApiServer,
@@ -155,6 +159,25 @@ impl Waiters {
             matches!(event, Event::Acquired(_)).then_some(*node)
         };
         self.events.iter().filter_map(acquired).collect()
+    }
+
+    /// When `node` asked for something by that method, with that in its path or query.
+    pub(super) fn times_of(&self, node: usize, method: &str, part: &str) -> Vec<u64> {
+        let asked = self
+            .asked
+            .iter()
+            .filter(|(_, by, what)| *by == node && what.starts_with(method) && what.contains(part));
+        asked.map(|(at, _, _)| *at).collect()
+    }
+
+    /// Goes on until something is so, for a minute at most.
+    pub(super) fn run_until(&mut self, is_so: impl Fn(&Self) -> bool) -> &mut Self {
+        let until = self.millis + 60_000;
+        while !is_so(self) {
+            assert!(self.millis < until, "it never is");
+            self.run(1);
+        }
+        self
     }
 
     /// When `node` acquired last.

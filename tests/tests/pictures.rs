@@ -65,6 +65,29 @@ fn every_seed_can_be_drawn_with_its_faults() {
 }
 
 #[test]
+fn the_crash_at_the_end_of_a_seed_is_drawn() {
+    let (picture, end) = Run::new(7, 1_800 * SECOND, None).drawn();
+    let crash = picture.faults.iter().rfind(|it| it.what == "crashed");
+    let crash = crash.expect("a holder crashes last of all");
+    let lane = crash.lane.expect("it is one of them");
+    // It has the Lease until then, and another one has it at the end.
+    let mut last = picture.beliefs.iter().rev();
+    assert!(
+        last.next()
+            .is_some_and(|it| it.lane != lane && it.from > crash.from)
+    );
+    assert!(
+        picture
+            .beliefs
+            .iter()
+            .any(|it| it.lane == lane && it.until == Some(crash.from))
+    );
+    // The last minute is what the command draws of it.
+    let svg = picture.svg(end.saturating_sub(60 * SECOND), end);
+    assert!(svg.contains("crashed"));
+}
+
+#[test]
 fn what_processes_tell_is_drawn_and_what_they_do_not_is_refused() {
     let one = r#"{"t": 100.0, "event": "acquired", "lease": "a"}
 {"t": 102.5, "event": "released", "lease": "a"}"#;

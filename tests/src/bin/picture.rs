@@ -30,6 +30,9 @@ enum What {
     /// What happens in the simulated world of a seed
     Seed(Seed),
     /// What processes told on stdout: lines such as {"t": 1.5, "event": "acquired", "lease": "a"}; a file for each
+    ///
+    /// It understands the events "acquired", "lost" and "released" and no others, which is what `contender-tokio`,
+    /// `contender-blocking` and the contenders of the benchmark write, unless they are told to say more (`LEASE_CHAOS_FENCED`).
     Events {
         /// The files
         #[arg(required = true)]

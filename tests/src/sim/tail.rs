@@ -62,8 +62,9 @@ impl World {
             }
             5 => {
                 let holder = self.holder("L2")?;
-                self.nodes[holder].dead = true;
                 let within = self.longest_of(holder) + self.patience();
+                self.draw_fault(Some(holder), "crashed", Some(self.now + within));
+                self.nodes[holder].dead = true;
                 self.schedule(self.now + within, Happening::Tail(6));
                 for index in 0..self.nodes.len() {
                     if self.nodes[index].resting {

@@ -266,6 +266,14 @@ impl Claim {
         matches!(self.phase, Phase::Idle)
     }
 
+    /// Returns until when it gives back what it holds or may have written, while it does.
+    pub(crate) fn gives_back_until(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Release(release) => Some(release.until),
+            Phase::Idle | Phase::Campaign(_) | Phase::Held(_) => None,
+        }
+    }
+
     /// Returns the record as last seen; `None` if there was none, or none was looked at.
     pub fn observed(&self) -> Option<&Lease> {
         self.observed.lease()

@@ -71,6 +71,8 @@ pub struct Roster {
     stopped: Vec<(ClaimId, Parting)>,
     /// Those that begin again then, after a loss.
     resting: BTreeSet<(Instant, ClaimId)>,
+    /// Those that give back what they may have written until then, and may say nothing when that is over.
+    undoing: BTreeSet<(Instant, ClaimId)>,
 }
 
 #[derive(Clone, Debug)]
@@ -159,12 +161,20 @@ impl Roster {
         mut ended: impl FnMut(ClaimId),
     ) -> bool {
         let mut goes_on = self.begin_again(set, now);
+        while let Some(&(at, id)) = self.undoing.first()
+            && at <= now
+        {
+            self.undoing.pop_first();
+            self.note(id);
+        }
         for id in mem::take(&mut self.noted) {
             let (Some(entry), Some(claim)) = (self.entries.get_mut(&id), set.get(id)) else {
                 continue;
             };
             entry.is_noted = false;
             if !claim.is_at_rest() {
+                let until = claim.gives_back_until().filter(|until| now < *until);
+                self.undoing.extend(until.map(|until| (until, id)));
                 if entry.begins_look() {
                     set.verify(id, now);
                     goes_on = true;
@@ -190,9 +200,11 @@ impl Roster {
         goes_on
     }
 
-    /// Returns when a claim has rested long enough since its loss.
+    /// Returns when a claim has rested long enough since its loss, or gives back no more what it may have written, so that
+    /// [`settle`](Self::settle) is to be called.
     pub fn next(&self) -> Option<Instant> {
-        self.resting.first().map(|(at, _)| *at)
+        let firsts = [self.resting.first(), self.undoing.first()];
+        firsts.into_iter().flatten().map(|(at, _)| *at).min()
     }
 
     /// Has claims acquire again that have rested.

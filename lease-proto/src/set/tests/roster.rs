@@ -124,3 +124,46 @@ fn what_cannot_succeed_ends_a_campaign_that_is_to_end_so_and_no_tenure() {
         assert_eq!(kept.ended.len(), usize::from(ends), "{plan:?}");
     }
 }
+
+#[test]
+fn whoever_gives_up_is_over_even_if_it_never_learns_what_became_of_its_write() {
+    use crate::server::{Answer, ApiServer};
+
+    let mut kept = Kept::new(Plan::Once, false);
+    let (id, start) = (kept.id, kept.now);
+    let patience = Patience::Until(start + 3 * SECOND);
+    kept.set.acquire(id, patience, start);
+    let (mut server, mut has_written) = (ApiServer::new(), false);
+    while kept.ended.is_empty() && kept.now < start + 60 * SECOND {
+        let wall = SystemTime::UNIX_EPOCH + (kept.now - start);
+        match kept.set.poll_output(kept.now, wall) {
+            SetOutput::Request(tag, request) => {
+                kept.roster.asks(id);
+                if request.http.method() == "POST" {
+                    has_written = true;
+                    kept.set.handle_failure(tag, kept.now);
+                } else if has_written {
+                    let busy = http::Response::builder().status(429);
+                    let busy = busy.header("retry-after", "1").body(Vec::new());
+                    kept.set.handle_response(tag, &busy.unwrap(), kept.now);
+                } else if let Answer::Whole(answer) = server.handle(&request.http, wall) {
+                    kept.set.handle_response(tag, &answer, kept.now);
+                }
+                kept.roster.asks_no_more(id);
+            }
+            SetOutput::Event(id, event) => {
+                kept.roster
+                    .heard(&mut kept.set, id, &event, false, kept.now);
+            }
+            SetOutput::Cancel(_) => {}
+            SetOutput::Wait(_) | SetOutput::Done if kept.settle() => {}
+            SetOutput::Wait(until) => {
+                kept.now = until.min(kept.roster.next().unwrap_or(until));
+            }
+            SetOutput::Done => kept.now = kept.roster.next().unwrap_or(start + 60 * SECOND),
+        }
+    }
+    assert!(has_written);
+    assert_eq!(kept.ended, [id]);
+    assert!(kept.now <= start + 15 * SECOND, "{:?}", kept.now - start);
+}

@@ -5,8 +5,9 @@
 //! cargo run -p lease-tokio --example cluster_singleton
 //! ```
 //!
-//! Start it three times, and kill the one that works. It finds the API server as kubectl does, or as a pod does: what
-//! is to be applied beside it, a Deployment of three replicas among it, stands in `manifests.yaml`.
+//! Start it three times, and kill the one that works; on Ctrl-C and SIGTERM it gives the Lease back first. It finds the API
+//! server as kubectl does, or as a pod does: what is to be applied beside it, a Deployment of three replicas among it, stands
+//! in `manifests.yaml`.
 //!
 //! Each line that it prints begins with the seconds for which the machine is up.
 
@@ -35,6 +36,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
+    // Somebody at a terminal ends it by Ctrl-C.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let client = Client::try_default()?;
     let name = env::var("POD_NAME").unwrap_or_else(|_| "singleton".to_owned());
     let seconds = env::var("LEASE_SECONDS").ok();
@@ -47,6 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::select! {
         () = supervise(&keeper) => {}
         _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
     // The task is dropped by now, so nobody works when the Lease is given back.
     match timeout(FAREWELL, keeper.release()).await {

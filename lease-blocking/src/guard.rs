@@ -59,6 +59,9 @@ impl Client {
 
     /// Waits until the Lease is held, but not longer than `timeout`.
     ///
+    /// Where a write of this claim was not answered by then, it may have been carried out: what is to be given back by that is
+    /// given back first, which takes as long as a request may take, at the most.
+    ///
     /// # Errors
     ///
     /// Fails with [`AcquireError::TimedOut`] if somebody else held it all the time, and as [`acquire`](Self::acquire) does.

@@ -41,11 +41,12 @@ const LONGEST_RESERVE: Duration = Duration::from_secs(300);
 pub struct Once(Identity);
 
 impl Once {
-    /// Checks a key: one line of text, not empty and at most 253 bytes long, without control characters.
+    /// Checks a key: one line of text, not empty and at most 253 bytes long, without control characters and without spaces at
+    /// its ends.
     ///
     /// # Errors
     ///
-    /// Fails where it is empty, too long, or holds a control character.
+    /// Fails where it is empty, too long, holds a control character, or begins or ends with a space.
     pub fn new(key: impl Into<String>) -> Result<Self, NameError> {
         Identity::key(key.into()).map(Self)
     }

@@ -155,8 +155,9 @@ impl Oracle {
             }
         } else if is_look {
             self.see(&record, now);
-        } else {
-            // A write that is answered so was not carried out as it was; the record is there all the same.
+        } else if status == 201 || method != Method::POST {
+            // A write that is answered so was not carried out as it was; the record is there all the same. What did not
+            // create, though asked to, is believed in nothing.
             let before = self.heard.take();
             let before = before.filter(|heard| heard.record.says_the_same(&record));
             self.heard = Some(Foreign {

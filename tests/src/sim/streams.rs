@@ -319,22 +319,25 @@ impl World {
         let record = known.filter(|_| !is_deletion).unwrap_or_else(read);
         let doubled = self.is_doubled();
         let node = &mut self.nodes[index];
+        // What is told by a stream that claims share this one may not listen to: it joins when nothing is under way.
+        let is_heard = !id.is_shared() || node.ours().is_some_and(|it| it.knows(record.version));
+        let is_late = node.evidence.was_told_after(record.version);
         node.evidence.be_told_version(record.version);
         let is_named = record.holder.as_deref() == Some(node.standing(index, self.now).identity);
         node.watched.told_of_namesake |=
             is_named && record.signed_by != Author::Node(index, node.life);
-        if record.version < node.seen || (record.version == node.seen && !is_deletion) {
-            return;
+        if is_heard {
+            if record.version < node.seen || (record.version == node.seen && !is_deletion) {
+                return;
+            }
+            node.seen = record.version;
         }
-        node.seen = record.version;
         let (own, now) = (node.wait_of_its_own(), node.now(self.now));
         if record.signed_by == Author::Node(index, node.life) && !is_deletion {
-            node.evidence.settle(true);
+            node.evidence.settle(is_heard && !is_late);
         } else {
-            // What is told by a stream that claims share this one may not listen to: it joins when nothing is under way.
-            let is_heard =
-                !id.is_shared() || node.ours().is_some_and(|it| it.knows(record.version));
-            let certain = !node.watched.lied_to && !doubled && !is_deletion && is_heard;
+            let is_plain = !node.watched.lied_to && !doubled && !is_deletion;
+            let certain = is_plain && is_heard && !is_late;
             if !certain {
                 node.evidence.doubt();
             }

@@ -299,6 +299,8 @@ impl Claim {
         let length = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
         let until = write.counts_from + self.config.grant_length_of(length);
         if until <= self.now {
+            // Its version tells later whether the store has gone back.
+            self.observed.note_own(Box::new(lease.clone()));
             self.lose(Loss::Expired);
             return false;
         }

@@ -43,6 +43,20 @@ fn a_record_that_somebody_shortened_to_less_than_has_passed_is_lost_at_once() {
 }
 
 #[test]
+fn what_a_record_that_was_shortened_says_is_seen_before_all_is_lost_by_it() {
+    let mut t = Timeline::held(|c| c);
+    let mut shortened = t.written(11);
+    shortened["spec"]["leaseDurationSeconds"] = json!(5);
+    t.at(5_000).asks("PUT").answer(409, json!({}));
+    t.asks("GET").answer(200, shortened);
+    t.says(Event::Lost(Loss::Expired));
+    let now = t.now();
+    t.claim.acquire(Patience::Forever, now);
+    t.asks("GET").answer(200, foreign(10, "other", 1));
+    t.says(Event::StoreRegressed);
+}
+
+#[test]
 fn a_look_that_shows_a_shorter_duration_brings_the_renewal_forward() {
     let mut t = Timeline::held(|c| c.whole_second_observers(false));
     let mut shortened = t.written(11);

@@ -6,6 +6,8 @@ use lease_tests::sim::{Bug, Counts, Crowd, Heirs, Ranks, Run, shrink};
 
 /// Ten minutes.
 const LENGTH: u64 = 600_000_000;
+/// The longest that a message takes between machines of one data centre.
+const NEARBY: u64 = 2_000;
 
 /// Runs the one seed that `LEASE_SEED` names and prints its trace, or those given.
 fn seeds(count: u64) -> Vec<u64> {
@@ -68,7 +70,7 @@ fn planted_bugs_are_found() {
 
 #[test]
 fn a_thousand_candidates_that_look_are_no_herd() {
-    let crowd = Crowd::gather(1_000, 1, false).expect("it keeps all promises");
+    let crowd = Crowd::gather(1_000, 1, NEARBY, false).expect("it keeps all promises");
     println!("{crowd:#?}");
     // Everybody looks once in a retry period of 2 s, 20 % early at the earliest; the holder renews every 5 s.
     assert!(crowd.reads <= 1_000 * 60 * 10 / 16, "{crowd:?}");
@@ -81,7 +83,7 @@ fn a_thousand_candidates_that_look_are_no_herd() {
 
 #[test]
 fn a_thousand_candidates_that_are_told_ask_for_nothing_and_make_room_for_each_other() {
-    let crowd = Crowd::gather(1_000, 1, true).expect("it keeps all promises");
+    let crowd = Crowd::gather(1_000, 1, NEARBY, true).expect("it keeps all promises");
     println!("{crowd:#?}");
     assert_eq!(crowd.reads, 0, "{crowd:?}");
     assert!(crowd.writes <= 13, "{crowd:?}");
@@ -92,6 +94,21 @@ fn a_thousand_candidates_that_are_told_ask_for_nothing_and_make_room_for_each_ot
             hand_over.writes <= if index < 2 { 1_000 } else { 50 },
             "{crowd:?}"
         );
+        assert!(hand_over.micros <= 50_000, "{crowd:?}");
+    }
+}
+
+#[test]
+fn where_messages_take_long_a_thousand_candidates_make_room_as_well() {
+    let crowd = Crowd::gather(1_000, 1, 25_000, true).expect("it keeps all promises");
+    println!("{crowd:#?}");
+    // Whoever writes before it can have heard of the first one makes no difference between near and far: it takes a few
+    // turns more until they are few.
+    let writes: Vec<_> = crowd.at_release.iter().map(|it| it.writes).collect();
+    assert!(writes[4] <= 100 && writes[5] <= 60, "{crowd:?}");
+    for (index, hand_over) in crowd.at_release.iter().chain(&crowd.at_expiry).enumerate() {
+        assert!(hand_over.most <= 1, "{crowd:?}");
+        assert!(index < 5 || hand_over.writes <= 60, "{crowd:?}");
         assert!(hand_over.micros <= 50_000, "{crowd:?}");
     }
 }

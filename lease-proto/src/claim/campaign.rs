@@ -324,6 +324,7 @@ impl Claim {
     /// Takes note that somebody else has the Lease, and how soon that was after it was free.
     pub(super) fn notice_winner(&mut self, holder: Option<&str>) {
         let (now, round_trip) = (self.now, self.round_trip);
+        let wrote_at = self.writes.last_at();
         let is_another = self.observed.holder() != holder;
         let campaign = campaign_of(&mut self.phase);
         if let Some(since) = campaign
@@ -331,7 +332,8 @@ impl Claim {
             .filter(|since| *since <= now && is_another)
         {
             campaign.contested = None;
-            self.crowd.lost(now - since, round_trip);
+            let in_vain = wrote_at >= Some(since);
+            self.crowd.lost(now - since, round_trip, in_vain);
         }
     }
 

@@ -40,8 +40,10 @@ impl Crowd {
     }
 
     /// Takes note that somebody else had it `after` it was free, where a round trip takes about that long.
-    pub(crate) fn lost(&mut self, after: Duration, round_trip: Duration) {
-        if after <= round_trip + EARLY {
+    ///
+    /// Whoever has written `in_vain` has heard of the other only by that, however late that was.
+    pub(crate) fn lost(&mut self, after: Duration, round_trip: Duration, in_vain: bool) {
+        if in_vain || after <= round_trip + EARLY {
             self.window = (self.window.max(FIRST / 2) * 2).min(LONGEST);
         } else if after > round_trip + LATE {
             self.window /= 2;
@@ -59,24 +61,31 @@ mod tests {
     fn whoever_is_alone_hardly_pauses_and_whoever_is_outrun_at_once_makes_room() {
         let mut crowd = Crowd::default();
         for _ in 0..10 {
-            crowd.lost(Duration::from_millis(3), ROUND_TRIP);
+            crowd.lost(Duration::from_millis(3), ROUND_TRIP, false);
         }
         assert_eq!(crowd.window, LONGEST);
         for _ in 0..12 {
             crowd.won();
         }
         assert!(crowd.window < Duration::from_millis(1));
-        crowd.lost(Duration::from_millis(3), ROUND_TRIP);
+        crowd.lost(Duration::from_millis(3), ROUND_TRIP, false);
         assert_eq!(crowd.window, FIRST);
     }
 
     #[test]
     fn a_crowd_that_has_gone_is_not_waited_for() {
         let mut crowd = Crowd { window: LONGEST };
-        crowd.lost(Duration::from_millis(100), ROUND_TRIP);
+        crowd.lost(Duration::from_millis(100), ROUND_TRIP, false);
         assert_eq!(crowd.window, LONGEST / 2);
-        crowd.lost(Duration::from_millis(10), ROUND_TRIP);
+        crowd.lost(Duration::from_millis(10), ROUND_TRIP, false);
         assert_eq!(crowd.window, LONGEST / 2);
+    }
+
+    #[test]
+    fn who_has_written_in_vain_makes_room_however_late_it_hears_of_that() {
+        let mut crowd = Crowd::default();
+        crowd.lost(Duration::from_millis(100), ROUND_TRIP, true);
+        assert_eq!(crowd.window, FIRST * 2);
     }
 
     #[test]

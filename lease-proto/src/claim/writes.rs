@@ -127,6 +127,11 @@ impl Writes {
         earlier
     }
 
+    /// Returns when the last one was handed out.
+    pub(crate) fn last_at(&self) -> Option<Instant> {
+        self.last.map(|(_, at)| at)
+    }
+
     /// Returns whether none may have been carried out.
     pub(crate) fn is_empty(&self) -> bool {
         self.sent.iter().all(|sent| sent.refused)

@@ -5,9 +5,6 @@ use lease_proto::{Parting, server::Version};
 use super::{Faults, Micros, SECOND, Violation, World, cast::Terms, record::Author};
 use crate::random::Random;
 
-/// The longest that a message takes between machines of one data centre.
-const NEARBY: Micros = 2_000;
-
 /// What a crowd asks of the server.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -37,16 +34,21 @@ pub struct HandOver {
 }
 
 impl Crowd {
-    /// Has `candidates` in one data centre wait for one Lease with the default timings, told of changes if they are to
-    /// `watch`, and takes it from its holder a few times.
+    /// Has `candidates` to and from whom a message takes `longest` at the most wait for one Lease with the default timings,
+    /// told of changes if they are to `watch`, and takes it from its holder a few times.
     ///
     /// # Errors
     ///
     /// Says which promise was broken.
-    pub fn gather(candidates: usize, seed: u64, watch: bool) -> Result<Self, Violation> {
+    pub fn gather(
+        candidates: usize,
+        seed: u64,
+        longest: Micros,
+        watch: bool,
+    ) -> Result<Self, Violation> {
         let random = Random::new(seed);
         let terms = Terms::usual().watching(watch);
-        let faults = Faults::none().within(NEARBY);
+        let faults = Faults::none().within(longest);
         let mut world = World::empty(random, faults, terms, None, 1, Version::V1_31);
         for _ in 0..candidates {
             world.add_ours();

@@ -15,16 +15,20 @@ pub(crate) struct Gate {
     pub(crate) requests: bool,
     /// Whether a stream may be opened.
     pub(crate) streams: bool,
+    /// How long answers take of late that others have had.
+    pub(crate) usual: Duration,
 }
 
 impl Gate {
     pub(crate) const OPEN: Self = Self {
         requests: true,
         streams: true,
+        usual: Duration::ZERO,
     };
     pub(crate) const SHUT: Self = Self {
         requests: false,
         streams: false,
+        usual: Duration::ZERO,
     };
 }
 
@@ -60,6 +64,7 @@ impl Claim {
     /// cancellations come out, whether or not anything may be sent.
     pub(crate) fn poll_gated(&mut self, now: Instant, wall: SystemTime, gate: Gate) -> Gated {
         self.poll_timers(now);
+        self.round_trip = self.round_trip.max(gate.usual);
         let wall = MicroTime::from(wall);
         if self.config.server_time {
             self.clocks.read_wall(self.now, wall);

@@ -152,11 +152,12 @@ impl Claim {
     }
 
     /// How long a request may take now: half of what is left, so that another one is possible after it, until that
-    /// would be too short to be of use.
+    /// would be too short to be of use: an answer may take a little longer than the last one did.
     fn timeout(&self, tenure: &Tenure) -> Duration {
         let left = tenure.grant.valid_until.saturating_duration_since(self.now);
         let half = left / 2;
-        if half < self.reserve() {
+        let usual = self.round_trip + self.round_trip / 2;
+        if half < self.reserve().max(usual) {
             left
         } else {
             half.min(self.config.request_timeout)

@@ -116,7 +116,7 @@ impl ConfigBuilder {
     /// Sets the longest that one request may take. Defaults to half the renew deadline, and to 30 s at the most.
     ///
     /// While the Lease is held a request gets at most half of what is left of the grant, so that a hanging one leaves
-    /// time for another.
+    /// time for another; all of it where that would cut off an answer that takes as long as the last one did.
     pub fn request_timeout(mut self, value: Duration) -> Self {
         self.request_timeout = Some(value);
         self

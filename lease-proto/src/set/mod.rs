@@ -386,28 +386,20 @@ impl ClaimSet {
 
     /// Returns whose turn it is to send, and what.
     fn next_to_send(&self) -> Option<(u32, Gate)> {
-        let (prompt, slow) = (self.traffic.has_room(false), self.traffic.has_room(true));
-        let request = self.queue.first(prompt, slow).map(|slot| {
-            let requests = true;
-            (
-                slot,
-                Gate {
-                    requests,
-                    ..Gate::SHUT
-                },
-            )
-        });
-        request.or_else(|| {
-            let streams = true;
-            let slot = self.streams.first()?;
-            Some((
-                slot,
-                Gate {
-                    streams,
-                    ..Gate::SHUT
-                },
-            ))
-        })
+        let room = (self.traffic.has_room(false), self.traffic.has_room(true));
+        let usual = self.traffic.usual();
+        let requests = Gate {
+            requests: true,
+            usual,
+            ..Gate::SHUT
+        };
+        let streams = Gate {
+            streams: true,
+            ..Gate::SHUT
+        };
+        let request = self.queue.first(room, self.now + usual);
+        let request = request.map(|slot| (slot, requests));
+        request.or_else(|| Some((self.streams.first()?, streams)))
     }
 
     /// Says when something is to be done, now that nothing is.

@@ -68,15 +68,29 @@ impl Queue {
     }
 
     /// Returns whose turn it is, among those for which there is room. It keeps its place.
-    pub(super) fn first(&self, for_prompt: bool, for_slow: bool) -> Option<u32> {
+    ///
+    /// A holder whose grant ends before `answered`, when an answer can be expected, goes after those that can still be helped:
+    /// where there is more to do than room, all of them would else be helped too late, one after the other.
+    pub(super) fn first(
+        &self,
+        (for_prompt, for_slow): (bool, bool),
+        answered: Instant,
+    ) -> Option<u32> {
         let open = [(&self.prompt, for_prompt), (&self.slow, for_slow)];
         let open = || {
             open.into_iter()
                 .filter_map(|(lines, is_open)| is_open.then_some(lines))
         };
-        let holder = open().filter_map(|lines| lines.holders.first()).min();
+        let in_time = |lines: &Lines| lines.holders.range((answered, 0)..).next().copied();
+        let holder = open().filter_map(in_time).min();
+        let holder = holder.or_else(|| {
+            open()
+                .filter_map(|lines| lines.holders.first())
+                .copied()
+                .min()
+        });
         let other = open().filter_map(|lines| lines.others.first()).min();
-        let (holder, other) = (holder.map(|(_, slot)| *slot), other.map(|(_, slot)| *slot));
+        let (holder, other) = (holder.map(|(_, slot)| slot), other.map(|(_, slot)| *slot));
         if self.holders_in_a_row < HOLDERS_IN_A_ROW {
             holder.or(other)
         } else {
@@ -129,10 +143,23 @@ mod tests {
         let turn = queue.line_up(1, None, holds(5), false, now);
         queue.line_up(2, None, holds(3), false, now + SECOND);
         queue.line_up(3, None, Urgency::Waits, false, now);
-        assert_eq!(queue.first(true, true), Some(2));
+        assert_eq!(queue.first((true, true), now), Some(2));
         // It was renewed meanwhile.
         queue.line_up(1, Some(turn), holds(2), false, now);
-        assert_eq!(queue.first(true, true), Some(1));
+        assert_eq!(queue.first((true, true), now), Some(1));
+    }
+
+    #[test]
+    fn whoever_cannot_be_helped_any_more_goes_after_those_who_can() {
+        let (mut queue, now) = (Queue::default(), now());
+        let holds = |seconds| Urgency::Holds(now + SECOND * seconds);
+        queue.line_up(1, None, holds(1), false, now);
+        let turn = queue.line_up(2, None, holds(3), true, now);
+        let answered = now + SECOND * 2;
+        assert_eq!(queue.first((true, true), answered), Some(2));
+        assert_eq!(queue.first((true, false), answered), Some(1));
+        queue.leave(2, Some(turn));
+        assert_eq!(queue.first((true, true), answered), Some(1));
     }
 
     #[test]
@@ -141,12 +168,12 @@ mod tests {
         queue.line_up(1, None, Urgency::Holds(now + SECOND), false, now);
         queue.line_up(2, None, Urgency::Waits, false, now);
         for _ in 0..HOLDERS_IN_A_ROW {
-            assert_eq!(queue.first(true, true), Some(1));
+            assert_eq!(queue.first((true, true), now), Some(1));
             queue.count(Urgency::Holds(now + SECOND));
         }
-        assert_eq!(queue.first(true, true), Some(2));
+        assert_eq!(queue.first((true, true), now), Some(2));
         queue.count(Urgency::Waits);
-        assert_eq!(queue.first(true, true), Some(1));
+        assert_eq!(queue.first((true, true), now), Some(1));
     }
 
     #[test]
@@ -155,22 +182,25 @@ mod tests {
         let turn = queue.line_up(1, None, Urgency::Waits, false, now);
         queue.line_up(2, None, Urgency::Waits, false, now + SECOND);
         let again = queue.line_up(1, Some(turn), Urgency::Waits, false, now + SECOND * 2);
-        assert_eq!((again, queue.first(true, true)), (turn, Some(1)));
+        assert_eq!((again, queue.first((true, true), now)), (turn, Some(1)));
         queue.leave(1, Some(again));
-        assert_eq!(queue.first(true, true), Some(2));
+        assert_eq!(queue.first((true, true), now), Some(2));
     }
 
     #[test]
     fn slow_ones_wait_while_there_is_room_for_others_only() {
         let (mut queue, now) = (Queue::default(), now());
         let turn = queue.line_up(1, None, Urgency::Holds(now), true, now);
-        assert_eq!(queue.first(true, false), None);
+        assert_eq!(queue.first((true, false), now), None);
         queue.line_up(2, None, Urgency::Waits, false, now);
-        assert_eq!(queue.first(true, false), Some(2));
-        assert_eq!(queue.first(false, true), Some(1));
+        assert_eq!(queue.first((true, false), now), Some(2));
+        assert_eq!(queue.first((false, true), now), Some(1));
         queue.line_up(1, Some(turn), Urgency::Holds(now), false, now);
         assert_eq!(
-            (queue.first(false, true), queue.first(true, false)),
+            (
+                queue.first((false, true), now),
+                queue.first((true, false), now)
+            ),
             (None, Some(1))
         );
     }

@@ -28,6 +28,8 @@ pub(super) struct Traffic {
     slow: BTreeMap<Ticket, Flight>,
     next: NonZeroU64,
     patience: Duration,
+    /// How long an answer takes of late.
+    usual: Duration,
 }
 
 /// Names a request under way, in the order of sending.
@@ -50,6 +52,7 @@ impl Traffic {
             slow: BTreeMap::new(),
             next: NonZeroU64::MIN,
             patience: FIRST,
+            usual: Duration::ZERO,
         }
     }
 
@@ -83,10 +86,16 @@ impl Traffic {
             return false;
         };
         let took = now.saturating_duration_since(flight.sent);
+        self.usual = self.usual - self.usual / 8 + took / 8;
         if took <= self.patience / 4 {
             self.patience = (self.patience - self.patience / 16).max(LEAST);
         }
         true
+    }
+
+    /// Returns how long an answer takes of late.
+    pub(super) fn usual(&self) -> Duration {
+        self.usual
     }
 
     /// Takes note that a request is over, however.

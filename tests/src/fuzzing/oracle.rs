@@ -156,10 +156,9 @@ impl Oracle {
         } else if is_look {
             self.see(&record, now);
         } else if status == 201 || method != Method::POST {
-            // A write that is answered so was not carried out as it was; the record is there all the same. What did not
-            // create, though asked to, is believed in nothing.
-            let before = self.heard.take();
-            let before = before.filter(|heard| heard.record.says_the_same(&record));
+            // A write answered so was not carried out as it was; the record is there all the same. What did not create is unclear.
+            let same = |heard: &Foreign| heard.record.says_the_same(&record);
+            let before = self.heard.take().filter(same);
             self.heard = Some(Foreign {
                 lasts: self.lasts(&record),
                 record: record.clone(),

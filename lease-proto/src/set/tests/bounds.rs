@@ -211,3 +211,43 @@ fn whoever_waits_for_room_still_hears_that_its_lease_is_lost_in_time() {
         }
     }
 }
+
+#[test]
+fn a_set_keeps_all_that_its_room_allows_for_however_slow_the_server_gets() {
+    // Two seconds each, 64 at once, are 32 a second, for 200 that have a grant of ten seconds.
+    for is_slow_from_the_start in [false, true] {
+        let mut w = World::new(SetLimits::default());
+        w.insists = true;
+        let slow = || Box::new(|_: &str, _: &str| SECOND * 2);
+        if is_slow_from_the_start {
+            w.delay = slow();
+        }
+        let ids = w.acquire(200);
+        w.run(SECOND * 30);
+        w.delay = slow();
+        w.run(SECOND * 60);
+        let losses = w.losses();
+        w.run(SECOND * 120);
+        let at_first = if is_slow_from_the_start { 150 } else { 0 };
+        assert!(losses <= at_first, "{is_slow_from_the_start}: {losses}");
+        assert_eq!(
+            (w.held(&ids), w.losses()),
+            (200, losses),
+            "{is_slow_from_the_start}"
+        );
+    }
+}
+
+#[test]
+fn a_set_that_has_more_than_room_for_keeps_as_many_as_it_can() {
+    let mut w = World::new(SetLimits::default());
+    w.insists = true;
+    let ids = w.acquire(400);
+    w.run(SECOND * 30);
+    w.delay = Box::new(|_, _| SECOND * 2);
+    for _ in 0..12 {
+        w.run(SECOND * 10);
+        // Else all of them would be helped too late, one after the other.
+        assert!(w.held(&ids) > 180, "{} at {:?}", w.held(&ids), w.now);
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, USER_AGENT};
 use lease_proto::access::{
-    self, Access, CredentialsError, InCluster, SERVICE_ACCOUNT_ROOT, Secret, ServerUrl,
+    self, Access, CredentialsError, Echo, InCluster, SERVICE_ACCOUNT_ROOT, Secret, ServerUrl,
     TransportError,
 };
 use lease_proto::observe;
@@ -195,8 +195,12 @@ impl Client {
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let (left, number) = self.complete(&mut request, timeout, reload_credentials)?;
-        self.answered(number, self.transport.send(request, left))
+        let sent = self.complete(&mut request, timeout, reload_credentials)?;
+        let mut answer = self.answered(&sent, self.transport.send(request, sent.left))?;
+        if let Some(echo) = &sent.echo {
+            echo.blot_answer(&mut answer);
+        }
+        Ok(answer)
     }
 
     /// Sends a request whose answer comes in pieces, such as a watch, and waits for its beginning. Otherwise as
@@ -211,19 +215,23 @@ impl Client {
         timeout: Duration,
         reload_credentials: bool,
     ) -> Result<http::Response<Chunks>, TransportError> {
-        let (left, number) = self.complete(&mut request, timeout, reload_credentials)?;
-        self.answered(number, self.transport.stream(request, left))
+        let sent = self.complete(&mut request, timeout, reload_credentials)?;
+        self.answered(&sent, self.transport.stream(request, sent.left))
     }
 
-    /// Adds the server's address and the credentials, and returns what is left of the time, and the number of the credentials.
+    /// Adds the server's address and the credentials.
     fn complete(
         &self,
         request: &mut http::Request<Vec<u8>>,
         timeout: Duration,
         reload_credentials: bool,
-    ) -> Result<(Duration, u64), TransportError> {
+    ) -> Result<Completed, TransportError> {
         let Some(remote) = &self.remote else {
-            return Ok((timeout, 0));
+            return Ok(Completed {
+                left: timeout,
+                number: 0,
+                echo: None,
+            });
         };
         let clock = Clock::new();
         let started = clock.now();
@@ -231,16 +239,20 @@ impl Client {
             .credentials
             .authorization(reload_credentials, timeout)?;
         remote.address(request)?;
+        let echo = given.header.as_ref().map(Echo::of);
         if let Some(authorization) = given.header {
             request.headers_mut().insert(AUTHORIZATION, authorization);
         }
-        let left = timeout.saturating_sub(clock.now().saturating_duration_since(started));
-        Ok((left, given.number))
+        Ok(Completed {
+            left: timeout.saturating_sub(clock.now().saturating_duration_since(started)),
+            number: given.number,
+            echo,
+        })
     }
 
-    fn answered<T>(&self, number: u64, answer: Answer<T>) -> Answer<T> {
+    fn answered<T>(&self, sent: &Completed, answer: Answer<T>) -> Answer<T> {
         if let (Some(remote), Ok(answer)) = (&self.remote, &answer) {
-            remote.credentials.answered(number, answer);
+            remote.credentials.answered(sent.number, answer);
         }
         answer
     }
@@ -322,6 +334,16 @@ pub(crate) fn no_plugin(_: &Access) -> Result<Option<Box<dyn AskCredentials>>, C
 }
 
 type Answer<T> = Result<http::Response<T>, TransportError>;
+
+/// What is known of a request that is complete.
+struct Completed {
+    /// What is left of its time.
+    left: Duration,
+    /// The number of its credentials.
+    number: u64,
+    /// What its answer may repeat.
+    echo: Option<Echo>,
+}
 
 const DEFAULT_NAMESPACE: &str = "default";
 const OUR_USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

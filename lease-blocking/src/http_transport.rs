@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,10 +18,11 @@ use ureq::{Agent, AsSendBody};
 
 use crate::clock::Clock;
 use crate::connector::{Labelled, agent, proxy};
+use crate::muffle::Clear;
 use crate::names::Names;
 use crate::tls::TlsConnector;
 use crate::transport::{Chunks, Transport};
-use crate::veil::Veil;
+use crate::veil::{Hidden, Veil};
 
 /// Speaks HTTP to one server, over connections that are kept and used again.
 pub(crate) struct HttpTransport {
@@ -119,6 +120,7 @@ impl HttpTransport {
     fn run(
         &self,
         request: http::Request<impl AsSendBody>,
+        hidden: &Hidden,
         timeout: Duration,
     ) -> Result<http::Response<Vec<u8>>, ureq::Error> {
         let agent = self.agent();
@@ -128,11 +130,10 @@ impl HttpTransport {
             .build();
         let (parts, body) = agent.run(request)?.into_parts();
         // ureq calls a body too large that is as long as the limit.
-        let body = body
-            .into_with_config()
-            .limit(MAX_BODY as u64 + 1)
-            .read_to_vec()?;
-        Ok(http::Response::from_parts(parts, body))
+        let body = body.into_with_config().limit(MAX_BODY as u64 + 1).reader();
+        let mut whole = Vec::new();
+        Clear::new(body, hidden.cipher()).read_to_end(&mut whole)?;
+        Ok(http::Response::from_parts(parts, whole))
     }
 
     fn open(
@@ -140,7 +141,7 @@ impl HttpTransport {
         mut request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<http::Response<Chunks>, ureq::Error> {
-        let _hidden = self.veil.hide(request.headers_mut());
+        let hidden = self.veil.hide(request.headers_mut());
         // Shutting an agent down is the only way to end a read from another thread, so each stream has one.
         let agent = self.new_agent(&self.agent());
         let timeout = Some(timeout.min(LONGEST));
@@ -151,7 +152,10 @@ impl HttpTransport {
             .timeout_recv_response(timeout)
             .build();
         let answer = agent.run(request)?;
-        Ok(answer.map(|body| Chunks::new(body.into_reader(), || agent.shutdown())))
+        Ok(answer.map(|body| {
+            let clear = Clear::new(body.into_reader(), hidden.cipher());
+            Chunks::new(clear, || agent.shutdown())
+        }))
     }
 
     /// Has another address of the host come first after a failure: whatever is at this one, it may be no API server.
@@ -227,12 +231,12 @@ impl Transport for HttpTransport {
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         // An empty body that ureq is given it announces, even where the method has none.
         let mut request = request;
-        let _hidden = self.veil.hide(request.headers_mut());
+        let hidden = self.veil.hide(request.headers_mut());
         let skipped = self.names.skipped();
         let answer = if request.body().is_empty() {
-            self.run(request.map(drop), timeout)
+            self.run(request.map(drop), &hidden, timeout)
         } else {
-            self.run(request, timeout)
+            self.run(request, &hidden, timeout)
         };
         self.or_skip(skipped, timeout, answer)
     }

@@ -178,6 +178,7 @@ mod keeper;
 mod mailbox;
 #[cfg(feature = "memory")]
 mod memory;
+mod muffle;
 mod names;
 mod plugin;
 mod plugin_cache;

@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     net::{SocketAddr, ToSocketAddrs},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -34,7 +34,13 @@ pub(crate) struct Names {
 
 type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
-type Waiters = Vec<mpsc::Sender<Found>>;
+type Waiters = Vec<Waiter>;
+
+/// Who is to be told, as long as it waits.
+struct Waiter {
+    tell: mpsc::Sender<Found>,
+    waits: Weak<()>,
+}
 
 impl Default for Names {
     /// Asks the system.
@@ -71,7 +77,9 @@ impl Names {
 
     /// Returns the addresses in the order in which they are to be tried; `None` if that takes too long.
     fn addresses(&self, name: &str, timeout: Duration) -> io::Result<Option<Vec<SocketAddr>>> {
-        let found = match self.await_found(name)?.recv_timeout(timeout) {
+        let waits = Arc::new(());
+        let found = self.await_found(name, Arc::downgrade(&waits))?;
+        let found = match found.recv_timeout(timeout) {
             Ok(found) => found,
             Err(RecvTimeoutError::Timeout) => return Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
@@ -84,10 +92,13 @@ impl Names {
         Ok(Some(found))
     }
 
-    fn await_found(&self, name: &str) -> io::Result<mpsc::Receiver<Found>> {
-        let (waiter, found) = mpsc::channel();
+    fn await_found(&self, name: &str, waits: Weak<()>) -> io::Result<mpsc::Receiver<Found>> {
+        let (tell, found) = mpsc::channel();
+        let waiter = Waiter { tell, waits };
         let mut under_way = lock(&self.under_way);
         if let Some((_, waiters)) = under_way.iter_mut().find(|(asked, _)| asked == name) {
+            // Who has given up does not come back, however long the look-up hangs.
+            waiters.retain(|waiter| waiter.waits.strong_count() > 0);
             waiters.push(waiter);
             return Ok(found);
         }
@@ -126,7 +137,7 @@ impl Drop for Looking<'_> {
             .map(|it| under_way.swap_remove(it).1)
             .unwrap_or_default()
         {
-            let _gave_up = waiter.send(self.found.clone());
+            let _gave_up = waiter.tell.send(self.found.clone());
         }
     }
 }
@@ -190,6 +201,8 @@ mod tests {
         for _ in 0..5 {
             let found = names.addresses("host:1", Duration::from_millis(10));
             assert_eq!(found.unwrap(), None);
+            let waiters: Vec<_> = lock(&names.under_way).iter().map(|it| it.1.len()).collect();
+            assert_eq!(waiters, [1]);
         }
         drop(go);
         let found = names.addresses("host:1", PATIENCE).unwrap();

@@ -81,6 +81,8 @@ impl Names {
             .iter_mut()
             .find(|(name, _)| name.0 == host && name.1 == port);
         if let Some((_, waiters)) = asked {
+            // Who has given up does not come back, however long the look-up hangs.
+            waiters.retain(|waiter| !waiter.is_closed());
             waiters.push(waiter);
             return Ok(found);
         }
@@ -159,6 +161,8 @@ mod tests {
             for _ in 0..5 {
                 let found = timeout(Duration::from_millis(10), names.addresses("host", 1)).await;
                 assert!(found.is_err(), "{found:?}");
+                let waiters: Vec<_> = lock(&names.under_way).iter().map(|it| it.1.len()).collect();
+                assert_eq!(waiters, [1]);
             }
         });
         // It would not come back before the look-up has ended.

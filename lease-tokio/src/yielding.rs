@@ -85,7 +85,10 @@ impl<S: Connection> Connection for Yielding<S> {
 #[expect(clippy::unwrap_used, reason = "test code")]
 mod tests {
     use std::cell::Cell;
-    use std::io::Cursor;
+    use std::io::{Cursor, Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::time::Duration;
 
     use http_body_util::Empty;
     use hyper::body::Bytes;
@@ -95,6 +98,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::Client;
 
     struct Answer {
         asked: oneshot::Receiver<()>,
@@ -119,6 +123,10 @@ mod tests {
     /// The size of hyper's buffer, and how often that is filled.
     const AT_ONCE: usize = 8 << 10;
     const TIMES: usize = 50;
+    /// What a socket has room for without anybody reading; and how many turns are left while that is read, at least. There are three
+    /// where none is left on purpose.
+    const AT_HAND: usize = 60 << 10;
+    const FEW: usize = 5;
 
     #[tokio::test]
     async fn who_sends_interim_answers_without_end_leaves_the_thread_to_others_after_each_read() {
@@ -156,5 +164,47 @@ mod tests {
         };
         assert_eq!(answer.status(), 200);
         assert!(turns.get() >= TIMES, "{} turns", turns.get());
+    }
+
+    #[tokio::test]
+    async fn so_does_every_connection_of_a_client() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (tell, told) = mpsc::channel();
+        let (go, gone) = mpsc::channel();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _request = stream.read(&mut [0; 1024]).unwrap();
+            tell.send(()).unwrap();
+            gone.recv().unwrap();
+            stream
+                .write_all(&INTERIM.repeat(AT_HAND / INTERIM.len()))
+                .unwrap();
+            stream.write_all(ANSWER).unwrap();
+            tell.send(()).unwrap();
+            let _closed = gone.recv();
+        });
+        let client = Client::builder(url).without_proxy().build().unwrap();
+        let request = http::Request::get("/").body(Vec::new()).unwrap();
+        let answer = client.send(request, Duration::from_secs(30), false);
+        let turns = Cell::new(0);
+        let others = async {
+            while told.try_recv().is_err() {
+                yield_now().await;
+            }
+            // Meanwhile the thread does nothing else, so that all of it is there at once.
+            go.send(()).unwrap();
+            told.recv().unwrap();
+            loop {
+                turns.set(turns.get() + 1);
+                yield_now().await;
+            }
+        };
+        let answer = tokio::select! {
+            answer = answer => answer.unwrap(),
+            () = others => unreachable!("it has no end"),
+        };
+        assert_eq!(answer.status(), 200);
+        assert!(turns.get() >= FEW, "{} turns", turns.get());
     }
 }

@@ -31,6 +31,45 @@ fn every_public_type_has_an_example() {
     assert!(with > 100, "only {with} types were found");
 }
 
+/// What is said of each of a program's futures is tested in the files named here, by dropping it.
+#[test]
+fn every_future_says_what_becomes_of_it_when_it_is_dropped_and_a_test_drops_it() {
+    let read = |file: &str| fs::read_to_string(sources::root().join(file)).expect("readable");
+    let tests = ["cancelling", "dropping"].map(|it| read(&format!("tests/tests/drivers/{it}.rs")));
+    let (mut found, mut untold, mut untested) = (0, Vec::new(), Vec::new());
+    let folder = sources::root().join("lease-tokio/src");
+    for file in sources::below(&folder) {
+        // Commands have no callers.
+        if file.starts_with(folder.join("bin")) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("the file was just listed");
+        let mut is_said = false;
+        for line in text.lines().map(str::trim) {
+            is_said |= line == "/// # Cancel safety";
+            if let Some(rest) = line.strip_prefix("pub async fn ") {
+                let name = rest.split(['(', '<']).next().unwrap_or_default();
+                found += 1;
+                if !is_said {
+                    untold.push(name.to_owned());
+                }
+                let call = |before: &str| format!("{before}{name}(");
+                if !tests
+                    .iter()
+                    .any(|test| test.contains(&call(".")) || test.contains(&call("::")))
+                {
+                    untested.push(name.to_owned());
+                }
+            }
+            let is_doc = line.starts_with("///") || line.starts_with("#[");
+            is_said &= is_doc;
+        }
+    }
+    assert!(untold.is_empty(), "nothing is said of {untold:?}");
+    assert!(untested.is_empty(), "no test drops {untested:?}");
+    assert!(found > 25, "only {found} were found");
+}
+
 #[test]
 fn the_readme_names_the_oldest_rust_that_will_do() {
     let read = |name| fs::read_to_string(sources::root().join(name)).expect("readable");

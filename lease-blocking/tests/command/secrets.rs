@@ -51,6 +51,7 @@ fn what_the_server_refuses_shows_no_token() {
     let place = Place::new();
     for (refusal, code) in [
         (None, 4),
+        (Some("401 Unauthorized"), 4),
         (Some("403 Forbidden"), 4),
         (Some("307 Temporary Redirect"), 6),
         (Some("500 Internal Server Error"), 6),
@@ -71,7 +72,10 @@ fn what_the_server_refuses_shows_no_token() {
         ];
         let mut arguments = vec!["status", "b", "--verbose"];
         arguments.extend(flags);
-        place.quiet(&arguments, &[]).with(code);
+        let ran = place.quiet(&arguments, &[]).with(code);
+        // Its own words are told, but for what is secret in them.
+        let is_told = ran.stderr.contains("what host: is");
+        assert_eq!(is_told, refusal.is_some(), "{ran:?}");
         place.failing(&flags, &[]);
         // Nobody is believed whom the authority has not signed.
         let other = place.keep("other", &Server::start("other", None).certificate);

@@ -19,7 +19,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Refuses all with the status, if one is given.
+    /// Refuses all with the status, if one is given, and repeats what it was sent.
     pub(crate) fn start(token: &str, refusal: Option<&'static str>) -> Self {
         let api = ApiServer::builder().admin(token, "admin").build();
         Self::behind(api, refusal)
@@ -85,9 +85,15 @@ impl Door {
                 .method(words.next().unwrap_or_default())
                 .uri(words.next().unwrap_or_default());
             let mut length = 0;
+            let mut echo = String::new();
             loop {
                 let mut line = String::new();
                 stream.read_line(&mut line)?;
+                echo.extend(
+                    line.trim_end()
+                        .split(' ')
+                        .map(|word| format!(" {word} is {word},")),
+                );
                 let Some((name, value)) = line.trim_end().split_once(": ") else {
                     break;
                 };
@@ -100,7 +106,10 @@ impl Door {
             stream.read_exact(&mut body)?;
             let answer = match self.refusal {
                 Some(status) => {
-                    whole(stream.get_mut(), status, "")?;
+                    let said = format!(
+                        r#"{{"kind":"Status","status":"Failure","message":"what{echo} to me"}}"#
+                    );
+                    whole(stream.get_mut(), status, &said)?;
                     continue;
                 }
                 None => {

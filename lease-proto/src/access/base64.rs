@@ -1,6 +1,5 @@
 //! Base64 with the standard alphabet (RFC 4648, section 4), both ways.
 
-#[cfg(any(test, feature = "kubeconfig"))]
 use super::Secret;
 
 /// Encodes with padding.
@@ -24,7 +23,6 @@ pub(super) fn encode(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Decodes, whatever white space stands between; `None` where it is not base64 with its padding.
-#[cfg(any(test, feature = "kubeconfig"))]
 pub(super) fn decode(text: &[u8]) -> Option<Secret> {
     let mut decoded = Secret::with_capacity(text.len() / 4 * 3);
     let out = decoded.expose_mut();
@@ -53,7 +51,6 @@ pub(super) fn decode(text: &[u8]) -> Option<Secret> {
     Some(decoded)
 }
 
-#[cfg(any(test, feature = "kubeconfig"))]
 fn sextet(byte: u8) -> Option<u32> {
     match byte {
         b'A'..=b'Z' => Some(u32::from(byte - b'A')),

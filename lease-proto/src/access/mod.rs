@@ -15,6 +15,7 @@ mod changing_certificate;
 mod credentials_error;
 #[cfg(feature = "kubeconfig")]
 mod discover;
+mod echo;
 mod exec;
 #[cfg(feature = "rustls")]
 mod exec_answers;
@@ -37,6 +38,7 @@ pub use authorization::{Basic, InvalidToken, bearer};
 pub use credentials_error::{CredentialsError, ExecProblem};
 #[cfg(feature = "kubeconfig")]
 pub use discover::{KubeconfigOptions, NothingConfigured, Way, discover};
+pub use echo::Echo;
 pub use exec::{EXEC_TIMEOUT, Exec};
 pub use exec_credential::{ExecCredential, ExecCredentialError};
 pub use failure::{Origin, TlsProblem, TransportError};

@@ -11,7 +11,7 @@ use std::{
 
 use http::Method;
 use lease_proto::{
-    Event, Released,
+    Event, Parting, Patience, Released, SetLimits,
     plain::Preconditions,
     server::{Answer as Answered, ApiServer},
 };
@@ -27,6 +27,7 @@ use crate::{
 
 /// Further than any of the futures gets before it is done, or waits for something that does not come.
 const POINTS: u32 = 12;
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
 
 #[test]
 fn a_release_that_is_dropped_goes_on() {
@@ -44,6 +45,18 @@ fn a_release_that_is_dropped_goes_on() {
             drop_after(points, keeper.release()).await;
         });
         await_that(|| fabric.holder().is_none(), "the release of a keeper");
+        runtime.block_on(async {
+            let client = lease_tokio::Client::over(&fabric);
+            let guard = client.acquire(config("me", 30_000)).await.unwrap();
+            drop_after(points, guard.release_with(Parting::default())).await;
+        });
+        await_that(|| fabric.holder().is_none(), "the parting of a guard");
+        runtime.block_on(async {
+            let keeper = lease_tokio::Client::over(&fabric).keep(config("me", 30_000));
+            keeper.held().await.unwrap();
+            drop_after(points, keeper.release_with(Parting::default())).await;
+        });
+        await_that(|| fabric.holder().is_none(), "the parting of a keeper");
         ends(&runtime);
     }
 }
@@ -156,6 +169,44 @@ fn an_acquisition_in_time_or_at_once_that_is_dropped_leaves_nothing_held() {
 }
 
 #[test]
+fn an_acquisition_of_a_set_or_of_a_claim_that_is_dropped_leaves_nothing_held() {
+    for points in 0..POINTS {
+        let (fabric, runtime) = (Fabric::new(), runtime());
+        let timeout = Duration::from_secs(60);
+        macro_rules! drop_after {
+            (|$client:ident, $set:ident| $attempt:expr) => {
+                runtime.block_on(async {
+                    let $client = lease_tokio::Client::over(&fabric);
+                    let $set = $client.claim_set(SetLimits::default());
+                    drop_after(points, $attempt).await;
+                });
+                ends(&runtime);
+                assert_eq!(fabric.holder(), None);
+            };
+        }
+        let config = || config("me", 30_000);
+        drop_after!(|_client, set| set.acquire(config()));
+        drop_after!(|_client, set| set.try_acquire(config()));
+        drop_after!(|_client, set| set.acquire_timeout(config(), timeout));
+        drop_after!(|client, _set| client.claim(config()).hold(Patience::Forever));
+    }
+}
+
+#[test]
+fn a_directory_whose_opening_is_dropped_can_be_opened() {
+    for points in 0..POINTS {
+        let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime());
+        let directory = folder.path().join("leases");
+        runtime.block_on(async {
+            drop_after(points, lease_tokio::Client::embedded(&directory)).await;
+            let client = lease_tokio::Client::embedded(&directory).await.unwrap();
+            assert_eq!(client.get("leader").await.unwrap(), None);
+        });
+        ends(&runtime);
+    }
+}
+
+#[test]
 fn a_plain_call_that_is_dropped_leaves_a_client_that_works_and_no_task() {
     let api = std::sync::Mutex::new(ApiServer::new());
     let server = Server::start(move |seen: &Seen| {
@@ -181,7 +232,12 @@ fn a_plain_call_that_is_dropped_leaves_a_client_that_works_and_no_task() {
         "leader".clone_into(&mut lease.metadata.name);
         for points in (0..200).step_by(7) {
             drop_after(points, client.list()).await;
+            drop_after(points, client.list_everywhere()).await;
             drop_after(points, client.get("leader")).await;
+            let request = || http::Request::get(LEASES).body(Vec::new()).unwrap();
+            let patience = Duration::from_secs(60);
+            drop_after(points, client.send(request(), patience, false)).await;
+            drop_after(points, client.stream(request(), patience, false)).await;
             drop_after(points, client.create(&lease)).await;
             if let Some(stored) = client.get("leader").await.unwrap() {
                 drop_after(points, client.update(&stored)).await;

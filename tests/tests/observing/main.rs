@@ -10,6 +10,7 @@ mod certificates;
 #[path = "../scenarios/claimant.rs"]
 #[expect(dead_code, reason = "the scenarios use the rest")]
 mod claimant;
+mod echoes;
 #[path = "../scenarios/front.rs"]
 #[expect(dead_code, reason = "the scenarios use the rest")]
 mod front;
@@ -243,6 +244,8 @@ fn a_life_is_told_without_its_secrets() {
     });
     live(&fails, &log, || runtime.block_on(guard.release()));
     secrets::none_is_told_of_what_goes_over_tls_and_through_a_proxy(&log, &token);
+    secrets::none_is_told_of_what_a_proxy_sends_back(&log);
+    echoes::none_is_told_of_what_is_sent_back(&log, &token);
     for counter in [
         "lease_acquired_total",
         "lease_renewed_total",

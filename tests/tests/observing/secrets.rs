@@ -7,6 +7,7 @@ use lease_proto::{AcquireError, Config, server::ApiServer};
 use crate::{
     CANARY, IN_ROWS, Log,
     claimant::runtime,
+    echoes::all_of,
     front::{Backend, Front},
     tunnels::{Tunnels, Will},
 };
@@ -36,7 +37,7 @@ pub(crate) fn none_is_told_of_what_goes_over_tls_and_through_a_proxy(log: &Log, 
             let $future = guard.release();
             assert!($wait.is_some());
             assert!(proxy.heads()[0].contains(ENCODED), "it was not asked");
-            log.take()
+            format!("{} {client:?} {client:#?}", log.take())
         }};
     }
     let blocking = said!(lease_blocking, front.http1, |outcome| outcome);
@@ -46,6 +47,34 @@ pub(crate) fn none_is_told_of_what_goes_over_tls_and_through_a_proxy(log: &Log, 
     for (said, by) in [(blocking, "ureq"), (tokio, "h2::")] {
         assert!(said.contains(by), "nothing of {by} in {said}");
         for secret in [CANARY, IN_ROWS, ENCODED, NUMBERS] {
+            assert!(!said.contains(secret), "{secret} in {said}");
+        }
+    }
+}
+
+/// A proxy that repeats what it refuses: its name, its password, and what they are encoded as.
+pub(crate) fn none_is_told_of_what_a_proxy_sends_back(log: &Log) {
+    const ECHO: &str = "407 me:canary-0d5e77 is bWU6Y2FuYXJ5LTBkNWU3Nw==\r\nProxy-Authenticate: canary-0d5e77\r\n\
+                        Location: /bWU6Y2FuYXJ5LTBkNWU3Nw==";
+    macro_rules! said {
+        ($driver:ident, |$future:ident| $wait:expr) => {{
+            let proxy = Tunnels::start(Will::Refuse(ECHO));
+            let client = $driver::Client::builder("https://localhost:1")
+                .proxy(proxy.url(&format!("me:{CANARY}@")))
+                .build()
+                .unwrap();
+            let _before = log.take();
+            let $future = client.try_acquire(config("refused"));
+            let error = all_of(&$wait.unwrap_err());
+            assert!(proxy.heads()[0].contains(ENCODED), "it was not asked");
+            format!("{} {error} {client:?}", log.take())
+        }};
+    }
+    let blocking = said!(lease_blocking, |outcome| outcome);
+    let tokio = said!(lease_tokio, |future| runtime().block_on(future));
+    for said in [blocking, tokio] {
+        assert!(said.contains("the proxy does not connect"), "{said}");
+        for secret in [CANARY, ENCODED, NUMBERS] {
             assert!(!said.contains(secret), "{secret} in {said}");
         }
     }

@@ -91,7 +91,10 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
     let client = connect::client(&target.cluster)?;
     let held = status::read(&client, &target.name)?;
     let mut claim = claim(&client, target, None, None, held)?;
-    claim.release_with(args.parting());
+    match args.to.clone() {
+        Some(to) => claim.hand_over(to, args.reserve),
+        None => claim.release(),
+    }
     let mut refused = None;
     let mut teller = Teller::new(target);
     while let Some(event) = claim.next_event() {

@@ -127,6 +127,24 @@ fn whoever_has_left_it_to_one_can_leave_it_to_another_and_nobody_else_can() {
 }
 
 #[test]
+fn what_is_handed_over_is_cleared_and_names_its_successor_for_five_minutes_at_the_most() {
+    for (asked, kept) in [(60, 60), (3_600, 300)] {
+        let mut t = Timeline::held(|config| config);
+        let (next, patience) = (Identity::new("next").unwrap(), Duration::from_secs(asked));
+        t.claim.hand_over(next, patience, t.start);
+        t.says(Event::Lost(Loss::Released));
+        t.asks("PUT").echo(200, 11);
+        t.says(Event::Released(Released::Cleared)).is_done();
+        let lease = t.claim.observed().unwrap();
+        assert_eq!(
+            (lease.spec.holder(), crate::successor(lease)),
+            (None, Some("next".to_owned()))
+        );
+        assert_eq!(crate::held_back(lease), Some(Duration::from_secs(kept)));
+    }
+}
+
+#[test]
 fn what_is_left_survives_an_answer_that_is_lost_and_what_was_stripped_is_told() {
     for is_stripped in [false, true] {
         let mut t = Timeline::held(|config| config.on_release(crate::OnRelease::Delete));

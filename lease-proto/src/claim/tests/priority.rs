@@ -357,9 +357,8 @@ fn who_was_left_it_does_not_wait_for_those_who_hold_back_from_it() {
     }
     t.run(6_000);
     let successor = Identity::new("node-2").unwrap();
-    let parting = Parting::default().successor(successor, Duration::from_secs(60));
     let now = t.now();
-    t.claims[0].release_with(parting, now);
+    t.claims[0].hand_over(successor, Duration::from_secs(60), now);
     let released = t.millis;
     t.run(4_000);
     assert_eq!(t.order(), [0, 2]);

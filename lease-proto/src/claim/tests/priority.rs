@@ -392,3 +392,32 @@ fn an_announcement_that_may_not_be_renewed_is_withdrawn_in_the_end() {
     assert!(t.holds(1));
     assert_eq!(t.announced(), 0);
 }
+
+#[test]
+fn who_may_not_withdraw_says_so_once_and_what_is_missing() {
+    let mut t = Waiters::new(&[None, Some(5), Some(1)]);
+    t.forbids = |method, path| method == "DELETE" && path.contains("-candidate-");
+    t.acquire(0, Patience::Forever).run(100);
+    let until = t.now() + Duration::from_secs(3);
+    t.acquire(1, Patience::Forever)
+        .acquire(2, Patience::Until(until))
+        .run(5_000);
+    t.release(0).run(60_000);
+    assert!(t.holds(1));
+    let told = t.events.iter().filter_map(|(_, node, event)| {
+        let Event::Unranked(refusal) = event else {
+            return None;
+        };
+        let told = event.to_string();
+        assert!(
+            told.starts_with("the announcement stays behind: "),
+            "{told}"
+        );
+        let role = refusal.role();
+        assert!(role.contains("\"delete\"") && !role.contains("resourceNames"));
+        Some((*node, refusal.verb().as_str()))
+    });
+    // One has given up, and one has it.
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, [(2, "delete"), (1, "delete")]);
+}

@@ -339,6 +339,35 @@ fn whoever_resumes_does_not_renew_what_is_not_renewable() {
 }
 
 #[test]
+fn whoever_has_again_what_was_not_renewable_has_acquired_it_anew() {
+    for renewable in [true, false] {
+        let mut t = Timeline::held(|config| config.renewable(renewable));
+        let record = t.written(10);
+        t = Timeline::new(|config| config.reclaim_own_identity(true));
+        t.claim.acquire(Patience::Forever, t.start);
+        let written = loop {
+            match t.poll() {
+                Output::Request(request) if request.http.method() == "GET" => {
+                    let answer = Response::new(serde_json::to_vec(&record).unwrap());
+                    t.claim.handle_response(request.id, &answer, t.now());
+                }
+                Output::Request(request) => break request.http.into_body(),
+                Output::Event(_) => {}
+                Output::Wait(until) => {
+                    let until = until.duration_since(t.start).as_millis() + 1;
+                    t.at(u64::try_from(until).unwrap());
+                }
+                Output::Cancel(_) | Output::Done => panic!("it waits as long as it takes"),
+            }
+        };
+        let written: Value = serde_json::from_slice(&written).unwrap();
+        let begins_anew = written["spec"]["acquireTime"] != record["spec"]["acquireTime"];
+        assert_eq!(begins_anew, !renewable);
+        assert_eq!(t.millis > 15_000, !renewable, "{}", t.millis);
+    }
+}
+
+#[test]
 fn renewals_are_counted_where_that_is_asked_for() {
     let mut t = Timeline::held(|config| config.count_renewals(true));
     for count in 0..3 {

@@ -149,3 +149,22 @@ fn whoever_takes_what_was_left_to_another_is_found() {
     let found = seeds.find_map(Result::err);
     assert_eq!(found.map(|violation| violation.rule()), Some("L9"));
 }
+
+#[test]
+fn nobody_waits_for_ever_while_more_important_ones_keep_coming() {
+    for watch in [true, false] {
+        for seed in 0..3 {
+            let ranks = Ranks::outlast(seed, watch, None);
+            let ranks = ranks.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+            // Or nothing was seen: there are more important ones all the time, but for the last resort.
+            assert!(ranks.longest > 720_000_000, "{ranks:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_passes_over_one_that_has_waited_for_long_is_found() {
+    let mut seeds = (0..30).map(|seed| Ranks::outlast(seed, false, Some(Bug::IgnoresAge)));
+    let found = seeds.find_map(Result::err);
+    assert_eq!(found.map(|violation| violation.rule()), Some("L8"));
+}

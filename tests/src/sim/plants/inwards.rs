@@ -31,6 +31,10 @@ impl Plant {
             forget_successor(&mut response);
             return (response, now, Vec::new());
         }
+        if self.bug == Bug::IgnoresAge {
+            self.rejuvenate_others(&mut response);
+            return (response, now, Vec::new());
+        }
         self.redate(&mut response);
         let revives = self.bug == Bug::LateAnswerRevives && self.late == Some(id);
         if revives && response.status() == StatusCode::OK && !self.holding {
@@ -190,6 +194,31 @@ impl Plant {
             }
             _ => {}
         }
+    }
+
+    /// Has a list show those that are less important as if they had come only now.
+    fn rejuvenate_others(&self, response: &mut Response<Vec<u8>>) {
+        let body: Result<Value, _> = serde_json::from_slice(response.body());
+        let Ok(mut body) = body else {
+            return;
+        };
+        let Some(items) = body["items"].as_array_mut() else {
+            return;
+        };
+        let latest = items.iter().map(|item| {
+            let since = &item["metadata"]["annotations"]["lease-proto/since"];
+            since.as_str().unwrap_or_default().to_owned()
+        });
+        let latest = latest.max().unwrap_or_default();
+        for metadata in items.iter_mut().map(|item| &mut item["metadata"]) {
+            let priority = metadata["annotations"]["lease-proto/priority"].as_str();
+            let priority: Option<i32> = priority.and_then(|text| text.parse().ok());
+            if priority.is_some_and(|priority| priority < self.priority) {
+                metadata["annotations"]["lease-proto/since"] = json!(latest);
+                metadata["creationTimestamp"] = Value::Null;
+            }
+        }
+        *response.body_mut() = body.to_string().into_bytes();
     }
 
     /// Makes a record that names us look as if we had written it last.

@@ -168,3 +168,30 @@ fn whoever_passes_over_one_that_has_waited_for_long_is_found() {
     let found = seeds.find_map(Result::err);
     assert_eq!(found.map(|violation| violation.rule()), Some("L8"));
 }
+
+#[test]
+fn what_is_left_to_somebody_goes_there_before_those_that_are_more_important() {
+    for watch in [true, false] {
+        for seed in 0..10 {
+            let heirs = Heirs::gather_ranked(5, seed, watch, 20, None);
+            let heirs = heirs.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+            assert!(heirs.went.iter().all(|free| *free < 2_500_000), "{heirs:?}");
+            let in_time = |free: &u64| *free < 12_500_000;
+            assert!(heirs.fell_open.iter().all(in_time), "{heirs:?}");
+            assert_eq!((heirs.went.len(), heirs.fell_open.len()), (15, 5));
+        }
+    }
+}
+
+#[test]
+fn whoever_waits_for_its_turn_with_what_was_left_to_it_is_found() {
+    for bug in [Bug::ForgoesBequest, Bug::TakesBequest] {
+        let mut seeds = (0..20).map(|seed| Heirs::gather_ranked(5, seed, false, 20, Some(bug)));
+        let found = seeds.find_map(Result::err);
+        assert_eq!(
+            found.map(|violation| violation.rule()),
+            Some("L9"),
+            "{bug:?}"
+        );
+    }
+}

@@ -130,6 +130,9 @@ fn broken(bug: Bug, seed: u64, planted: bool) -> Option<Violation> {
     if bug == Bug::IgnoresAge {
         return Ranks::outlast(seed, false, bug_in_it).err();
     }
+    if bug == Bug::ForgoesBequest {
+        return Heirs::gather_ranked(5, seed, false, 20, bug_in_it).err();
+    }
     if bug == Bug::TakesBequest {
         return Heirs::gather(5, seed, false, 20, bug_in_it).err();
     }

@@ -134,6 +134,8 @@ bugs! {
     TakesBequest = 46,
     /// takes those that are less important for young, however long they have waited
     IgnoresAge = 47,
+    /// holds back from what was left to it
+    ForgoesBequest = 48,
 }
 
 impl Bug {

@@ -35,6 +35,10 @@ impl Plant {
             self.rejuvenate_others(&mut response);
             return (response, now, Vec::new());
         }
+        if self.bug == Bug::ForgoesBequest {
+            self.overlook_bequest(&mut response);
+            return (response, now, Vec::new());
+        }
         self.redate(&mut response);
         let revives = self.bug == Bug::LateAnswerRevives && self.late == Some(id);
         if revives && response.status() == StatusCode::OK && !self.holding {
@@ -219,6 +223,19 @@ impl Plant {
             }
         }
         *response.body_mut() = body.to_string().into_bytes();
+    }
+
+    /// Has a record that was left to us be left to somebody else.
+    fn overlook_bequest(&self, response: &mut Response<Vec<u8>>) {
+        let body: Result<Value, _> = serde_json::from_slice(response.body());
+        if let Ok(mut body) = body
+            && let Some(left) = body["metadata"]["annotations"].get_mut("lease-proto/successor")
+            && let Some(text) = left.as_str()
+            && text.contains(&self.identity)
+        {
+            *left = json!(text.replace(&self.identity, "somebody"));
+            *response.body_mut() = body.to_string().into_bytes();
+        }
     }
 
     /// Makes a record that names us look as if we had written it last.

@@ -46,7 +46,8 @@ pub enum Output {
 /// What happened.
 ///
 /// While the Lease is held events follow the grammar
-/// `(Acquired (Renewed | AtRisk | Recovered | Verified)* Lost)*`; all others come outside.
+/// `(Acquired (Renewed | AtRisk | Recovered | Verified)* Lost)*`; all others come outside, but for what
+/// [`Unranked`](Event::Unranked) says of an announcement that stays behind.
 ///
 /// ```
 /// use lease_proto::{Event, Loss};

@@ -168,9 +168,13 @@ impl Claim {
     }
 
     /// Gives the Lease up, and leaves something in the record: see [`lease_proto::Claim::release_with`].
-    #[doc(alias = "hand_over")]
     pub fn release_with(&mut self, parting: Parting) {
         self.proto.release_with(parting, self.clock.now());
+    }
+
+    /// Gives the Lease up, and leaves it to `successor` for a while: see [`lease_proto::Claim::hand_over`].
+    pub fn hand_over(&mut self, successor: Identity, patience: Duration) {
+        self.proto.hand_over(successor, patience, self.clock.now());
     }
 
     /// Returns the grant, if the Lease is held now.

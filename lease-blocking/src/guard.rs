@@ -244,9 +244,13 @@ impl Guard {
     }
 
     /// The same, and leaves something in the record: see [`Keeper::release_with`].
-    #[doc(alias = "hand_over")]
     pub fn release_with(self, parting: Parting) -> Option<Released> {
         self.keeper.release_with(parting)
+    }
+
+    /// The same, and leaves the Lease to `successor` for a while: see [`Keeper::hand_over`].
+    pub fn hand_over(self, successor: Identity, patience: Duration) -> Option<Released> {
+        self.keeper.hand_over(successor, patience)
     }
 
     fn loss(&self) -> Loss {

@@ -286,11 +286,31 @@ impl Keeper {
     /// keeper.release_with(Parting::default().done(once));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[doc(alias = "hand_over")]
     pub fn release_with(mut self, parting: Parting) -> Option<Released> {
         self.stop_with(parting);
         self.finish(self.longest_release());
         self.shared.released()
+    }
+
+    /// Gives the Lease up for good, and leaves it to `successor`: others hold back for `patience`, and when that one does not come
+    /// by then it is anybody's. Waits as [`release`](Self::release) does, and [`Released::Cleared`] says that it was left.
+    ///
+    /// [`Parting::successor`] says who may be named, and how long others hold back at the most.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use lease_blocking::{Client, proto::{Config, Identity}};
+    ///
+    /// # fn next_version_has_started() {}
+    /// let client = Client::try_default()?;
+    /// let keeper = client.keep(Config::builder(client.namespace(), "leader", "green").build()?)?;
+    /// next_version_has_started();
+    /// keeper.hand_over(Identity::new("blue")?, Duration::from_secs(60));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn hand_over(self, successor: Identity, patience: Duration) -> Option<Released> {
+        self.release_with(Parting::default().successor(successor, patience))
     }
 
     /// What the work of a tenure is told of it.

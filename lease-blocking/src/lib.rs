@@ -53,7 +53,7 @@
 //! | health for `/healthz` | [`Keeper::health`] |
 //! | thousands of Leases in one process | [`ClaimSet`], from [`Client::claim_set`]: a [`Keeper`] or [`Guard`] for each |
 //! | work that is done once, whoever does it | [`Once`](proto::Once), left in the record by [`Guard::release_with`] or [`Keeper::release_with`] |
-//! | the Lease left to one that you name | [`Parting::successor`](proto::Parting::successor), likewise |
+//! | the Lease left to one that you name | [`Guard::hand_over`], [`Keeper::hand_over`] |
 //! | some that wait go before others | [`ConfigBuilder::priority`](proto::ConfigBuilder::priority) |
 //! | a time that is not renewed | [`ConfigBuilder::renewable`](proto::ConfigBuilder::renewable) |
 //! | each event in your own loop | [`Claim`], from [`Client::claim`] |

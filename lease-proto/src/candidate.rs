@@ -17,6 +17,8 @@ const SINCE: &str = "lease-proto/since";
 const LONGEST_LABEL: usize = 63;
 /// How much of the contested Lease's name stands in that of the announcement, which ends in a hash.
 const LONGEST_PREFIX: usize = 200;
+/// After how many durations of its announcement a waiter goes before all that come later.
+const PATIENCE: u32 = 720;
 
 /// A waiter that has announced itself in a Lease of its own, beside the one that it waits for.
 ///
@@ -88,9 +90,39 @@ impl Candidate {
         }
     }
 
-    /// The order in which candidates go: the most important first, then who came first.
-    pub fn order(&self) -> impl Ord + '_ {
-        (Reverse(self.priority), self.since, &self.identity)
+    /// Returns for how long this one is passed over, at the most, by those that come later and are more important: for 720 of its
+    /// durations, an hour with the defaults.
+    pub fn patience(&self) -> Duration {
+        self.duration.saturating_mul(PATIENCE)
+    }
+
+    /// Puts those that wait for one Lease into the order in which they go: first who has waited out its [patience](Self::patience)
+    /// since somebody else came, of those whoever came first; then the most important, and of those alike whoever came first.
+    ///
+    /// ```
+    /// use lease_proto::{Candidate, wire::Lease};
+    ///
+    /// let leases: Vec<Lease> = Vec::new(); // as they were listed
+    /// let mut waiting: Vec<_> = leases.iter().filter_map(Candidate::read).collect();
+    /// Candidate::sort(&mut waiting);
+    /// if let Some(first) = waiting.first() {
+    ///     println!("{} is next", first.identity);
+    /// }
+    /// ```
+    pub fn sort(all: &mut [Self]) {
+        if let Some(latest) = all.iter().map(|it| it.since).max() {
+            all.sort_by(|one, other| one.order(latest).cmp(&other.order(latest)));
+        }
+    }
+
+    /// The order in which candidates go, of whom the last came at `latest`.
+    ///
+    /// Nobody's clock is read for that: who has waited for long is in nobody's way unless somebody has come long after it, and all
+    /// that have the same list agree on who that is. Times are the API server's to the second, so a wrong clock moves nobody.
+    pub(crate) fn order(&self, latest: MicroTime) -> impl Ord + '_ {
+        let is_young = latest < self.since.saturating_add(self.patience());
+        let priority = Reverse(is_young.then_some(self.priority));
+        (is_young, priority, self.since, &self.identity)
     }
 }
 
@@ -222,5 +254,38 @@ mod tests {
             assert!(read.since.saturating_since(created) <= Duration::from_secs(1));
             assert!(read.since >= created);
         }
+    }
+
+    /// Who is next of these, by name, priority, and the second in which each came.
+    fn order_of(all: &[(&str, i32, u64)]) -> Vec<String> {
+        let noon = time("2026-11-20T12:00:00Z");
+        let all = all.iter().map(|(identity, priority, came)| Candidate {
+            identity: (*identity).to_owned(),
+            priority: *priority,
+            since: noon.saturating_add(Duration::from_secs(*came)),
+            renewed: None,
+            duration: Duration::from_secs(5),
+        });
+        let mut all: Vec<_> = all.collect();
+        Candidate::sort(&mut all);
+        all.into_iter().map(|it| it.identity).collect()
+    }
+
+    #[test]
+    fn the_most_important_goes_first_until_somebody_has_waited_for_an_hour() {
+        let hour = 3_600;
+        let (low, high) = (("low", 0, 0), ("high", 9, 60));
+        let late = ("late", 9, hour - 1);
+        assert_eq!(order_of(&[low, high, late]), ["high", "late", "low"]);
+        // It comes so late that the first one has waited for long enough, and the second one has not.
+        let later = ("later", 9, hour);
+        assert_eq!(order_of(&[later, low, high]), ["low", "high", "later"]);
+        // Then who came first goes first, however important.
+        let last = ("last", 99, 2 * hour);
+        assert_eq!(
+            order_of(&[last, high, later, low]),
+            ["low", "high", "later", "last"]
+        );
+        assert_eq!(order_of(&[]), [""; 0]);
     }
 }

@@ -50,7 +50,8 @@
 //!
 //! Who goes first, where that is wanted ([`ConfigBuilder::priority`]). A waiter announces itself in a Lease of its own
 //! ([`Candidate`]), which names its priority and since when it waits, and renews that; before it takes what has become free it
-//! lists the others, and holds back for each that goes before it, for as long as that one is believed to need. All of this may
+//! lists the others, and holds back for each that goes before it, for as long as that one is believed to need. More important ones
+//! that keep coming go before it for a [while](Candidate::patience), and then no more. All of this may
 //! be wrong, late or refused: what decides is still the write that names the version that was judged.
 //!
 //! How it is given back. The application hears that the Lease is [lost](Loss::Released) before anything is sent. Then the holder

@@ -99,10 +99,12 @@ impl Done {
 /// ```
 /// use std::time::Duration;
 ///
-/// use lease_proto::{Identity, Parting};
+/// use lease_proto::{Identity, Once, Parting};
 ///
-/// // For `release_with`: the next version of this service is to have it, if it comes within a minute.
-/// let parting = Parting::default().successor(Identity::new("blue")?, Duration::from_secs(60));
+/// // For `release_with`: the schema is there, and the next version of this service is to have the Lease, if it comes within a
+/// // minute. To say that alone there is `hand_over`.
+/// let parting = Parting::default().done(Once::new("schema-42")?);
+/// let parting = parting.successor(Identity::new("blue")?, Duration::from_secs(60));
 /// # Ok::<(), lease_proto::NameError>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]

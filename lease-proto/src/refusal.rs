@@ -110,8 +110,20 @@ impl Refusal {
         }
     }
 
-    /// Takes note that this was asked for in order to wait by priority.
-    pub(crate) fn of_announcement(mut self) -> Self {
+    /// Takes note that this was asked for in order to wait by priority, so that [`role`](Self::role) grants all that this needs.
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use lease_proto::{Refusal, Verb, wire::Status};
+    ///
+    /// let said = Status::read(br#"{"kind":"Status","reason":"Forbidden"}"#);
+    /// let name = "leader-candidate-4b7e";
+    /// let refusal = Refusal::new(Verb::Delete, StatusCode::FORBIDDEN, said, b"", "default", name);
+    /// let role = refusal.of_announcement().role();
+    /// assert!(role.contains("list") && !role.contains(name));
+    /// ```
+    #[must_use]
+    pub fn of_announcement(mut self) -> Self {
         self.is_of_announcement = true;
         self
     }

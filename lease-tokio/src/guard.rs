@@ -352,9 +352,17 @@ impl Guard {
     /// # Cancel safety
     ///
     /// The release goes on in the background, for as long as the runtime lasts.
-    #[doc(alias = "hand_over")]
     pub async fn release_with(self, parting: Parting) -> Option<Released> {
         self.keeper.release_with(parting).await
+    }
+
+    /// The same, and leaves the Lease to `successor` for a while: see [`Keeper::hand_over`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The release goes on in the background, for as long as the runtime lasts.
+    pub async fn hand_over(self, successor: Identity, patience: Duration) -> Option<Released> {
+        self.keeper.hand_over(successor, patience).await
     }
 
     fn loss(&self) -> Loss {

@@ -315,7 +315,6 @@ impl Keeper {
     /// # Ok(())
     /// # }
     /// ```
-    #[doc(alias = "hand_over")]
     pub async fn release_with(self, parting: Parting) -> Option<Released> {
         self.stop_with(parting);
         // The claim itself ends a release that gets no answer after the renew deadline.
@@ -324,6 +323,35 @@ impl Keeper {
             .wait(Some(until), |ledger| ledger.has_ended().then_some(()))
             .await;
         self.shared.released()
+    }
+
+    /// Gives the Lease up for good, and leaves it to `successor`: others hold back for `patience`, and when that one does not come
+    /// by then it is anybody's. Waits as [`release`](Self::release) does, and [`Released::Cleared`] says that it was left.
+    ///
+    /// [`Parting::successor`] says who may be named, and how long others hold back at the most.
+    ///
+    /// # Cancel safety
+    ///
+    /// The release goes on in the background, for as long as the runtime lasts.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use lease_tokio::{Client, proto::{Config, Identity}};
+    ///
+    /// # async fn next_version_has_started() {}
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::try_default()?;
+    /// let keeper = client.keep(Config::builder(client.namespace(), "leader", "green").build()?);
+    /// next_version_has_started().await;
+    /// keeper.hand_over(Identity::new("blue")?, Duration::from_secs(60)).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn hand_over(self, successor: Identity, patience: Duration) -> Option<Released> {
+        self.release_with(Parting::default().successor(successor, patience))
+            .await
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -118,3 +118,13 @@ fn what_processes_tell_is_drawn_and_what_they_do_not_is_refused() {
     )];
     assert!(Picture::of_events(&odd).is_err());
 }
+
+#[test]
+fn where_no_process_has_told_anything_nothing_is_drawn() {
+    let silent = [("one", ""), ("two", "")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let refused = Picture::of_events(&silent).expect_err("nothing was told");
+    assert!(
+        refused.starts_with("one, two: no process has told anything"),
+        "{refused}"
+    );
+}

@@ -166,3 +166,50 @@ fn whoever_takes_what_was_left_to_another_is_found() {
     let found = seeds.find_map(Result::err);
     assert_eq!(found.map(|violation| violation.rule()), Some("L9"));
 }
+
+#[test]
+fn nobody_waits_for_ever_while_more_important_ones_keep_coming() {
+    for watch in [true, false] {
+        for seed in 0..2 {
+            let ranks = Ranks::outlast(seed, watch, None);
+            let ranks = ranks.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+            // Or nothing was seen: there are more important ones all the time, but for the last resort.
+            assert!(ranks.longest > 720_000_000, "{ranks:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_passes_over_one_that_has_waited_for_long_is_found() {
+    // The first in which whoever has the bug is the one that would have been next.
+    let mut seeds = (5..10).map(|seed| Ranks::outlast(seed, false, Some(Bug::IgnoresAge)));
+    let found = seeds.find_map(Result::err);
+    assert_eq!(found.map(|violation| violation.rule()), Some("L8"));
+}
+
+#[test]
+fn what_is_left_to_somebody_goes_there_before_those_that_are_more_important() {
+    for watch in [true, false] {
+        for seed in 0..10 {
+            let heirs = Heirs::gather_ranked(5, seed, watch, 20, None);
+            let heirs = heirs.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+            assert!(heirs.went.iter().all(|free| *free < 2_500_000), "{heirs:?}");
+            let in_time = |free: &u64| *free < 12_500_000;
+            assert!(heirs.fell_open.iter().all(in_time), "{heirs:?}");
+            assert_eq!((heirs.went.len(), heirs.fell_open.len()), (15, 5));
+        }
+    }
+}
+
+#[test]
+fn whoever_waits_for_its_turn_with_what_was_left_to_it_is_found() {
+    for bug in [Bug::ForgoesBequest, Bug::TakesBequest] {
+        let mut seeds = (0..20).map(|seed| Heirs::gather_ranked(5, seed, false, 20, Some(bug)));
+        let found = seeds.find_map(Result::err);
+        assert_eq!(
+            found.map(|violation| violation.rule()),
+            Some("L9"),
+            "{bug:?}"
+        );
+    }
+}

@@ -76,8 +76,9 @@ pub(crate) struct Run {
     /// only: an earlier one is run again.
     #[arg(long, value_parser = once, value_name = "KEY")]
     pub(crate) once: Option<Once>,
-    /// Wait with this priority: of those that wait with one the highest goes first, and of several alike whoever came first. Nobody
-    /// who holds the lease is cut short. Needs the verbs create, get, update, list and delete on leases of any name.
+    /// Wait with this priority: of those that wait with one the highest goes first, and of several alike whoever came first. Who has
+    /// waited for 240 times its ttl, or three hours, goes before all that come later. Nobody who holds the lease is cut short.
+    /// Needs the verbs create, get, update, list and delete on leases of any name.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
     #[command(flatten)]
@@ -137,8 +138,9 @@ pub(crate) struct Acquire {
     pub(crate) target: Target,
     #[command(flatten)]
     pub(crate) renewals: Renewals,
-    /// Wait with this priority: of those that wait with one the highest goes first, and of several alike whoever came first. Nobody
-    /// who holds the lease is cut short. Needs the verbs create, get, update, list and delete on leases of any name.
+    /// Wait with this priority: of those that wait with one the highest goes first, and of several alike whoever came first. Who has
+    /// waited for 240 times its ttl, or three hours, goes before all that come later. Nobody who holds the lease is cut short.
+    /// Needs the verbs create, get, update, list and delete on leases of any name.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
     /// How long after its last renewal nobody else may take the lease, such as 30s, 5m or 1h30m; at least 3s, with

@@ -63,7 +63,7 @@ fn alive<'a>(
         is_alive && contested.spec.holder() != Some(it.identity.as_str())
     };
     let mut all: Vec<_> = leases.filter_map(Candidate::read).filter(waits).collect();
-    all.sort_by(|one, other| one.order().cmp(&other.order()));
+    Candidate::sort(&mut all);
     all
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use lease_blocking::proto::{
     successor,
-    wire::{Lease, MicroTime},
+    wire::{Lease, MicroTime, RawTime},
 };
 use serde_json::{Value, json};
 
@@ -73,6 +73,8 @@ impl Change {
                 from: from.to_owned(),
             },
             (Some(by), None) => Self::Released { by: by.to_owned() },
+            // Such as one that is not renewable, and that its last holder has acquired anew.
+            (Some(_), Some(_)) if is_another_tenure(before, after) => Self::Acquired,
             (Some(_), Some(_)) if before.spec.renew_time != after.spec.renew_time => {
                 let (earlier, later) = (renewed(before), renewed(after));
                 let after = earlier
@@ -245,6 +247,13 @@ impl fmt::Display for Told<'_> {
             },
         }
     }
+}
+
+/// Returns whether a holder has begun anew, which is when it says that it has acquired the lease at another time than before.
+fn is_another_tenure(before: &Lease, after: &Lease) -> bool {
+    let acquired = |lease: &Lease| lease.spec.acquire_time.as_ref().and_then(RawTime::time);
+    let times = acquired(before).zip(acquired(after));
+    times.is_some_and(|(before, after)| before != after)
 }
 
 fn rhythm(pause: Duration) -> String {

@@ -7,10 +7,10 @@ use std::{
 };
 
 use lease_blocking::{
-    Claim, Client, Clock,
+    Claim, Client, Clock, Error as ClientError,
     proto::{
         self, Config, ConfigError, Event, GaveUp, Grant, OnRelease, Patience, Released, Trouble,
-        access::TransportError, plain::Preconditions, wire::Lease,
+        access::TransportError, plain::ApiError, plain::Preconditions, wire::Lease,
     },
 };
 
@@ -19,7 +19,7 @@ use super::{
     connect, duration, events,
     exit_code::Exit,
     failure::{Failure, NOT_RENEWABLE},
-    force, output, say, signals, status,
+    force, output, say, signals, status, unranked,
 };
 
 /// Says that `--wait` and `--timeout 0` contradict each other.
@@ -57,7 +57,10 @@ pub(crate) fn acquire(args: &Acquire) -> Result<Exit, Failure> {
     }
     if let Some(announcement) = claim.announcement() {
         // Others do not hold back for it for long if it stays.
-        let _it_expires = client.delete(announcement.as_str(), &Preconditions::none());
+        let left = client.delete(announcement.as_str(), &Preconditions::none());
+        if let Err(ClientError::Api(ApiError::Forbidden(refusal))) = left {
+            unranked::tell(&refusal.of_announcement());
+        }
     }
     let grant = grant?;
     match claim.observed() {
@@ -91,7 +94,10 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
     let client = connect::client(&target.cluster)?;
     let held = status::read(&client, &target.name)?;
     let mut claim = claim(&client, target, None, None, held)?;
-    claim.release_with(args.parting());
+    match args.to.clone() {
+        Some(to) => claim.hand_over(to, args.reserve),
+        None => claim.release(),
+    }
     let mut refused = None;
     let mut teller = Teller::new(target);
     while let Some(event) = claim.next_event() {
@@ -214,10 +220,7 @@ fn drive(claim: &mut Claim, client: &Client, target: &Target) -> Result<Grant, F
                 failed = Some(Failure::refused(&failure));
                 claim.release();
             }
-            Event::Unranked(refusal) => {
-                say(format_args!("{refusal}; it waits without its priority"));
-                say(format_args!("{}", refusal.advice()));
-            }
+            Event::Unranked(refusal) => unranked::tell(&refusal),
             Event::GaveUp(GaveUp::Stopped) => {}
             Event::GaveUp(GaveUp::NotHeld { holder }) => {
                 failed = Some(match claim.observed() {

@@ -19,6 +19,7 @@ mod portrait;
 mod run;
 mod signals;
 mod status;
+mod unranked;
 mod view;
 mod waits;
 mod watch;

@@ -81,7 +81,14 @@ impl Cluster {
     /// The arguments as this user.
     fn words(&self, user: &str, line: &str) -> Vec<String> {
         let named = line.replace("NAME", self.lease);
-        let mut words: Vec<String> = named.split(' ').map(ToOwned::to_owned).collect();
+        let split =
+            |text: &str| -> Vec<String> { text.split(' ').map(ToOwned::to_owned).collect() };
+        // What is to be run comes last.
+        let (named, program) = match named.split_once(" -- ") {
+            Some((named, program)) => (named, split(&format!("-- {program}"))),
+            None => (named.as_str(), Vec::new()),
+        };
+        let mut words = split(named);
         for (flag, value) in [
             ("--server", self.server.clone()),
             ("--certificate-authority", self.authority.clone()),
@@ -92,6 +99,7 @@ impl Cluster {
         if !line.contains(" -n ") && !line.contains(" -A") {
             words.extend(["--namespace".to_owned(), self.namespace.clone()]);
         }
+        words.extend(program);
         words
     }
 
@@ -223,6 +231,37 @@ fn what_is_there_already_is_held_without_the_verb_create_and_given_back_without_
     run("no-create", "renew NAME --holder me").with(0);
     run("no-create", "release NAME --holder me").with(0);
     run("no-create", "status NAME").with(1);
+}
+
+#[test]
+fn whoever_may_not_withdraw_its_announcement_is_told_what_grants_it() {
+    let place = Place::new();
+    let cluster = Cluster::of_our_own(&place);
+    let admin = |line: &str| cluster.run(&place, "admin", line).with(0).stdout;
+    for (lease, line) in [
+        ("one", "acquire one --holder me --priority 1 --wait"),
+        ("two", "run two --priority 1 -- true"),
+    ] {
+        admin(&format!("acquire {lease} --holder you --ttl 1h"));
+        let waiter = cluster.start(&place, "no-delete", line);
+        let announcement = format!("{lease}-candidate-");
+        await_that(
+            || admin("list --candidates -o name").contains(&announcement),
+            "its announcement",
+        );
+        admin(&format!("release {lease} --holder you"));
+        let ran = waiter.end().with(0);
+        for wanted in [
+            "User \"no-delete\" cannot delete resource \"leases\"",
+            "lacks the verb \"delete\"",
+            "\"update\", \"delete\"]",
+        ] {
+            assert!(ran.stderr.contains(wanted), "{wanted} is not in {ran:?}");
+        }
+        let outcome = "; its announcement stays behind";
+        assert_eq!(ran.stderr.matches(outcome).count(), 1, "{ran:?}");
+        assert!(!ran.stderr.contains("resourceNames"), "{ran:?}");
+    }
 }
 
 #[test]

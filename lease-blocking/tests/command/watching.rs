@@ -79,6 +79,21 @@ fn each_change_is_a_line_in_words() {
 }
 
 #[test]
+fn whoever_has_again_what_could_not_be_renewed_has_acquired_it_anew() {
+    let place = Place::new();
+    let acquire = |rest: &[&str]| {
+        let words = ["acquire", "a", "--holder", "me", "--ttl", "3s"];
+        place.run(&[&words, rest].concat()).with(0);
+    };
+    acquire(&["--not-renewable"]);
+    let watch = Watching::start(&place, &["watch"]);
+    assert_eq!(watch.next(), "a  is held by me");
+    assert_eq!(watch.next(), "a  expired: me has not renewed it in time");
+    acquire(&["--not-renewable", "--wait"]);
+    assert_eq!(watch.next(), "a  acquired by me");
+}
+
+#[test]
 fn a_watch_ends_once_nobody_reads_it_though_nothing_changes() {
     let place = Place::new();
     place

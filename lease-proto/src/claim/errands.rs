@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     call::{self, Request, RequestId},
+    refusal::Verb,
     wire::MicroTime,
 };
 
@@ -150,7 +151,8 @@ impl Claim {
                 self.spare_the_server(asked);
                 self.put_off_renewal(asked);
             }
-            Outcome::Refused(refusal) if stands => {
+            // What has to be withdrawn is that of a claim that does not wait any more.
+            Outcome::Refused(refusal) if stands || refusal.verb() == Verb::Delete => {
                 self.events.push_back(Event::Unranked(refusal));
             }
             Outcome::Refused(_) => {}

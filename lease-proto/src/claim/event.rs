@@ -5,7 +5,7 @@ use std::{fmt, time::Instant};
 use super::{grant::Grant, waiting::Waiting};
 use crate::{
     call::{Request, RequestId},
-    refusal::Refusal,
+    refusal::{Refusal, Verb},
     unclear::Unclear,
 };
 
@@ -46,7 +46,8 @@ pub enum Output {
 /// What happened.
 ///
 /// While the Lease is held events follow the grammar
-/// `(Acquired (Renewed | AtRisk | Recovered | Verified)* Lost)*`; all others come outside.
+/// `(Acquired (Renewed | AtRisk | Recovered | Verified)* Lost)*`; all others come outside, but for what
+/// [`Unranked`](Event::Unranked) says of an announcement that stays behind.
 ///
 /// ```
 /// use lease_proto::{Event, Loss};
@@ -98,7 +99,8 @@ pub enum Event {
     /// The record cannot be watched, so it is looked at from time to time. Said once, until it can be.
     Polling(Trouble),
     /// The server refuses what waiting with a [priority](crate::ConfigBuilder::priority) needs, so this claim waits without, as far as it has to.
-    /// Said once for each campaign; it is asked for again after minutes.
+    /// Said once for each campaign; it is asked for again after minutes. Where the verb is delete the claim has waited in its turn, and
+    /// its announcement stays behind: that comes after [`Acquired`](Event::Acquired) or [`GaveUp`](Event::GaveUp).
     Unranked(Refusal),
     /// Acquiring cannot succeed as things are. It is tried again from time to time all the same.
     Failed(Failure),
@@ -130,6 +132,9 @@ impl fmt::Display for Event {
             Self::Retrying { trouble, .. } => write!(f, "the lease was not acquired: {trouble}"),
             Self::Polling(trouble) => {
                 write!(f, "the lease cannot be watched, and is polled: {trouble}")
+            }
+            Self::Unranked(refusal) if refusal.verb() == Verb::Delete => {
+                write!(f, "the announcement stays behind: {refusal}")
             }
             Self::Unranked(refusal) => {
                 write!(f, "priorities cannot be gone by: {refusal}")

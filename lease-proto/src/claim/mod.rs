@@ -3,6 +3,7 @@
 mod campaign;
 mod candidacy;
 mod clocks;
+mod commands;
 mod crowd;
 mod errands;
 mod event;
@@ -40,7 +41,7 @@ use self::{
     exchange::Ask,
     observed::{Observed, Verdict},
     retry::Backoff,
-    state::{Campaign, CampaignStep, InFlight, Phase, Release},
+    state::{Campaign, InFlight, Phase, Release},
     writes::{Sent, Writes},
 };
 pub(crate) use self::{
@@ -51,7 +52,6 @@ pub(crate) use self::{
 use crate::{
     call::{Answer, RequestId},
     config::Config,
-    notes::Parting,
     wire::{Identity, Lease, LeaseName, LeaseSpec, MicroTime, RawTime},
 };
 
@@ -61,7 +61,8 @@ use crate::{
 /// until it says [`Wait`](Output::Wait) or [`Done`](Output::Done). Inputs report the outcome of requests:
 /// [`handle_response`](Self::handle_response) and [`handle_failure`](Self::handle_failure), and of streams
 /// [`handle_chunk`](Self::handle_chunk), [`handle_end`](Self::handle_end) and [`handle_no_stream`](Self::handle_no_stream). Commands are verbs:
-/// [`acquire`](Self::acquire), [`resume`](Self::resume), [`verify`](Self::verify), [`release`](Self::release). Getters read.
+/// [`acquire`](Self::acquire), [`resume`](Self::resume), [`verify`](Self::verify), [`release`](Self::release),
+/// [`hand_over`](Self::hand_over). Getters read.
 ///
 /// The clock behind every `now` must never go back and must count the time for which the machine sleeps
 /// (`CLOCK_BOOTTIME` on Linux). It must be read before `wall` is; before a request that `poll_output` returns is sent, and
@@ -177,73 +178,6 @@ impl Claim {
             Gated::Output(output) => output,
             Gated::Shut(_) => unreachable!("an open gate keeps nothing back"),
         }
-    }
-
-    /// Begins to acquire the Lease.
-    ///
-    /// Ends with [`Acquired`](Event::Acquired) or [`GaveUp`](Event::GaveUp). While the Lease is held it does nothing; while
-    /// it is being acquired it changes the patience; while it is being released it begins afterwards.
-    pub fn acquire(&mut self, patience: Patience, now: Instant) {
-        self.advance(now);
-        match &mut self.phase {
-            Phase::Idle => self.begin_campaign(patience, false),
-            Phase::Campaign(campaign) => {
-                campaign.patience = patience;
-                campaign.resume = false;
-                if patience == Patience::Once && self.watching.is_open() && campaign.waits {
-                    // One try: now, and not when the stream has something to tell.
-                    (campaign.step, campaign.at) = (CampaignStep::Read, self.now);
-                }
-            }
-            Phase::Held(_) => {}
-            Phase::Release(release) => release.then = Some(patience),
-        }
-    }
-
-    /// Begins to renew a Lease that the record says our identity holds, and takes no other.
-    ///
-    /// For commands that acquire and renew in separate processes, with
-    /// [`reclaim_own_identity`](crate::ConfigBuilder::reclaim_own_identity). Ends with [`Acquired`](Event::Acquired) or
-    /// [`GaveUp`](Event::GaveUp). Does nothing unless the claim is at rest.
-    pub fn resume(&mut self, now: Instant) {
-        self.advance(now);
-        if matches!(self.phase, Phase::Idle) {
-            self.begin_campaign(Patience::Once, true);
-        }
-    }
-
-    /// Reads the record while the Lease is held, before something critical.
-    ///
-    /// Ends with [`Verified`](Event::Verified) or [`Lost`](Event::Lost). Does nothing unless the Lease is held.
-    pub fn verify(&mut self, now: Instant) {
-        self.advance(now);
-        if let Phase::Held(tenure) = &mut self.phase {
-            // While requests fail, the next one waits for its pause, which the server may have asked for.
-            let pauses = tenure.told_trouble;
-            tenure.verify = Some(if pauses {
-                self.now.max(tenure.at)
-            } else {
-                self.now
-            });
-        }
-    }
-
-    /// Gives the Lease up: `Lost` at once, then the requests that free it, then [`Released`](Event::Released).
-    ///
-    /// While the Lease is being acquired it stops that, and undoes a write whose outcome is not known. At rest it frees
-    /// a record that this claim wrote earlier, or that names our identity if that is to be reclaimed.
-    pub fn release(&mut self, now: Instant) {
-        self.release_with(Parting::default(), now);
-    }
-
-    /// Gives the Lease up, and leaves something in the record by the same write, if it is held: see [`Parting`].
-    ///
-    /// Otherwise it is [`release`](Self::release): whether something was left is told by
-    /// [`Released::Cleared`].
-    #[doc(alias = "hand_over")]
-    pub fn release_with(&mut self, parting: Parting, now: Instant) {
-        self.advance(now);
-        self.begin_release(parting);
     }
 
     /// Returns whether the Lease is held at `now`, whether or not a timer has fired.

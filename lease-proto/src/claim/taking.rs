@@ -64,10 +64,11 @@ impl Claim {
             (false, true) => counted,
             (false, false) => counted.saturating_add(1).min(i32::MAX.unsigned_abs()),
         };
-        // A process that resumes what another one of the same identity has acquired renews it.
-        let counted = || match seen {
-            Some(lease) if is_reclaimed => notes::renewals(lease).unwrap_or(0) + 1,
-            _ => 0,
+        // A process that resumes what another one of the same identity has acquired renews it, unless that could not be renewed.
+        let resumed = seen.filter(|lease| is_reclaimed && notes::is_renewable(lease));
+        let counted = || match resumed {
+            Some(lease) => notes::renewals(lease).unwrap_or(0) + 1,
+            None => 0,
         };
         let counted = self.config.count_renewals.then(counted);
         let notes = Changes::of_taking(seen, self.config.renewable, counted);
@@ -85,7 +86,7 @@ impl Claim {
             let later = renew_time.saturating_add(Duration::from_micros(1));
             renew_time = self.writes.unused(later);
         }
-        let acquire_time = time(&spec.acquire_time).filter(|_| is_reclaimed);
+        let acquire_time = time(&spec.acquire_time).filter(|_| resumed.is_some());
         // Another process wrote the last renewal. If that was in this same second, observers that see whole seconds may
         // have counted since its beginning.
         let is_same_second = last_renewal.is_some_and(|last| last.second() == renew_time.second());

@@ -240,11 +240,13 @@ impl ConfigBuilder {
     /// That is another request before each take-over, and while it waits two for each half of that duration.
     /// Waiters without a priority, and other clients, neither announce themselves nor hold back.
     ///
-    /// The order is strict, and nothing bounds how long somebody waits: as long as more important ones keep coming.
+    /// Nobody starves while more important ones keep coming: whoever has waited out its [patience](crate::Candidate::patience), which is
+    /// 240 lease durations, and three hours at the most, goes before all that come later.
     ///
     /// Needs the verbs create, get, update, list and delete on Leases of any name in the namespace. Without them it says
-    /// [`Unranked`](crate::Event::Unranked), and goes on as if it had no priority. Where only delete is missing nothing is said, and
-    /// announcements stay behind, one for each process, until somebody who may deletes them.
+    /// [`Unranked`](crate::Event::Unranked), and goes on as if it had no priority. Where only delete is missing it says
+    /// that once it does not wait any more: announcements stay behind, one for each process, until somebody who may deletes them;
+    /// and a process that takes its own up again has waited since it was made.
     pub fn priority(mut self, value: impl Into<Option<i32>>) -> Self {
         self.priority = value.into();
         self

@@ -19,7 +19,7 @@ mod watches;
 use std::{
     collections::VecDeque,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 pub use self::{
@@ -35,6 +35,7 @@ use crate::{
     claim::{Claim, Gate, Gated, Output, Patience, Random},
     config::{Config, Terms},
     notes::Parting,
+    wire::Identity,
 };
 
 /// Any number of claims in one process, over one connection.
@@ -184,9 +185,19 @@ impl ClaimSet {
     }
 
     /// Gives a claim's Lease up, and leaves something in the record: see [`Claim::release_with`].
-    #[doc(alias = "hand_over")]
     pub fn release_with(&mut self, id: ClaimId, parting: Parting, now: Instant) {
         self.command(id, now, |claim, now| claim.release_with(parting, now));
+    }
+
+    /// Gives a claim's Lease up, and leaves it to `successor` for a while: see [`Claim::hand_over`].
+    pub fn hand_over(
+        &mut self,
+        id: ClaimId,
+        successor: Identity,
+        patience: Duration,
+        now: Instant,
+    ) {
+        self.release_with(id, Parting::default().successor(successor, patience), now);
     }
 
     /// Advances to `now` and says what to do next. `wall` is for records, and decides nothing by itself, as with

@@ -127,6 +127,12 @@ fn broken(bug: Bug, seed: u64, planted: bool) -> Option<Violation> {
     if bug == Bug::OutOfTurn {
         return Ranks::gather(7, 3, seed, true, 20, bug_in_it).err();
     }
+    if bug == Bug::IgnoresAge {
+        return Ranks::outlast(seed, false, bug_in_it).err();
+    }
+    if bug == Bug::ForgoesBequest {
+        return Heirs::gather_ranked(5, seed, false, 20, bug_in_it).err();
+    }
     if bug == Bug::TakesBequest {
         return Heirs::gather(5, seed, false, 20, bug_in_it).err();
     }

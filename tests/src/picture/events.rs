@@ -18,7 +18,7 @@ impl Picture {
     ///
     /// # Errors
     ///
-    /// Says which line is none that a process tells.
+    /// Says which line is none that a process tells, or that there is none at all.
     pub fn of_events(texts: &[(String, String)]) -> Result<Self, String> {
         let mut told = Vec::new();
         for (name, text) in texts {
@@ -27,6 +27,13 @@ impl Picture {
                     .map_err(|error| format!("{name}, line {number}: {error}"))?;
                 told.push((format!("{name} {}", line.lease), line));
             }
+        }
+        if told.is_empty() {
+            let names: Vec<_> = texts.iter().map(|(name, _)| name.as_str()).collect();
+            let names = names.join(", ");
+            return Err(format!(
+                "{names}: no process has told anything, so there is nothing to draw"
+            ));
         }
         told.sort_by(|(_, a), (_, b)| a.t.total_cmp(&b.t));
         let began = told.first().map_or(0.0, |(_, line)| line.t);

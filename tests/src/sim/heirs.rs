@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use lease_proto::{Once, Parting, server::Version, wire::Identity};
+use lease_proto::{Once, Parting, wire::Identity};
 
-use super::{Bug, Faults, Micros, SECOND, Violation, World, cast::Terms, world::Happening};
-use crate::random::Random;
-
-/// The longest that a message takes between machines of one data centre.
-const NEARBY: Micros = 2_000;
+use super::{Bug, Micros, Ranks, SECOND, Violation, World, cast::Terms};
 
 /// For how long the Lease is kept for whoever is named.
 const KEPT: Micros = 10 * SECOND;
@@ -38,12 +34,35 @@ impl Heirs {
         bug: Option<Bug>,
     ) -> Result<Self, Violation> {
         let terms = Terms::usual().watching(watch);
-        let faults = Faults::none().within(NEARBY);
-        let mut world = World::empty(Random::new(seed), faults, terms, bug, 1, Version::V1_31);
-        for _ in 0..claimants {
-            world.add_ours();
-        }
-        world.run(20 * SECOND)?;
+        Self::of(
+            &mut Ranks::waiting(claimants, terms, seed, bug)?,
+            turns,
+            false,
+        )
+    }
+
+    /// The same where all wait by priority, of which there are three: what is left to one goes there before those that are more
+    /// important, and to the most important one where nobody comes.
+    ///
+    /// # Errors
+    ///
+    /// Says who took what was left to another, or went before its turn, or which other promise was broken.
+    pub fn gather_ranked(
+        claimants: usize,
+        seed: u64,
+        watch: bool,
+        turns: usize,
+        bug: Option<Bug>,
+    ) -> Result<Self, Violation> {
+        let terms = Terms::usual().watching(watch).ranking(3);
+        Self::of(
+            &mut Ranks::waiting(claimants, terms, seed, bug)?,
+            turns,
+            true,
+        )
+    }
+
+    fn of(world: &mut World, turns: usize, ranked: bool) -> Result<Self, Violation> {
         let mut heirs = Self::default();
         for turn in 0..turns {
             let holder = world.holder("L1")?;
@@ -51,16 +70,11 @@ impl Heirs {
             let heir = (turn % 4 != 3).then(|| world.another_than(holder));
             let name = heir.map_or("nobody", |heir| world.identity(heir));
             let parting = left_to(name, KEPT);
+            let first = world.announced().into_iter().next();
+            let first = first.filter(|_| ranked && heir.is_none());
             world.release_with(holder, parting)?;
             let free = world.now;
-            let mut next = None;
-            while next.is_none() && world.step(free + 60 * SECOND)? {
-                next = world.holder("L1").ok().filter(|next| *next != holder);
-            }
-            let Some(next) = next else {
-                let what = "and nobody takes what was left to another";
-                return Err(Violation::new("L1", holder, what));
-            };
+            let next = world.next_after(holder)?;
             let free = world.now - free;
             // Clocks differ by a thousandth at the most.
             if heir.is_some_and(|heir| heir != next)
@@ -69,13 +83,19 @@ impl Heirs {
                 let what = format!("takes what was left to {heir:?}, {free} µs after that");
                 return Err(Violation::new("L9", next, what));
             }
+            if heir.is_some() && free >= KEPT {
+                let what = "waits with all others for what was left to it";
+                return Err(Violation::new("L9", next, what));
+            }
+            if let Some(first) = first.filter(|it| it.identity != world.identity(next)) {
+                let what = format!("takes what was left to nobody before {first:?}");
+                return Err(Violation::new("L8", next, what));
+            }
             match heir {
                 Some(_) => heirs.went.push(free),
                 None => heirs.fell_open.push(free),
             }
-            let life = world.nodes[holder].life;
-            world.nodes[holder].resting = false;
-            world.schedule(world.now + SECOND, Happening::Acquire(holder, life));
+            world.wait_again(holder);
         }
         Ok(heirs)
     }

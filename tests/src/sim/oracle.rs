@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_proto::{Event, Grant, Loss};
+use lease_proto::{Event, Grant, Loss, Verb};
 
 use super::{Micros, Violation, audit::Since};
 
@@ -126,6 +126,8 @@ impl Watched {
                 (self.holding, true)
             }
             Event::Lost(_) => (self.holding, false),
+            // Whoever has its turn withdraws its announcement, and may not be permitted to.
+            Event::Unranked(refusal) if refusal.verb() == Verb::Delete => (true, self.holding),
             _ => (!self.holding, false),
         };
         if !may_come {

@@ -132,6 +132,10 @@ bugs! {
     OutOfTurn = 45,
     /// takes what was left to another
     TakesBequest = 46,
+    /// takes those that are less important for young, however long they have waited
+    IgnoresAge = 47,
+    /// holds back from what was left to it
+    ForgoesBequest = 48,
 }
 
 impl Bug {
@@ -150,6 +154,7 @@ impl Bug {
 pub(crate) struct Plant {
     bug: Bug,
     identity: String,
+    priority: i32,
     seconds: i64,
     asked: Option<Asked>,
     /// The times of the last write that names us.
@@ -183,6 +188,7 @@ impl Plant {
         Self {
             bug,
             identity: claim.identity().as_str().to_owned(),
+            priority: claim.config().priority().unwrap_or(0),
             seconds: claim.config().published_seconds(),
             asked: None,
             written: None,

@@ -5,7 +5,8 @@ use std::fmt;
 /// A promise that was broken, by its number in the list of invariants, and who broke it how.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Violation {
-    /// `I1` to `I10` for safety, `L1` to `L7` for liveness, `L8` for turns by priority, `L9` for what is left to somebody, `R1` to `R4` for load.
+    /// `I1` to `I10` for safety, `L1` to `L7` for liveness, `L8` for turns by priority, `L9` for what is left to somebody, `L10` for how long
+    /// anybody waits for its turn, `R1` to `R4` for load.
     pub(crate) rule: &'static str,
     node: usize,
     what: String,

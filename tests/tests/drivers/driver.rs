@@ -7,7 +7,8 @@ use std::{
 };
 
 use lease_proto::{
-    AcquireError, Config, Event, Grant, Loss, Lost, Parting, Released, SetLimits, VerifyError,
+    AcquireError, Config, Event, Grant, Identity, Loss, Lost, Parting, Released, SetLimits,
+    VerifyError,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -40,6 +41,7 @@ pub(crate) trait Guard: Send + Sync + 'static {
     fn verify(&self) -> Result<(), VerifyError>;
     fn release(self) -> Option<Released>;
     fn release_with(self, parting: Parting) -> Option<Released>;
+    fn hand_over(self, successor: Identity, patience: Duration) -> Option<Released>;
 }
 
 pub(crate) trait Keeper {
@@ -49,6 +51,7 @@ pub(crate) trait Keeper {
     fn stop_with(&self, parting: Parting);
     fn has_ended(&self) -> bool;
     fn release(self) -> Option<Released>;
+    fn hand_over(self, successor: Identity, patience: Duration) -> Option<Released>;
 }
 
 impl Driver for lease_blocking::Client {
@@ -255,6 +258,11 @@ macro_rules! twins {
                 let $future = self.release_with(parting);
                 $wait
             }
+
+            fn hand_over(self, successor: Identity, patience: Duration) -> Option<Released> {
+                let $future = self.hand_over(successor, patience);
+                $wait
+            }
         }
 
         impl Keeper for $driver::Keeper {
@@ -281,6 +289,11 @@ macro_rules! twins {
 
             fn release(self) -> Option<Released> {
                 let $future = self.release();
+                $wait
+            }
+
+            fn hand_over(self, successor: Identity, patience: Duration) -> Option<Released> {
+                let $future = self.hand_over(successor, patience);
                 $wait
             }
         }

@@ -40,6 +40,7 @@ use self::{
     parting::{
         what_a_guard_leaves_stands_in_the_record,
         what_a_keeper_leaves_is_for_its_successor_and_others_hold_back,
+        what_is_handed_over_is_for_its_successor_alone_for_a_while,
     },
     priority::the_most_important_of_those_that_wait_is_next,
     server::Server,
@@ -116,6 +117,7 @@ scenarios! {
     a_keeper_that_is_stopped_tells_so_and_ends
     what_a_guard_leaves_stands_in_the_record
     what_a_keeper_leaves_is_for_its_successor_and_others_hold_back
+    what_is_handed_over_is_for_its_successor_alone_for_a_while
     the_most_important_of_those_that_wait_is_next
 }
 

@@ -52,3 +52,30 @@ pub(crate) fn what_a_keeper_leaves_is_for_its_successor_and_others_hold_back<D: 
     assert_eq!(next.release(), Some(Released::Cleared));
     await_that(|| other.grant().is_some(), "whoever held back");
 }
+
+pub(crate) fn what_is_handed_over_is_for_its_successor_alone_for_a_while<D: Driver>() {
+    for hands_over in [
+        |client: &D| {
+            let guard = client.acquire(config("me", 3_000)).unwrap();
+            guard.hand_over(Identity::new("next").unwrap(), Duration::from_secs(60))
+        },
+        |client: &D| {
+            let keeper = client.keep(config("me", 3_000));
+            while !matches!(keeper.next_event(), Some(Event::Acquired(_))) {}
+            keeper.hand_over(Identity::new("next").unwrap(), Duration::from_secs(60))
+        },
+    ] {
+        let fabric = Fabric::new();
+        let client = D::over(&fabric);
+        assert_eq!(hands_over(&client), Some(Released::Cleared));
+        let record = fabric.record().unwrap();
+        assert_eq!(lease_proto::successor(&record).as_deref(), Some("next"));
+        assert_eq!(
+            lease_proto::held_back(&record),
+            Some(Duration::from_secs(60))
+        );
+        let refused = client.try_acquire(config("other", 3_000));
+        assert!(refused.is_err(), "it holds back");
+        assert!(client.try_acquire(config("next", 3_000)).unwrap().is_held());
+    }
+}

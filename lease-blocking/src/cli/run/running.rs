@@ -21,7 +21,7 @@ use super::{
         events,
         exit_code::Exit,
         failure::Failure,
-        say, status,
+        say, status, unranked,
     },
     deadline::{Limit, now},
     lines,
@@ -122,10 +122,6 @@ impl Running {
                         Event::Failed(refused) => {
                             why = verdict::refused(&refused);
                             self.keeper.stop();
-                        }
-                        Event::Unranked(refusal) => {
-                            say(format_args!("{refusal}; it waits without its priority"));
-                            say(format_args!("{}", refusal.advice()));
                         }
                         Event::GaveUp(GaveUp::Stopped) => {}
                         Event::GaveUp(gave_up) => why = self.not_acquired(&gave_up),
@@ -401,6 +397,9 @@ impl Running {
         if self.args.cluster.verbose {
             let line = events::of_event(event, Clock::new().now());
             self.explain(format_args!("{line}"));
+        }
+        if let Event::Unranked(refusal) = event {
+            unranked::tell(refusal);
         }
         let (Event::Retrying { trouble, .. } | Event::AtRisk { trouble, .. }) = event else {
             return;

@@ -244,11 +244,16 @@ impl Candidacy {
             }
             Errand::Withdraw => {
                 self.own = Own::None;
-                return Outcome::Settled;
+                return self.told_once(refusal);
             }
             Errand::Bury(_) => return Outcome::Settled,
         };
         *bar = Some(now + REFUSED);
+        self.told_once(refusal)
+    }
+
+    /// Has the application told of a refusal, unless it knows of one.
+    fn told_once(&mut self, refusal: Option<Refusal>) -> Outcome {
         match refusal.filter(|_| !std::mem::replace(&mut self.told, true)) {
             Some(refusal) => Outcome::Refused(refusal.of_announcement()),
             None => Outcome::Settled,

@@ -249,8 +249,10 @@ impl Candidacy {
     fn ahead(&self, config: &Config, identity: &Identity, now: Instant) -> Option<Ahead> {
         let name = self.name(config, identity);
         let unannounced = || Candidate::waiting(identity, self.priority, self.duration);
+        let announced = self.place.as_ref().map(|place| place.since);
         let own = self.place.clone().unwrap_or_else(unannounced);
-        self.others.ahead_of((name.as_str(), &own), now)
+        self.others
+            .ahead_of((name.as_str(), &own), announced.or(self.since), now)
     }
 
     /// Returns the name of the own announcement, if there may be one.

@@ -86,14 +86,21 @@ impl Ranking {
         }
     }
 
-    /// Returns who of those that live goes before whoever is `own`, which is announced under that name; before somebody who is
-    /// not announced goes everybody who is as important.
-    pub(super) fn ahead_of(&self, own: (&str, &Candidate), now: Instant) -> Option<Ahead> {
+    /// Returns who of those that live goes before whoever is `own`, which is announced under that name, and has come at `came` as
+    /// far as that is known; before somebody who is not announced goes everybody who is as important.
+    pub(super) fn ahead_of(
+        &self,
+        own: (&str, &Candidate),
+        came: Option<MicroTime>,
+        now: Instant,
+    ) -> Option<Ahead> {
         let (name, own) = own;
         let others = self.0.iter().filter(|(other, _)| *other != name);
         let alive = others.filter_map(|(_, it)| it.candidate.as_ref().filter(|_| it.lives(now)));
-        let mut ahead: Vec<&Candidate> = alive.filter(|it| it.order() < own.order()).collect();
-        ahead.sort_by(|a, b| a.order().cmp(&b.order()));
+        let mut ahead: Vec<&Candidate> = alive.collect();
+        let latest = ahead.iter().map(|it| it.since).chain(came).max()?;
+        ahead.retain(|it| it.order(latest) < own.order(latest));
+        ahead.sort_by(|a, b| a.order(latest).cmp(&b.order(latest)));
         let first = ahead.first()?.identity.clone();
         let one_by_one = ahead.iter().take(PASSED_OVER);
         Some(Ahead {
@@ -237,7 +244,7 @@ mod tests {
             ranking.0.insert(name, other);
         }
         let own = waiting("me", 0, 1);
-        let ahead = ranking.ahead_of(("me", &own), now);
+        let ahead = ranking.ahead_of(("me", &own), None, now);
         let expected = Ahead {
             wait: Duration::from_secs(8),
             first: "early".to_owned(),

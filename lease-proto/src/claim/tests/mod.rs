@@ -1,5 +1,7 @@
 //! Timelines: what goes in when, and what comes out.
 
+#[cfg(feature = "server")]
+mod ageing;
 mod clocks;
 mod doubting;
 mod ending;

@@ -127,6 +127,24 @@ fn whoever_has_left_it_to_one_can_leave_it_to_another_and_nobody_else_can() {
 }
 
 #[test]
+fn what_is_handed_over_is_cleared_and_names_its_successor_for_five_minutes_at_the_most() {
+    for (asked, kept) in [(60, 60), (3_600, 300)] {
+        let mut t = Timeline::held(|config| config);
+        let (next, patience) = (Identity::new("next").unwrap(), Duration::from_secs(asked));
+        t.claim.hand_over(next, patience, t.start);
+        t.says(Event::Lost(Loss::Released));
+        t.asks("PUT").echo(200, 11);
+        t.says(Event::Released(Released::Cleared)).is_done();
+        let lease = t.claim.observed().unwrap();
+        assert_eq!(
+            (lease.spec.holder(), crate::successor(lease)),
+            (None, Some("next".to_owned()))
+        );
+        assert_eq!(crate::held_back(lease), Some(Duration::from_secs(kept)));
+    }
+}
+
+#[test]
 fn what_is_left_survives_an_answer_that_is_lost_and_what_was_stripped_is_told() {
     for is_stripped in [false, true] {
         let mut t = Timeline::held(|config| config.on_release(crate::OnRelease::Delete));
@@ -318,6 +336,35 @@ fn whoever_resumes_does_not_renew_what_is_not_renewable() {
     t.asks("GET").answer(200, over);
     t.asks("PUT");
     assert_eq!(annotations(&t), Value::Null);
+}
+
+#[test]
+fn whoever_has_again_what_was_not_renewable_has_acquired_it_anew() {
+    for renewable in [true, false] {
+        let mut t = Timeline::held(|config| config.renewable(renewable));
+        let record = t.written(10);
+        t = Timeline::new(|config| config.reclaim_own_identity(true));
+        t.claim.acquire(Patience::Forever, t.start);
+        let written = loop {
+            match t.poll() {
+                Output::Request(request) if request.http.method() == "GET" => {
+                    let answer = Response::new(serde_json::to_vec(&record).unwrap());
+                    t.claim.handle_response(request.id, &answer, t.now());
+                }
+                Output::Request(request) => break request.http.into_body(),
+                Output::Event(_) => {}
+                Output::Wait(until) => {
+                    let until = until.duration_since(t.start).as_millis() + 1;
+                    t.at(u64::try_from(until).unwrap());
+                }
+                Output::Cancel(_) | Output::Done => panic!("it waits as long as it takes"),
+            }
+        };
+        let written: Value = serde_json::from_slice(&written).unwrap();
+        let begins_anew = written["spec"]["acquireTime"] != record["spec"]["acquireTime"];
+        assert_eq!(begins_anew, !renewable);
+        assert_eq!(t.millis > 15_000, !renewable, "{}", t.millis);
+    }
 }
 
 #[test]

@@ -357,9 +357,8 @@ fn who_was_left_it_does_not_wait_for_those_who_hold_back_from_it() {
     }
     t.run(6_000);
     let successor = Identity::new("node-2").unwrap();
-    let parting = Parting::default().successor(successor, Duration::from_secs(60));
     let now = t.now();
-    t.claims[0].release_with(parting, now);
+    t.claims[0].hand_over(successor, Duration::from_secs(60), now);
     let released = t.millis;
     t.run(4_000);
     assert_eq!(t.order(), [0, 2]);
@@ -392,4 +391,33 @@ fn an_announcement_that_may_not_be_renewed_is_withdrawn_in_the_end() {
     t.release(0).run(3_000);
     assert!(t.holds(1));
     assert_eq!(t.announced(), 0);
+}
+
+#[test]
+fn who_may_not_withdraw_says_so_once_and_what_is_missing() {
+    let mut t = Waiters::new(&[None, Some(5), Some(1)]);
+    t.forbids = |method, path| method == "DELETE" && path.contains("-candidate-");
+    t.acquire(0, Patience::Forever).run(100);
+    let until = t.now() + Duration::from_secs(3);
+    t.acquire(1, Patience::Forever)
+        .acquire(2, Patience::Until(until))
+        .run(5_000);
+    t.release(0).run(60_000);
+    assert!(t.holds(1));
+    let told = t.events.iter().filter_map(|(_, node, event)| {
+        let Event::Unranked(refusal) = event else {
+            return None;
+        };
+        let told = event.to_string();
+        assert!(
+            told.starts_with("the announcement stays behind: "),
+            "{told}"
+        );
+        let role = refusal.role();
+        assert!(role.contains("\"delete\"") && !role.contains("resourceNames"));
+        Some((*node, refusal.verb().as_str()))
+    });
+    // One has given up, and one has it.
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, [(2, "delete"), (1, "delete")]);
 }

@@ -42,11 +42,18 @@ pub(super) struct Reply {
 
 impl Waiters {
     pub(super) fn new(priorities: &[Option<i32>]) -> Self {
+        Self::with(priorities, |config| config)
+    }
+
+    pub(super) fn with(
+        priorities: &[Option<i32>],
+        configure: fn(ConfigBuilder) -> ConfigBuilder,
+    ) -> Self {
         let start = some_instant();
         let claims = priorities.iter().enumerate().map(|(n, priority)| {
             let config = Config::builder("default", "leader", format!("node-{n}"));
             let config = config.unique_identity(false).watch(false);
-            let config = config.priority(*priority).build().unwrap();
+            let config = configure(config.priority(*priority)).build().unwrap();
             Claim::new(config, n as u64, start)
         });
         Self {

@@ -1,6 +1,7 @@
 //! Names that are over name nothing.
 
 use super::*;
+use crate::wire::{Identity, Lease};
 
 #[test]
 fn claims_acquire_renew_and_release_side_by_side() {
@@ -16,11 +17,16 @@ fn claims_acquire_renew_and_release_side_by_side() {
     w.run(SECOND);
     let record = w.server.lease("default", "lease-1").unwrap();
     assert_eq!(record["spec"]["holderIdentity"], "");
-    for id in &ids {
-        w.set.release(*id, now);
-    }
+    let now = w.instant();
+    let next = Identity::new("next").unwrap();
+    w.set.hand_over(ids[0], next, SECOND * 20, now);
+    w.set.release(ids[2], now);
     w.run(SECOND);
     assert_eq!(w.wait, None, "all are at rest");
+    let record = w.server.lease("default", "lease-0").unwrap();
+    let record: Lease = serde_json::from_value(record).unwrap();
+    assert_eq!(crate::successor(&record).as_deref(), Some("next"));
+    assert_eq!(crate::held_back(&record), Some(SECOND * 20));
 }
 
 #[test]

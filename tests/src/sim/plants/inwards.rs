@@ -31,6 +31,14 @@ impl Plant {
             forget_successor(&mut response);
             return (response, now, Vec::new());
         }
+        if self.bug == Bug::IgnoresAge {
+            self.rejuvenate_others(&mut response);
+            return (response, now, Vec::new());
+        }
+        if self.bug == Bug::ForgoesBequest {
+            self.overlook_bequest(&mut response);
+            return (response, now, Vec::new());
+        }
         self.redate(&mut response);
         let revives = self.bug == Bug::LateAnswerRevives && self.late == Some(id);
         if revives && response.status() == StatusCode::OK && !self.holding {
@@ -189,6 +197,44 @@ impl Plant {
                 body["metadata"]["uid"] = self.uid.clone();
             }
             _ => {}
+        }
+    }
+
+    /// Has a list show those that are less important as if they had come only now.
+    fn rejuvenate_others(&self, response: &mut Response<Vec<u8>>) {
+        let body: Result<Value, _> = serde_json::from_slice(response.body());
+        let Ok(mut body) = body else {
+            return;
+        };
+        let Some(items) = body["items"].as_array_mut() else {
+            return;
+        };
+        let latest = items.iter().map(|item| {
+            let since = &item["metadata"]["annotations"]["lease-proto/since"];
+            since.as_str().unwrap_or_default().to_owned()
+        });
+        let latest = latest.max().unwrap_or_default();
+        for metadata in items.iter_mut().map(|item| &mut item["metadata"]) {
+            let priority = metadata["annotations"]["lease-proto/priority"].as_str();
+            let priority: Option<i32> = priority.and_then(|text| text.parse().ok());
+            if priority.is_some_and(|priority| priority < self.priority) {
+                metadata["annotations"]["lease-proto/since"] = json!(latest);
+                metadata["creationTimestamp"] = Value::Null;
+            }
+        }
+        *response.body_mut() = body.to_string().into_bytes();
+    }
+
+    /// Has a record that was left to us be left to somebody else.
+    fn overlook_bequest(&self, response: &mut Response<Vec<u8>>) {
+        let body: Result<Value, _> = serde_json::from_slice(response.body());
+        if let Ok(mut body) = body
+            && let Some(left) = body["metadata"]["annotations"].get_mut("lease-proto/successor")
+            && let Some(text) = left.as_str()
+            && text.contains(&self.identity)
+        {
+            *left = json!(text.replace(&self.identity, "somebody"));
+            *response.body_mut() = body.to_string().into_bytes();
         }
     }
 

@@ -35,7 +35,8 @@ impl SetLimits {
     ///
     /// Each claim must be renewed once in what its grant lasts, less what an answer takes, so at least claims × answer / (grant −
     /// answer) are needed: for 10,000 claims with the default grant of ten seconds 50 where answers take 50 ms, and 2,500
-    /// where they take two seconds. With fewer as many Leases are kept as there is room for, and the others are lost in time.
+    /// where they take two seconds; and a quarter more, for those that acquire and release meanwhile. With fewer as many
+    /// Leases are kept as there is room for.
     ///
     /// Half of them are kept for claims whose last request was answered as fast as is usual, so that those whose requests
     /// hang do not keep others from renewing.

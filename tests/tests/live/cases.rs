@@ -12,8 +12,10 @@ use libtest_mimic::Failed;
 use crate::{
     Case,
     audit::{more, tally},
+    check,
     claimant::{Kind, Start},
     cluster::Cluster,
+    load,
 };
 
 pub(crate) const ALL: &[(&str, Case)] = &[
@@ -48,6 +50,10 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     (
         "a_holder_costs_one_write_for_each_interval",
         a_holder_costs_one_write_for_each_interval,
+    ),
+    (
+        "who_is_refused_asks_ever_less_often",
+        load::who_is_refused_asks_ever_less_often,
     ),
 ];
 
@@ -277,8 +283,4 @@ fn a_holder_costs_one_write_for_each_interval(cluster: &Cluster, kind: Kind) -> 
     check(reads == 0, &format!("{reads} reads by the holder"))?;
     check(others == 0, &format!("{others} writes by the waiter"))?;
     holder.expect_nothing(Duration::from_millis(1))
-}
-
-fn check(holds: bool, otherwise: &str) -> Result<(), Failed> {
-    if holds { Ok(()) } else { Err(otherwise.into()) }
 }

@@ -9,6 +9,7 @@ mod audit;
 mod cases;
 mod claimant;
 mod cluster;
+mod load;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -43,9 +44,19 @@ fn main() -> ExitCode {
             trials.push(trial.with_ignored_flag(!arguments.list && cluster_is_missing()));
         }
     }
+    let crowd = cluster.clone();
+    let trial = Trial::test("many_candidates_are_no_herd", move || match crowd {
+        Some(cluster) => load::many_candidates_are_no_herd(&cluster),
+        None => Err("there is no API server".into()),
+    });
+    trials.push(trial.with_ignored_flag(!arguments.list && cluster_is_missing()));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn cluster_is_missing() -> bool {
     std::env::var_os("LEASE_LIVE_SERVER").is_none()
+}
+
+pub(crate) fn check(holds: bool, otherwise: &str) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
 }

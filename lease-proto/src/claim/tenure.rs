@@ -165,7 +165,7 @@ impl Claim {
     }
 
     /// What must be left of a grant for an attempt to be of use.
-    fn reserve(&self) -> Duration {
+    pub(super) fn reserve(&self) -> Duration {
         (self.config.grant_length() / 20).min(Duration::from_secs(1))
     }
 

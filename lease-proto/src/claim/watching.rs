@@ -369,8 +369,11 @@ impl Claim {
         } else {
             self.read_in_tenure(news.lease);
         }
+        let (quiet, reserve) = (self.quiet_until, self.reserve());
         if let Phase::Held(tenure) = &mut self.phase {
-            tenure.at = tenure.at.max(pause.unwrap_or(tenure.at));
+            let last_useful = tenure.grant.valid_until - reserve;
+            let quiet = quiet.map(|until| until.min(last_useful));
+            tenure.at = pause.into_iter().chain(quiet).fold(tenure.at, Instant::max);
         }
     }
 

@@ -76,6 +76,22 @@ fn a_pause_that_the_server_has_asked_for_is_kept_whatever_a_holder_is_told() {
 }
 
 #[test]
+fn a_pause_that_was_asked_for_beside_the_renewals_is_kept_whatever_a_holder_is_told() {
+    for (pause, kept_until) in [(3, 4_000), (60, 9_500)] {
+        let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
+        t.opens("").begins();
+        t.at(1_000).waits();
+        // As the answer to an announcement does.
+        let pause = Some(Duration::from_secs(pause));
+        t.claim.spare_the_server(pause);
+        t.claim.put_off_renewal(pause);
+        t.at(1_500).tells("MODIFIED", wiped(11, 1));
+        // Whatever was asked for, the last instant at which it is of use is not put off.
+        t.sleeps_until(kept_until, kept_until).asks("PUT");
+    }
+}
+
+#[test]
 fn what_was_told_while_a_write_is_undone_is_remembered_by_whoever_tries_again() {
     let mut t = Timeline::new(|config| config.watch(true));
     t.claim.acquire(Patience::Until(t.instant(21_000)), t.start);

@@ -15,6 +15,7 @@ use lease_proto::observe;
 use crate::client_builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::credentials::{AskCredentials, Credentials};
+use crate::echoes;
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
 use crate::plugin_cache;
@@ -216,7 +217,14 @@ impl Client {
         reload_credentials: bool,
     ) -> Result<http::Response<Chunks>, TransportError> {
         let sent = self.complete(&mut request, timeout, reload_credentials)?;
-        self.answered(&sent, self.transport.stream(request, sent.left))
+        let mut answer = self.answered(&sent, self.transport.stream(request, sent.left))?;
+        if let Some(echo) = sent.echo {
+            echo.blot_headers(answer.headers_mut());
+            if !answer.status().is_success() {
+                answer = answer.map(|body| echoes::blotted(body, echo));
+            }
+        }
+        Ok(answer)
     }
 
     /// Adds the server's address and the credentials.

@@ -101,7 +101,7 @@ impl Refusal {
         Self {
             verb,
             status,
-            reason: said.reason,
+            reason: one_line(&said.reason),
             message,
             namespace_is_missing,
             namespace: namespace.into(),

@@ -15,6 +15,7 @@ use lease_proto::observe;
 use crate::client_builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::credentials::{AskCredentials, Credentials};
+use crate::echoes;
 use crate::error::Error;
 use crate::http_transport::HttpTransport;
 use crate::plugin_cache;
@@ -294,7 +295,15 @@ impl Client {
             .await?;
         let opening = self.transport.stream(request, sent.left);
         let opened = tokio::time::timeout(sent.left, opening).await;
-        self.answered(&sent, opened.unwrap_or_else(|_| Err(self.silence(timeout))))
+        let opened = opened.unwrap_or_else(|_| Err(self.silence(timeout)));
+        let mut answer = self.answered(&sent, opened)?;
+        if let Some(echo) = sent.echo {
+            echo.blot_headers(answer.headers_mut());
+            if !answer.status().is_success() {
+                answer = answer.map(|body| echoes::blotted(body, echo));
+            }
+        }
+        Ok(answer)
     }
 
     fn from_pod(pod: InCluster) -> Result<Self, Error> {

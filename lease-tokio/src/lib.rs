@@ -173,6 +173,7 @@ mod client_builder;
 mod clock;
 mod connector;
 mod credentials;
+mod echoes;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;

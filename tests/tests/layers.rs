@@ -86,6 +86,7 @@ const PROTO: Table = &[
     (
         "set",
         &[
+            "wire",
             "notes",
             "config",
             "call",

@@ -1,6 +1,7 @@
 //! What a server or a proxy sends back of the credentials that it was sent.
 
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
+use serde_json::Value;
 
 use super::{Secret, base64};
 
@@ -65,7 +66,15 @@ impl Echo {
 
     /// Does so in the headers of an answer, and in its body where that tells of a failure: what was asked for is left as it is.
     pub fn blot_answer(&self, answer: &mut Response<Vec<u8>>) {
-        for value in answer.headers_mut().values_mut() {
+        self.blot_headers(answer.headers_mut());
+        if !answer.status().is_success() {
+            self.blot_refusal(answer.body_mut());
+        }
+    }
+
+    /// Does so in headers.
+    pub fn blot_headers(&self, headers: &mut HeaderMap) {
+        for value in headers.values_mut() {
             let mut bytes = value.as_bytes().to_vec();
             self.blot(&mut bytes);
             if bytes != value.as_bytes()
@@ -74,8 +83,47 @@ impl Echo {
                 *value = blotted;
             }
         }
-        if !answer.status().is_success() {
-            self.blot(answer.body_mut());
+    }
+
+    /// Does so in the whole body of an answer that tells of a failure, also where JSON writes a letter as an escape.
+    pub fn blot_refusal(&self, body: &mut Vec<u8>) {
+        self.blot(body);
+        if let Ok(mut said) = serde_json::from_slice(body)
+            && self.blot_json(&mut said)
+        {
+            *body = said.to_string().into_bytes();
+        }
+    }
+
+    /// Returns whether there was any.
+    fn blot_json(&self, said: &mut Value) -> bool {
+        match said {
+            Value::String(text) => {
+                let mut bytes = text.clone().into_bytes();
+                self.blot(&mut bytes);
+                let is_there = bytes != text.as_bytes();
+                if is_there {
+                    // A secret may end within a letter: what is left of that is none.
+                    *text = String::from_utf8_lossy(&bytes).into_owned();
+                }
+                is_there
+            }
+            Value::Array(all) => all
+                .iter_mut()
+                .fold(false, |found, it| self.blot_json(it) | found),
+            Value::Object(all) => {
+                let taken = std::mem::take(all);
+                let mut found = false;
+                for (name, mut value) in taken {
+                    let mut name = Value::String(name);
+                    found |= self.blot_json(&mut name) | self.blot_json(&mut value);
+                    if let Value::String(name) = name {
+                        all.insert(name, value);
+                    }
+                }
+                found
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }
 }
@@ -114,6 +162,21 @@ mod tests {
         let said = blotted(&header, "QWxhZGRpbjpvcGVuIHNlc2FtZQ== is open sesame");
         assert_eq!(said, format!("{} is ***********", "*".repeat(28)));
         assert!(!format!("{:?}", Echo::of(&header)).contains("sesame"));
+    }
+
+    #[test]
+    fn what_json_writes_in_escapes_is_found() {
+        let echo = Echo::of(&bearer(&Secret::from("abCD/ef+gh==")).unwrap());
+        let mut body =
+            br#"{"reason":"abCD\/ef+gh\u003d=","details":[{"abCD\/ef+gh==":1,"ok":"abCD"}]}"#
+                .to_vec();
+        echo.blot_refusal(&mut body);
+        let said: Value = serde_json::from_slice(&body).unwrap();
+        let stars = "*".repeat(12);
+        assert_eq!(
+            said,
+            serde_json::json!({"reason": stars, "details": [{stars.as_str(): 1, "ok": "abCD"}]})
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{notes::Parting, wire::Identity};
 impl Claim {
     /// Begins to acquire the Lease.
     ///
-    /// Ends with [`Acquired`](Event::Acquired) or [`GaveUp`](Event::GaveUp). While the Lease is held it does nothing; while
+    /// Ends with [`Acquired`](crate::Event::Acquired) or [`GaveUp`](crate::Event::GaveUp). While the Lease is held it does nothing; while
     /// it is being acquired it changes the patience; while it is being released it begins afterwards.
     pub fn acquire(&mut self, patience: Patience, now: Instant) {
         self.advance(now);
@@ -33,8 +33,8 @@ impl Claim {
     /// Begins to renew a Lease that the record says our identity holds, and takes no other.
     ///
     /// For commands that acquire and renew in separate processes, with
-    /// [`reclaim_own_identity`](crate::ConfigBuilder::reclaim_own_identity). Ends with [`Acquired`](Event::Acquired) or
-    /// [`GaveUp`](Event::GaveUp). Does nothing unless the claim is at rest.
+    /// [`reclaim_own_identity`](crate::ConfigBuilder::reclaim_own_identity). Ends with [`Acquired`](crate::Event::Acquired) or
+    /// [`GaveUp`](crate::Event::GaveUp). Does nothing unless the claim is at rest.
     pub fn resume(&mut self, now: Instant) {
         self.advance(now);
         if matches!(self.phase, Phase::Idle) {
@@ -44,7 +44,7 @@ impl Claim {
 
     /// Reads the record while the Lease is held, before something critical.
     ///
-    /// Ends with [`Verified`](Event::Verified) or [`Lost`](Event::Lost). Does nothing unless the Lease is held.
+    /// Ends with [`Verified`](crate::Event::Verified) or [`Lost`](crate::Event::Lost). Does nothing unless the Lease is held.
     pub fn verify(&mut self, now: Instant) {
         self.advance(now);
         if let Phase::Held(tenure) = &mut self.phase {
@@ -58,7 +58,7 @@ impl Claim {
         }
     }
 
-    /// Gives the Lease up: `Lost` at once, then the requests that free it, then [`Released`](Event::Released).
+    /// Gives the Lease up: `Lost` at once, then the requests that free it, then [`Released`](crate::Event::Released).
     ///
     /// While the Lease is being acquired it stops that, and undoes a write whose outcome is not known. At rest it frees
     /// a record that this claim wrote earlier, or that names our identity if that is to be reclaimed.
@@ -69,7 +69,7 @@ impl Claim {
     /// Gives the Lease up, and leaves something in the record by the same write, if it is held: see [`Parting`].
     ///
     /// Otherwise it is [`release`](Self::release): whether something was left is told by
-    /// [`Released::Cleared`].
+    /// [`Released::Cleared`](crate::Released::Cleared).
     pub fn release_with(&mut self, parting: Parting, now: Instant) {
         self.advance(now);
         self.begin_release(parting);

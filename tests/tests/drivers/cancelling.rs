@@ -11,7 +11,7 @@ use std::{
 
 use http::Method;
 use lease_proto::{
-    Event, Parting, Patience, Released, SetLimits,
+    Event, Identity, Parting, Patience, Released, SetLimits,
     plain::Preconditions,
     server::{Answer as Answered, ApiServer},
 };
@@ -57,6 +57,20 @@ fn a_release_that_is_dropped_goes_on() {
             drop_after(points, keeper.release_with(Parting::default())).await;
         });
         await_that(|| fabric.holder().is_none(), "the parting of a keeper");
+        runtime.block_on(async {
+            let client = lease_tokio::Client::over(&fabric);
+            let guard = client.acquire(config("me", 30_000)).await.unwrap();
+            let successor = Identity::new("me").unwrap();
+            drop_after(points, guard.hand_over(successor, Duration::from_secs(1))).await;
+        });
+        await_that(|| fabric.holder().is_none(), "the hand-over of a guard");
+        runtime.block_on(async {
+            let keeper = lease_tokio::Client::over(&fabric).keep(config("me", 30_000));
+            keeper.held().await.unwrap();
+            let successor = Identity::new("me").unwrap();
+            drop_after(points, keeper.hand_over(successor, Duration::from_secs(1))).await;
+        });
+        await_that(|| fabric.holder().is_none(), "the hand-over of a keeper");
         ends(&runtime);
     }
 }

@@ -193,9 +193,11 @@ pub(crate) fn none_is_told_of_what_is_sent_back(log: &Log, token: &Path) {
             is_silent(&said, &about);
             let request = Request::get("/stream").body(Vec::new()).unwrap();
             let answer = client.stream(request, PATIENCE, false).unwrap();
+            is_silent(&format!("{:?}", answer.headers()), &about);
+            let is_refused = answer.status() != 200;
             let (mut body, mut text) = (answer.into_body().into_parts().0, String::new());
             body.read_to_string(&mut text).unwrap();
-            assert!(text.contains(CANARY), "{text}");
+            assert_eq!(text.contains(CANARY), !is_refused, "{text}");
             is_silent(&log.take(), &about);
 
             let tokio = lease_tokio::Client::builder(server.url()).token_file(token);
@@ -204,6 +206,19 @@ pub(crate) fn none_is_told_of_what_is_sent_back(log: &Log, token: &Path) {
                 &said!(client, log, |future| runtime().block_on(future)),
                 &about,
             );
+            let request = Request::get("/stream").body(Vec::new()).unwrap();
+            let text = runtime().block_on(async {
+                let answer = client.stream(request, PATIENCE, false).await.unwrap();
+                is_silent(&format!("{:?}", answer.headers()), &about);
+                let (mut chunks, mut text) = (answer.into_body(), Vec::new());
+                while let Some(chunk) = chunks.next().await {
+                    text.extend(chunk.unwrap());
+                }
+                String::from_utf8(text).unwrap()
+            });
+            assert!(text.starts_with(r#"{"kind":"Status""#), "{text}");
+            assert_eq!(text.contains(CANARY), !is_refused, "{text}");
+            is_silent(&log.take(), &about);
         }
     }
     let (authority, status_code) = (Authority::new("echo"), Arc::new(Mutex::new(200)));

@@ -101,6 +101,10 @@ fn what_processes_tell_is_drawn_and_what_they_do_not_is_refused() {
         .map(|it| (it.from, it.until))
         .collect();
     assert_eq!(ends, [(0, Some(2_500_000)), (2_599_999, None)]);
+    // Nobody has told of the record, nor of requests, and no sign is explained that is not there.
+    let svg = picture.svg(0, picture.end());
+    assert!(svg.contains("(no record)") && svg.contains("it believes"));
+    assert!(!svg.contains("its time is over") && !svg.contains("requests"));
     // A clock that tells nonsense is drawn within a century, and no time at all is drawn as some.
     let far = r#"{"t": 1e308, "event": "acquired", "lease": "a"}"#;
     let mixed = [("one", one), ("far", far)].map(|(name, text)| (name.to_owned(), text.to_owned()));

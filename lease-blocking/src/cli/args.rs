@@ -55,7 +55,8 @@ pub(crate) struct Run {
     /// Wait this long for the lease, and not for ever; 0 is one try.
     #[arg(long, value_parser = duration::parse, value_name = "DURATION", group = "bound")]
     pub(crate) timeout: Option<Duration>,
-    /// Try once, and do not wait.
+    /// Try once, and do not wait. Whether a holder that was killed is dead is seen by the API server's clock, or else by whoever
+    /// waits: with --embedded give --timeout a little more than the ttl instead.
     #[arg(long, conflicts_with_all = ["timeout", "wait"], group = "bound")]
     pub(crate) no_wait: bool,
     /// The exit code for when somebody else has the lease, with --no-wait, or after --timeout. Defaults to 124.

@@ -112,7 +112,7 @@ impl Failure {
 }
 
 /// What becomes of a lease that is not renewed.
-pub(crate) const NOT_RENEWABLE: &str = "it was acquired with --not-renewable, so it ends with its duration, and can be acquired again then";
+pub(crate) const NOT_RENEWABLE: &str = "it was acquired with --not-renewable, so it ends with its duration, and whoever wants it again waits for that like all others";
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

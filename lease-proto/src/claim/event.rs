@@ -369,7 +369,7 @@ impl fmt::Display for GaveUp {
             } => write!(f, "it is held by {holder:?}"),
             Self::NotHeld { holder: None } => f.write_str("nobody holds it"),
             Self::NotRenewable => f.write_str(
-                "it was acquired not to be renewed: it ends with its duration, and can be acquired again then",
+                "it was acquired not to be renewed: it ends with its duration, and whoever wants it again waits for that like all others",
             ),
             Self::Outrun => f.write_str("others were faster each time"),
             Self::Stopped => f.write_str("told to stop"),

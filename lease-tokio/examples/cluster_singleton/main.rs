@@ -7,14 +7,21 @@
 //!
 //! Start it three times, and kill the one that works; on Ctrl-C and SIGTERM it gives the Lease back first. It finds the API
 //! server as kubectl does, or as a pod does: what is to be applied beside it, a Deployment of three replicas among it, stands
-//! in `manifests.yaml`.
+//! in `manifests.yaml`. `POD_NAME` is its name (default: `singleton`), `LEASE_SECONDS` the Lease's duration (default: 15); with
+//! `SINGLETON_FAILS` the task fails again and again.
 //!
 //! Each line that it prints begins with the seconds for which the machine is up.
 
-#![expect(clippy::print_stdout, reason = "it is a program for people to read")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it is a program for people to read"
+)]
 #![cfg(unix)]
 
-use std::{convert::Infallible, env, error::Error, io::Write as _, time::Duration};
+use std::{
+    convert::Infallible, env, error::Error, io::Write as _, process::ExitCode, time::Duration,
+};
 
 use lease_tokio::{
     Client, Keeper,
@@ -34,14 +41,25 @@ const AGAIN: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(5);
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cluster_singleton: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     // Somebody at a terminal ends it by Ctrl-C.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let client = Client::try_default()?;
     let name = env::var("POD_NAME").unwrap_or_else(|_| "singleton".to_owned());
     let seconds = env::var("LEASE_SECONDS").ok();
-    let seconds = seconds.map_or(Ok(15), |seconds| seconds.parse())?;
+    let seconds = seconds.map_or(Ok(15), |seconds| seconds.parse());
+    let seconds = seconds.map_err(|error| format!("LEASE_SECONDS: {error}"))?;
     let config = Config::builder(client.namespace(), "cluster-singleton", name)
         .lease_duration(Duration::from_secs(seconds))
         .build()?;

@@ -81,6 +81,12 @@ pub struct Fault {
 }
 
 impl Picture {
+    /// Whether nothing is known but what claimants have said: of processes there are no requests, and nobody has watched the
+    /// record.
+    fn is_of_claimants_alone(&self) -> bool {
+        self.records.is_empty() && self.requests.is_empty()
+    }
+
     /// Begins a picture with these claimants.
     pub fn new(title: impl Into<String>, lanes: Vec<String>) -> Self {
         Self {

@@ -53,7 +53,7 @@ pub(super) fn draw(picture: &Picture, from: Micros, until: Micros) -> String {
         canvas.request(request);
     }
     canvas.bars(picture);
-    canvas.legend(height - 32);
+    canvas.legend(height - 32, picture);
     canvas.line(format_args!("</svg>"));
     canvas.svg
 }
@@ -113,7 +113,12 @@ impl Canvas {
     }
 
     fn lanes(&mut self, picture: &Picture) {
-        let names = std::iter::once("the record").chain(picture.lanes.iter().map(String::as_str));
+        let record = if picture.is_of_claimants_alone() {
+            "(no record)"
+        } else {
+            "the record"
+        };
+        let names = std::iter::once(record).chain(picture.lanes.iter().map(String::as_str));
         for (name, index) in names.zip(0..) {
             let y = if index == 0 { RECORD } else { lane(index - 1) };
             let right = WIDTH - RIGHT;
@@ -235,7 +240,9 @@ impl Canvas {
         }
     }
 
-    fn legend(&mut self, y: u32) {
+    /// Says what of the signs is there.
+    fn legend(&mut self, y: u32, picture: &Picture) {
+        let is_of_claimants_alone = picture.is_of_claimants_alone();
         let entries = [
             ("truth", "the record names it, and its time is not over"),
             ("lapse", "its time is over"),
@@ -243,12 +250,18 @@ impl Canvas {
         ];
         let mut x = LEFT;
         for (class, text) in entries {
+            if is_of_claimants_alone && class != "belief" {
+                continue;
+            }
             let top = y - 11;
             self.line(format_args!(
                 r##"<rect x="{x}" y="{top}" width="24" height="12" class="{class}" fill="#0072b2"/>"##
             ));
             self.text(x + 30, y, "small", text);
             x += 50 + u32::try_from(text.len()).unwrap_or(0) * 6;
+        }
+        if is_of_claimants_alone {
+            return;
         }
         self.text(
             LEFT,

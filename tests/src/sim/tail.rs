@@ -163,7 +163,12 @@ impl World {
             if node.ours().is_none() || node.dead {
                 continue;
             }
-            let mut streams = node.streams.iter().filter_map(|stream| stream.since);
+            // Whoever has seen the store go back is not told by the stream that others share, until versions are new again.
+            let may_share = node.evidence.regressed().is_none();
+            let streams = node.streams.iter();
+            let mut streams = streams
+                .filter(|stream| may_share || !stream.id.is_shared())
+                .filter_map(|stream| stream.since);
             let has_a_stream = streams.any(|since| since <= self.tail_since);
             let (reads, writes) = if index == holder {
                 (0, passed / self.interval(index) + 1)

@@ -145,17 +145,21 @@ fn whoever_goes_out_of_turn_is_found() {
     assert_eq!(found.map(|violation| violation.rule()), Some("L8"));
 }
 
+/// Checks how long it took in twenty turns: one look is two seconds and a fifth at the most; the Lease is kept for ten seconds.
+fn are_in_time(heirs: &Heirs) {
+    assert!(heirs.went.iter().all(|free| *free < 2_500_000), "{heirs:?}");
+    let in_time = |free: &u64| *free < 12_500_000;
+    assert!(heirs.fell_open.iter().all(in_time), "{heirs:?}");
+    assert_eq!((heirs.went.len(), heirs.fell_open.len()), (15, 5));
+}
+
 #[test]
 fn what_is_left_to_somebody_goes_there_and_to_anybody_where_nobody_comes() {
     for watch in [true, false] {
         for seed in 0..10 {
             let heirs = Heirs::gather(5, seed, watch, 20, None);
             let heirs = heirs.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
-            // One look is two seconds and a fifth at the most; the Lease is kept for ten seconds.
-            assert!(heirs.went.iter().all(|free| *free < 2_500_000), "{heirs:?}");
-            let in_time = |free: &u64| *free < 12_500_000;
-            assert!(heirs.fell_open.iter().all(in_time), "{heirs:?}");
-            assert_eq!((heirs.went.len(), heirs.fell_open.len()), (15, 5));
+            are_in_time(&heirs);
         }
     }
 }
@@ -193,10 +197,7 @@ fn what_is_left_to_somebody_goes_there_before_those_that_are_more_important() {
         for seed in 0..10 {
             let heirs = Heirs::gather_ranked(5, seed, watch, 20, None);
             let heirs = heirs.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
-            assert!(heirs.went.iter().all(|free| *free < 2_500_000), "{heirs:?}");
-            let in_time = |free: &u64| *free < 12_500_000;
-            assert!(heirs.fell_open.iter().all(in_time), "{heirs:?}");
-            assert_eq!((heirs.went.len(), heirs.fell_open.len()), (15, 5));
+            are_in_time(&heirs);
         }
     }
 }

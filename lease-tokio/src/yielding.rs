@@ -152,18 +152,21 @@ mod tests {
         yield_now().await;
         ask.send(()).unwrap();
         let turns = Cell::new(0);
-        let others = async {
-            loop {
-                turns.set(turns.get() + 1);
-                yield_now().await;
-            }
-        };
+        let others = take_turns(&turns);
         let answer = tokio::select! {
             answer = answer => answer.unwrap(),
             () = others => unreachable!("it has no end"),
         };
         assert_eq!(answer.status(), 200);
         assert!(turns.get() >= TIMES, "{} turns", turns.get());
+    }
+
+    /// What others do meanwhile, without end.
+    async fn take_turns(turns: &Cell<usize>) {
+        loop {
+            turns.set(turns.get() + 1);
+            yield_now().await;
+        }
     }
 
     #[tokio::test]
@@ -195,10 +198,7 @@ mod tests {
             // Meanwhile the thread does nothing else, so that all of it is there at once.
             go.send(()).unwrap();
             told.recv().unwrap();
-            loop {
-                turns.set(turns.get() + 1);
-                yield_now().await;
-            }
+            take_turns(&turns).await;
         };
         let answer = tokio::select! {
             answer = answer => answer.unwrap(),

@@ -101,6 +101,8 @@ pub(crate) struct Tenure {
     pub(crate) step: TenureStep,
     /// Not before this instant; of no meaning after `grant.valid_until`.
     pub(crate) at: Instant,
+    /// If a write was raced: until when the next one makes room.
+    pub(crate) raced_until: Option<Instant>,
     /// Whether the application knows that renewals fail.
     pub(crate) told_trouble: bool,
     pub(crate) reloaded: bool,

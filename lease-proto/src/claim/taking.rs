@@ -150,6 +150,7 @@ impl Claim {
             at,
             last: Renewal::from(&write),
             step: TenureStep::Renew,
+            raced_until: None,
             told_trouble: false,
             reloaded: false,
             verify: None,

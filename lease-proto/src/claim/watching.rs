@@ -372,6 +372,7 @@ impl Claim {
         let (quiet, reserve) = (self.quiet_until, self.reserve());
         if let Phase::Held(tenure) = &mut self.phase {
             let last_useful = tenure.grant.valid_until - reserve;
+            let quiet = quiet.max(tenure.raced_until);
             let quiet = quiet.map(|until| until.min(last_useful));
             tenure.at = pause.into_iter().chain(quiet).fold(tenure.at, Instant::max);
         }

@@ -219,6 +219,33 @@ fn a_holder_whose_writes_are_raced_again_and_again_makes_room_whatever_it_is_tol
     t.renewed_until(t.millis + 10_000);
 }
 
+#[test]
+fn a_holder_that_was_raced_makes_room_however_often_it_is_told() {
+    let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
+    t.opens("").begins();
+    t.at(1_000).tells("MODIFIED", wiped(11, 1));
+    let (mut version, mut longest) = (12, 0);
+    for _ in 0..6 {
+        t.asks("PUT").tells("MODIFIED", wiped(version, 1));
+        t.at(t.millis + 50).answer(409, json!({}));
+        let raced = t.millis;
+        let mut until = t.millis;
+        if version > 12 {
+            until = t.waits();
+        }
+        // Annotated again, ten times a second.
+        while t.millis + 100 < until {
+            version += 1;
+            t.at(t.millis + 100).tells("MODIFIED", wiped(version, 1));
+            t.waits_until(until);
+        }
+        longest = longest.max(until - raced);
+        version += 1;
+        t.at(until);
+    }
+    assert!(longest >= 400, "{longest}");
+}
+
 /// A list of announcements, of one waiter that goes before all.
 fn list_of_one() -> Value {
     let candidate = json!({

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, USER_AGENT};
+use http::{
+    HeaderValue,
+    header::{AUTHORIZATION, USER_AGENT},
+};
 use lease_proto::access::{
     self, Access, CredentialsError, Echo, InCluster, SERVICE_ACCOUNT_ROOT, Secret, ServerUrl,
     TransportError,
@@ -42,6 +45,7 @@ pub struct Client {
     /// Where requests go, unless the transport knows by itself.
     remote: Option<Arc<Remote>>,
     namespace: Arc<str>,
+    user_agent: HeaderValue,
 }
 
 #[derive(Debug)]
@@ -146,6 +150,7 @@ impl Client {
                 .as_deref()
                 .unwrap_or(DEFAULT_NAMESPACE)
                 .into(),
+            user_agent: OUR_USER_AGENT.clone(),
         })
     }
 
@@ -155,6 +160,7 @@ impl Client {
             transport,
             remote: None,
             namespace: namespace.into().into(),
+            user_agent: OUR_USER_AGENT.clone(),
         }
     }
 
@@ -162,6 +168,14 @@ impl Client {
     #[must_use]
     pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into().into();
+        self
+    }
+
+    /// The same client by another name: what the API server's audit log calls it, and whom its operators ask when there are too
+    /// many requests. It is the crate's name and version if it is not set, and nothing over a transport that was given.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: HeaderValue) -> Self {
+        self.user_agent = user_agent;
         self
     }
 
@@ -246,7 +260,7 @@ impl Client {
         let given = remote
             .credentials
             .authorization(reload_credentials, timeout)?;
-        remote.address(request)?;
+        remote.address(request, &self.user_agent)?;
         let echo = given.header.as_ref().map(Echo::of);
         if let Some(authorization) = given.header {
             request.headers_mut().insert(AUTHORIZATION, authorization);
@@ -308,7 +322,11 @@ impl Client {
 }
 
 impl Remote {
-    fn address(&self, request: &mut http::Request<Vec<u8>>) -> Result<(), TransportError> {
+    fn address(
+        &self,
+        request: &mut http::Request<Vec<u8>>,
+        user_agent: &HeaderValue,
+    ) -> Result<(), TransportError> {
         let path = request
             .uri()
             .path_and_query()
@@ -317,9 +335,7 @@ impl Remote {
             .server
             .absolute(path)
             .map_err(TransportError::InvalidRequest)?;
-        request
-            .headers_mut()
-            .insert(USER_AGENT, http::HeaderValue::from_static(OUR_USER_AGENT));
+        request.headers_mut().insert(USER_AGENT, user_agent.clone());
         Ok(())
     }
 }
@@ -354,4 +370,8 @@ struct Completed {
 }
 
 const DEFAULT_NAMESPACE: &str = "default";
-const OUR_USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+static OUR_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!(
+    env!("CARGO_PKG_NAME"),
+    "/",
+    env!("CARGO_PKG_VERSION")
+));

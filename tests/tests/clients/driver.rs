@@ -36,6 +36,7 @@ pub(crate) trait Driver: std::fmt::Debug + Clone + Sized + Sync {
     fn refused_lease(&self, config: Config, patience: Option<Duration>) -> AcquireError;
     /// What the server said, where it said something.
     fn api_error(failure: &Failure) -> Option<&ApiError>;
+    fn with_user_agent(self, user_agent: &'static str) -> Self;
     /// What stands before the version in `User-Agent`.
     const USER_AGENT: &str;
     /// Whether an alert that comes after the handshake is told; hyper says only that the connection ended.
@@ -119,6 +120,10 @@ impl Driver for Blocking {
         .unwrap_err()
     }
 
+    fn with_user_agent(self, user_agent: &'static str) -> Self {
+        self.with_user_agent(http::HeaderValue::from_static(user_agent))
+    }
+
     fn api_error(failure: &Failure) -> Option<&ApiError> {
         let lease_blocking::Error::Api(error) = failure.downcast_ref()? else {
             return None;
@@ -197,6 +202,10 @@ impl Driver for Tokio {
             }
         });
         acquired.unwrap_err()
+    }
+
+    fn with_user_agent(self, user_agent: &'static str) -> Self {
+        self.with_user_agent(http::HeaderValue::from_static(user_agent))
     }
 
     fn api_error(failure: &Failure) -> Option<&ApiError> {

@@ -56,6 +56,9 @@ fn a_request_gets_address_credentials_and_user_agent_and_nothing_else<D: Driver>
     let mut names: Vec<_> = seen.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["authorization", "host", "user-agent"]);
+    let client = client.with_user_agent("shard-owner/2");
+    client.fetch("/apis/x").unwrap();
+    assert_eq!(server.last().header("user-agent"), Some("shard-owner/2"));
 }
 
 fn a_body_goes_along_with_every_method_that_has_one<D: Driver>() {

@@ -112,7 +112,8 @@ func main() {
 		Host:            *server,
 		BearerTokenFile: *tokenFile,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: *ca},
-		UserAgent:       "rival/client-go",
+		// So that the audit log tells who asks, even when nothing is written.
+		UserAgent: *id,
 	})
 	if err != nil {
 		fail(err)

@@ -117,6 +117,15 @@ impl Contender {
         })
     }
 
+    /// By which name its API server knows it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the identity cannot stand in a header.
+    pub fn user_agent(&self) -> Result<http::HeaderValue, Error> {
+        Ok(self.id.parse()?)
+    }
+
     /// How one of them is claimed.
     ///
     /// # Errors

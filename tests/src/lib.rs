@@ -5,6 +5,7 @@
     reason = "tests pick out the variants that they are about"
 )]
 
+pub mod audit;
 pub mod boot;
 pub mod chaos;
 pub mod contender;

@@ -93,7 +93,7 @@ fn what_processes_tell_is_drawn_and_what_they_do_not_is_refused() {
 {"t": 102.5, "event": "released", "lease": "a"}"#;
     let two = r#"{"t": 102.6, "event": "acquired", "lease": "a"}"#;
     let told = [("one", one), ("two", two)].map(|(name, text)| (name.to_owned(), text.to_owned()));
-    let picture = Picture::of_events(&told).expect("they are what processes tell");
+    let picture = Picture::of_events(&told, None, None).expect("they are what processes tell");
     assert_eq!(picture.lanes, ["one a", "two a"]);
     let ends: Vec<_> = picture
         .beliefs
@@ -108,7 +108,7 @@ fn what_processes_tell_is_drawn_and_what_they_do_not_is_refused() {
     // A clock that tells nonsense is drawn within a century, and no time at all is drawn as some.
     let far = r#"{"t": 1e308, "event": "acquired", "lease": "a"}"#;
     let mixed = [("one", one), ("far", far)].map(|(name, text)| (name.to_owned(), text.to_owned()));
-    let picture = Picture::of_events(&mixed).expect("they are what processes tell");
+    let picture = Picture::of_events(&mixed, None, None).expect("they are what processes tell");
     for (from, until) in [(0, picture.end()), (5 * SECOND, SECOND)] {
         let svg = picture.svg(from, until);
         assert!(svg.ends_with("</svg>\n"));
@@ -120,15 +120,119 @@ fn what_processes_tell_is_drawn_and_what_they_do_not_is_refused() {
         "odd".to_owned(),
         r#"{"t": 1, "event": "?", "lease": "a"}"#.to_owned(),
     )];
-    assert!(Picture::of_events(&odd).is_err());
+    assert!(Picture::of_events(&odd, None, None).is_err());
 }
 
 #[test]
 fn where_no_process_has_told_anything_nothing_is_drawn() {
     let silent = [("one", ""), ("two", "")].map(|(name, text)| (name.to_owned(), text.to_owned()));
-    let refused = Picture::of_events(&silent).expect_err("nothing was told");
+    let refused = Picture::of_events(&silent, None, None).expect_err("nothing was told");
     assert!(
         refused.starts_with("one, two: no process has told anything"),
         "{refused}"
     );
+}
+
+/// What three processes told, of which one was stopped and the next one killed, and what their API server saw.
+fn recorded() -> ([(String, String); 3], &'static str) {
+    let told = [
+        ("one", include_str!("../pictures/recorded/one.jsonl")),
+        ("three", include_str!("../pictures/recorded/three.jsonl")),
+        ("two", include_str!("../pictures/recorded/two.jsonl")),
+    ];
+    let told = told.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    (told, include_str!("../pictures/recorded/audit.log"))
+}
+
+#[test]
+fn what_an_api_server_saw_of_processes_is_drawn() {
+    let (told, log) = recorded();
+    let picture = Picture::of_events(&told, None, Some(log)).expect("it was recorded");
+    assert_eq!(picture.lanes, ["one", "two", "three"]);
+    // Each takes over when the time of the one before is over, as the record told it, and that one believes nothing then.
+    let mut changes: Vec<_> = picture.records.clone();
+    changes.dedup_by_key(|it| it.holder);
+    let holders: Vec<_> = changes.iter().map(|it| it.holder).collect();
+    assert_eq!(holders, [Some(0), Some(1), Some(2), None]);
+    for next in picture.records.windows(2) {
+        if let [before, after] = next
+            && before.holder != after.holder
+            && after.holder.is_some()
+        {
+            assert!(before.expires <= after.at, "{before:?}, {after:?}");
+            let believes = |it: &&lease_tests::picture::Belief| {
+                it.from <= after.at && it.until.is_none_or(|until| after.at < until)
+            };
+            assert_eq!(picture.beliefs.iter().find(believes), None);
+        }
+    }
+    let faults: Vec<_> = picture
+        .faults
+        .iter()
+        .map(|it| (it.lane, it.what.as_str()))
+        .collect();
+    assert_eq!(faults, [(Some(0), "stopped"), (Some(1), "killed")]);
+    // Reads name nobody: whose they are is known by the name that each gives itself.
+    let reads = |lane| {
+        let of = picture
+            .requests
+            .iter()
+            .filter(|it| it.lane == lane && it.method == "GET");
+        of.count()
+    };
+    assert!((0..3).all(|lane| reads(lane) > 0));
+    let refused = picture.requests.iter().find(|it| it.status == Some(409));
+    assert!(refused.is_some(), "two took over, and three came too late");
+    let svg = picture.svg(0, picture.end());
+    assert!(svg.contains("its time is over") && svg.contains("that the API server tells of"));
+    assert!(
+        svg == include_str!("../pictures/recorded.svg"),
+        "draw it again: cargo run -p lease-tests --bin picture -- events tests/pictures/recorded/*.jsonl \
+         --audit-log tests/pictures/recorded/audit.log -o tests/pictures/recorded.svg"
+    );
+}
+
+#[test]
+fn what_nobody_tells_of_is_drawn_apart_or_refused() {
+    let (told, log) = recorded();
+    // Without those who wrote it, the record names nobody who is drawn, and what they asked has a lane of its own.
+    let [_, three, _] = told.clone();
+    let picture = Picture::of_events(&[three], None, Some(log)).expect("one was there");
+    assert_eq!(picture.lanes, ["three", "others"]);
+    assert!(picture.records.iter().any(|it| it.holder == Some(0)));
+    assert!(picture.requests.iter().any(|it| it.lane == 1));
+    let other = |lease| Picture::of_events(&told, lease, Some(log));
+    let refused = other(Some("follower")).expect_err("nobody tells of it");
+    assert!(refused.contains("anything of follower"), "{refused}");
+    let refused = Picture::of_events(&told, None, Some("")).expect_err("it is empty");
+    assert!(
+        refused.contains("nothing about the Lease leader"),
+        "{refused}"
+    );
+    let mut several = told.to_vec();
+    let line = r#"{"t": 1796007759, "event": "acquired", "lease": "other"}"#;
+    several.push(("four".to_owned(), line.to_owned()));
+    let refused = Picture::of_events(&several, None, Some(log)).expect_err("which one?");
+    assert!(refused.contains("--lease (leader, other)"), "{refused}");
+    Picture::of_events(&several, Some("leader"), Some(log)).expect("that one");
+}
+
+#[test]
+fn whoever_is_stopped_for_a_moment_believes_again_afterwards() {
+    let text = r#"{"t": 100, "event": "acquired", "lease": "a"}
+{"t": 102, "until": 103, "event": "fault", "what": "stopped"}
+{"t": 106, "event": "released", "lease": "a"}"#;
+    let told = [("one".to_owned(), text.to_owned())];
+    let picture = Picture::of_events(&told, None, None).expect("it is what processes tell");
+    let beliefs: Vec<_> = picture
+        .beliefs
+        .iter()
+        .map(|it| (it.from, it.until))
+        .collect();
+    let expected = [(0, Some(2 * SECOND)), (3 * SECOND, Some(6 * SECOND))];
+    assert_eq!(beliefs, expected);
+    let nameless = text.replace(r#", "what": "stopped""#, "");
+    let told = [("one".to_owned(), nameless)];
+    let refused = Picture::of_events(&told, None, None).expect_err("what was done?");
+    assert!(refused.contains("line 2"), "{refused}");
 }

@@ -1,38 +1,14 @@
 //! What a held Lease and whoever waits for it ask of the API server, by its audit log.
 
-use std::{
-    collections::HashSet,
-    fs::File,
-    io::{BufRead, BufReader},
-    path::Path,
-    thread,
-    time::Duration,
-};
+use std::{collections::HashSet, fs, path::Path, thread, time::Duration};
 
-use serde_json::Value;
+use lease_tests::audit::{self, Line};
 
 use crate::{
     cluster::Cluster,
     numbers::table,
     process::{Ears, Library, Process, Setup, now},
 };
-
-/// A line of the audit log, once for each request.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    /// Unix time in seconds.
-    pub(crate) at: f64,
-    pub(crate) user: String,
-    pub(crate) verb: String,
-    pub(crate) uri: String,
-    pub(crate) code: u64,
-}
-
-impl Asked {
-    pub(crate) fn is_write(&self) -> bool {
-        ["create", "update", "patch"].contains(&self.verb.as_str())
-    }
-}
 
 /// Measures all libraries beside each other, each with a Lease of its own.
 pub(crate) fn run(cluster: &Cluster, libraries: &[Library]) {
@@ -103,28 +79,19 @@ pub(crate) fn run(cluster: &Cluster, libraries: &[Library]) {
     }
 }
 
-/// Reads what was asked between two moments, each request once.
-pub(crate) fn read(log: &Path, begun: f64, ended: f64) -> Vec<Asked> {
+/// Reads what was asked between two moments, in seconds since 1970, each request once.
+pub(crate) fn read(log: &Path, begun: f64, ended: f64) -> Vec<Line> {
     // A line may come a moment after the answer.
     thread::sleep(Duration::from_secs(2));
+    let log = fs::read_to_string(log).unwrap();
     let mut seen = HashSet::new();
-    let lines = BufReader::new(File::open(log).unwrap()).lines();
-    let lines = lines.map_while(Result::ok);
-    let events = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
-    let asked = events.filter_map(|event| {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let received: jiff::Timestamp = event["requestReceivedTimestamp"].as_str()?.parse().ok()?;
-        #[expect(clippy::cast_precision_loss, reason = "microseconds are good enough")]
-        let at = received.as_microsecond() as f64 / 1e6;
-        // A stream has a line when it begins, and one when it ends.
-        let is_new = (begun..ended).contains(&at) && seen.insert(text(&event["auditID"]));
-        is_new.then(|| Asked {
-            at,
-            user: text(&event["user"]["username"]),
-            verb: text(&event["verb"]),
-            uri: text(&event["requestURI"]),
-            code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
-        })
-    });
-    asked.collect()
+    // A stream has a line when it begins, and one when it ends.
+    let lines = audit::lines(&log).filter(|line| (begun..ended).contains(&seconds(line)));
+    lines.filter(|line| seen.insert(line.id.clone())).collect()
+}
+
+/// When a request came, in seconds since 1970.
+#[expect(clippy::cast_precision_loss, reason = "microseconds are good enough")]
+pub(crate) fn seconds(line: &Line) -> f64 {
+    line.came as f64 / 1e6
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, collections::HashSet, thread, time::Duration};
 
+use lease_tests::audit::Line;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
@@ -48,13 +49,12 @@ pub(crate) fn run(cluster: &Cluster) {
     };
     let (lost, taken) = (count(0, "lost"), count(1, "acquired"));
     let asked = requests::read(&cluster.audit_log, begun - 20.0, ended);
-    let (before, after): (Vec<_>, Vec<_>) = asked.iter().partition(|it| it.at < begun);
-    let peak = |asked: &[&requests::Asked], user: &str| {
+    let (before, after): (Vec<_>, Vec<_>) =
+        asked.iter().partition(|it| requests::seconds(it) < begun);
+    let peak = |asked: &[&Line], user: &str| {
         let mut seconds: BTreeMap<i64, usize> = BTreeMap::new();
         for asked in asked.iter().filter(|it| it.user == user) {
-            #[expect(clippy::cast_possible_truncation, reason = "whole seconds are meant")]
-            let second = asked.at as i64;
-            *seconds.entry(second).or_default() += 1;
+            *seconds.entry(asked.came / 1_000_000).or_default() += 1;
         }
         seconds.values().max().copied().unwrap_or(0).to_string()
     };
@@ -62,7 +62,10 @@ pub(crate) fn run(cluster: &Cluster) {
         .iter()
         .filter(|it| it.code == 429 || it.code >= 500)
         .count();
-    let back = after.iter().map(|it| it.at - begun).find(|at| *at > 0.5);
+    let back = after
+        .iter()
+        .map(|it| requests::seconds(it) - begun)
+        .find(|at| *at > 0.5);
     let rows = [("holders", "holder-a"), ("waiters", "holder-b")]
         .map(|(name, user)| vec![name.to_owned(), peak(&before, user), peak(&after, user)]);
     let head = ["requests in the busiest second", "before", "after"];

@@ -206,7 +206,9 @@ fn successions(cluster: &Cluster, library: Library, rounds: usize, crash: bool) 
 fn expiry(cluster: &Cluster, lease: &str) -> f64 {
     let asked = requests::read(&cluster.audit_log, now() - 60.0, now());
     let writes = asked.iter().filter(|it| it.is_write() && it.code < 300);
-    let writes = writes.filter(|it| it.uri.contains(lease)).map(|it| it.at);
+    let writes = writes
+        .filter(|it| it.uri.contains(lease))
+        .map(requests::seconds);
     let spec = cluster.lease(lease).expect("it was held").spec;
     let seconds = u32::try_from(spec.lease_duration_seconds.unwrap()).unwrap();
     writes.fold(0.0, f64::max) + f64::from(seconds)

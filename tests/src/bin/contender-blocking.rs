@@ -59,7 +59,7 @@ fn keep(contender: &Contender) -> Result<Vec<(Teller, Arc<Keeper>)>, contender::
     if let Some(file) = &contender.token_file {
         client = client.token_file(file);
     }
-    let client = client.build()?;
+    let client = client.build()?.with_user_agent(contender.user_agent()?);
     // As a program would: many share a few threads.
     let limits = SetLimits::default().requests(16).streams(4);
     let is_many = contender.leases().count() > 1;

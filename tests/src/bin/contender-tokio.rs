@@ -30,7 +30,7 @@ async fn run(contender: &Contender) -> Result<(), contender::Error> {
     if let Some(file) = &contender.token_file {
         client = client.token_file(file);
     }
-    let client = client.build()?;
+    let client = client.build()?.with_user_agent(contender.user_agent()?);
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,

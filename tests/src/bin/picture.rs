@@ -2,7 +2,12 @@
 
 #![expect(clippy::print_stderr, reason = "it is a program for people to read")]
 
-use std::{fs, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 use lease_tests::{
@@ -33,10 +38,21 @@ enum What {
     ///
     /// It understands the events "acquired", "lost" and "released" and no others, which is what `contender-tokio`,
     /// `contender-blocking` and the contenders of the benchmark write, unless they are told to say more (`LEASE_CHAOS_FENCED`).
+    /// Whoever does something to a process may add a line to its file: {"t": 3, "until": 9, "event": "fault", "what": "stopped"};
+    /// "what" is any word, and after "killed" or while "stopped" it believes nothing. `tests/pictures/record` records three.
     Events {
         /// The files
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// The API server's audit log: shows requests, and on the level RequestResponse whom the record named
+        ///
+        /// A process is known in it by the name of its file, without what follows the last dot: the holder's name, or what it
+        /// calls itself in User-Agent, begins with that. What none of them has asked for has a lane of its own.
+        #[arg(long, value_name = "FILE")]
+        audit_log: Option<PathBuf>,
+        /// Of several Leases, the one to draw
+        #[arg(long)]
+        lease: Option<String>,
     },
 }
 
@@ -97,23 +113,31 @@ fn draw(what: &What) -> Result<String, String> {
             }
             Ok(picture.svg(from, until))
         }
-        What::Events { files } => {
+        What::Events {
+            files,
+            audit_log,
+            lease,
+        } => {
             let texts: Result<Vec<_>, _> = files
                 .iter()
                 .map(|file| {
-                    let text = fs::read_to_string(file);
-                    let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
+                    let text = read(file)?;
                     let name = file
                         .file_stem()
                         .map(|name| name.to_string_lossy().into_owned());
                     Ok::<_, String>((name.unwrap_or_default(), text))
                 })
                 .collect();
-            let picture = Picture::of_events(&texts?)?;
+            let log = audit_log.as_deref().map(read).transpose()?;
+            let picture = Picture::of_events(&texts?, lease.as_deref(), log.as_deref())?;
             let end = picture.end();
             Ok(picture.svg(0, end))
         }
     }
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn scene(world: Result<World, lease_tests::sim::Violation>) -> Result<String, String> {

@@ -13,13 +13,14 @@ use std::{
 use tokio::runtime::Handle;
 
 use crate::{
+    boot::{self, Micros},
     chaos::{
         claimant::{Claimant, Seat, last_words},
         cluster::Cluster,
         episode::{Episode, Kind, Target},
         fenced::{Fenced, Plant},
         journal::Journal,
-        log::Program,
+        log::{Harm, Program},
         proxy::{Mode, Proxy},
     },
     contender::Error,
@@ -118,9 +119,45 @@ impl Arena {
         if let Some(mode) = episode.also {
             self.set(&others, mode);
         }
+        let from = boot::now();
+        // Whoever is started in the meantime was not harmed.
+        let (harmed, beside) = (self.names(&targets), self.names(&others));
         self.harm(episode, &targets)?;
+        let until = boot::now();
         self.set(&others, Mode::Pass);
+        let is_of_record = matches!(episode.kind, Kind::Annotate | Kind::Delete);
+        let harmed = if is_of_record {
+            vec![None]
+        } else {
+            harmed.into_iter().map(Some).collect()
+        };
+        for process in harmed {
+            self.note_harm(process, episode.kind.to_string(), (from, until));
+        }
+        if let Some(mode) = episode.also {
+            for process in beside {
+                self.note_harm(Some(process), mode.to_string(), (from, until));
+            }
+        }
         self.await_holder()
+    }
+
+    fn note_harm(&self, process: Option<String>, what: String, (from, until): (Micros, Micros)) {
+        self.ground.journal.enter_harm(Harm {
+            lease: Some(self.lease.clone()),
+            process,
+            what,
+            from,
+            until,
+        });
+    }
+
+    fn names(&self, targets: &[bool]) -> Vec<String> {
+        let seats = self.seats.iter().zip(targets);
+        let chosen = seats.filter(|(_, chosen)| **chosen);
+        chosen
+            .map(|((_, claimant), _)| claimant.name().to_owned())
+            .collect()
     }
 
     /// Waits until somebody holds the Lease, and all claimants are there.

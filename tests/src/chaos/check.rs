@@ -19,6 +19,8 @@ use crate::{
 pub struct Violation {
     /// When.
     pub at: Micros,
+    /// With which Lease.
+    pub lease: String,
     /// Who did what.
     pub what: String,
 }
@@ -81,7 +83,7 @@ pub fn check(log: &Log, now: Micros) -> Findings {
     };
     for disorder in disorders {
         let what = format!("{} {}", disorder.process.name, disorder.what);
-        findings.violate(disorder.at, what);
+        findings.violate(disorder.at, &disorder.process.lease, what);
     }
     let mut by_lease: BTreeMap<String, Vec<Tenure>> = BTreeMap::new();
     for tenure in &findings.tenures {
@@ -104,8 +106,9 @@ pub fn check(log: &Log, now: Micros) -> Findings {
 }
 
 impl Findings {
-    fn violate(&mut self, at: Micros, what: String) {
-        self.violations.push(Violation { at, what });
+    fn violate(&mut self, at: Micros, lease: &str, what: String) {
+        let lease = lease.to_owned();
+        self.violations.push(Violation { at, lease, what });
     }
 
     /// No two at once.
@@ -135,7 +138,7 @@ impl Findings {
                             first.process.name,
                             both.div_ceil(1_000)
                         );
-                        self.violate(second.from, what);
+                        self.violate(second.from, &second.process.lease, what);
                     }
                 }
             }
@@ -153,7 +156,7 @@ impl Findings {
                 let name = &tenure.process.name;
                 let what =
                     format!("{name} was given the token {token}, and {highest} was given before");
-                self.violate(tenure.from, what);
+                self.violate(tenure.from, &tenure.process.lease, what);
             }
             highest = highest.max(token);
         }
@@ -186,6 +189,7 @@ impl Findings {
                 let early = (free - taken).div_ceil(1_000);
                 self.violate(
                     taken,
+                    &tenure.process.lease,
                     format!("{name} took over from {holder} {early} ms early"),
                 );
             }
@@ -204,7 +208,7 @@ impl Findings {
                     "a write of {writer} went in with {} after {highest}",
                     write.token
                 );
-                self.violate(write.came, what);
+                self.violate(write.came, lease, what);
             }
             if write.accepted {
                 highest = highest.max(write.token);
@@ -220,7 +224,7 @@ impl Findings {
                     "{writer} looked after its loss and wrote with {}",
                     write.token
                 );
-                self.violate(write.looked_from, what);
+                self.violate(write.looked_from, lease, what);
             }
             let other = tenures.iter().find(|tenure| {
                 !writer.starts_with(&tenure.process.name)
@@ -232,7 +236,7 @@ impl Findings {
             {
                 let name = &other.process.name;
                 let what = format!("{writer} wrote with {} while {name} held it", write.token);
-                self.violate(write.looked_from, what);
+                self.violate(write.looked_from, lease, what);
             }
         }
     }

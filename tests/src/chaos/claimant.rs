@@ -103,6 +103,7 @@ impl Seat {
             name,
             program: self.program,
         };
+        journal.enter(boot::now(), &process, What::Started);
         let holds = Arc::new(AtomicBool::new(false));
         if let Some(stdout) = child.stdout.take() {
             let (process, journal, holds) = (process.clone(), journal.clone(), Arc::clone(&holds));
@@ -129,6 +130,10 @@ pub(crate) struct Claimant {
 }
 
 impl Claimant {
+    pub(crate) fn name(&self) -> &str {
+        &self.process.name
+    }
+
     /// Tells whether it says that it holds the Lease.
     pub(crate) fn holds(&self) -> bool {
         self.holds.load(Ordering::Relaxed) && !self.is_over

@@ -130,10 +130,20 @@ impl Watcher {
 
 /// Converts microseconds by the machine's time of day to the clock that all share.
 pub(crate) fn shared(wall: i64) -> Micros {
+    let at = i128::from(wall) - i128::from(wall_at_start());
+    Micros::try_from(at).unwrap_or_default()
+}
+
+/// Converts an instant of the clock that all share to microseconds by the machine's time of day.
+pub(crate) fn wall(at: Micros) -> i64 {
+    wall_at_start().saturating_add_unsigned(at)
+}
+
+/// The time of day when the clock that all share began, as far as the time of day has not been set since.
+fn wall_at_start() -> i64 {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    let ago = i128::from(boot::micros(now)) - i128::from(wall);
-    let at = i128::from(boot::now()) - ago;
-    Micros::try_from(at).unwrap_or_default()
+    let now = i64::try_from(boot::micros(now)).unwrap_or(i64::MAX);
+    now.saturating_sub_unsigned(boot::now())
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     boot::{self, Micros},
-    chaos::log::{Entry, Process, Version, What},
+    chaos::log::{Entry, Harm, Process, Version, What},
 };
 
 /// Where everything that becomes known of a run is written down.
@@ -16,6 +16,8 @@ pub(crate) struct Journal(Arc<Mutex<Pages>>);
 pub(crate) struct Pages {
     pub(crate) entries: Vec<Entry>,
     pub(crate) versions: Vec<Version>,
+    /// What was done to claimants and servers.
+    pub(crate) harms: Vec<Harm>,
     /// What went wrong that no log shows, and when.
     pub(crate) failures: Vec<(Micros, String)>,
 }
@@ -28,6 +30,10 @@ impl Journal {
 
     pub(crate) fn enter_version(&self, version: Version) {
         self.with(|pages| pages.versions.push(version));
+    }
+
+    pub(crate) fn enter_harm(&self, harm: Harm) {
+        self.with(|pages| pages.harms.push(harm));
     }
 
     pub(crate) fn fail(&self, what: String) {

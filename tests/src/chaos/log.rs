@@ -60,6 +60,8 @@ pub enum What {
         /// When its grant ends.
         until: Micros,
     },
+    /// It was started.
+    Started,
     /// It was stopped.
     Stopped,
 }
@@ -69,7 +71,7 @@ impl What {
     pub fn was_said(self) -> bool {
         match self {
             Self::Acquired { .. } | Self::Lost | Self::Renewed { .. } => true,
-            Self::Continued | Self::Ended | Self::Stopped => false,
+            Self::Continued | Self::Ended | Self::Started | Self::Stopped => false,
         }
     }
 }
@@ -84,6 +86,22 @@ pub struct Entry {
     pub process: Process,
     /// What.
     pub what: What,
+}
+
+/// Something that was done to claimants, or to all that they depend on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Harm {
+    /// To those who contend for this Lease; `None` is everybody.
+    pub lease: Option<String>,
+    /// To which process; `None` is the server, or the record.
+    pub process: Option<String>,
+    /// What, in a word or two.
+    pub what: String,
+    /// When it began.
+    pub from: Micros,
+    /// When it ended.
+    pub until: Micros,
 }
 
 /// A version of a record.

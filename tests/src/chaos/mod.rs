@@ -10,6 +10,7 @@ mod arena;
 pub mod check;
 mod claimant;
 mod cluster;
+mod drawing;
 mod episode;
 pub mod fenced;
 mod history;

@@ -1,5 +1,7 @@
 //! What can be chosen on the command line.
 
+use std::path::PathBuf;
+
 use clap::{Parser, builder::TypedValueParser};
 
 use crate::chaos::{episode::Kind, fenced::Plant};
@@ -26,6 +28,9 @@ pub struct Options {
     /// A bug that our claimants have: then the run must find violations
     #[arg(long, value_name = "BUG")]
     pub plant: Option<Plant>,
+    /// A directory for a picture of each episode; what broke a promise is drawn without it, too
+    #[arg(long, value_name = "DIRECTORY")]
+    pub pictures: Option<PathBuf>,
 }
 
 #[cfg(test)]

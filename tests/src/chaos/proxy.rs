@@ -1,7 +1,7 @@
 //! A proxy between one claimant and the API server, which harms what goes through it.
 
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -47,6 +47,22 @@ pub enum Mode {
     Reset,
     /// New connections are answered by a server with a certificate that nobody knows; the others are reset.
     WrongCertificate,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BlackHole => "black-hole",
+            Self::DelayRequests(_) => "delay-requests",
+            Self::DelayAnswers(_) => "delay-answers",
+            Self::DropAnswers => "drop-answers",
+            Self::Garbage => "garbage",
+            Self::Hang => "hang",
+            Self::Pass => "pass",
+            Self::Reset => "reset",
+            Self::WrongCertificate => "wrong-certificate",
+        })
+    }
 }
 
 impl Mode {

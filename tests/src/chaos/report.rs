@@ -1,6 +1,6 @@
 //! What came of a run, as a table.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use crate::{
     boot::Micros,
@@ -44,6 +44,8 @@ pub struct Report {
     pub writes: Vec<Write>,
     /// What went wrong beside the checker's promises, and when: nobody held a Lease for too long, a claimant did not end.
     pub failures: Vec<(Micros, String)>,
+    /// The pictures of it.
+    pub drawn: Vec<PathBuf>,
 }
 
 impl Report {
@@ -82,6 +84,17 @@ impl fmt::Display for Report {
         let hidden = self.findings.violations.len().saturating_sub(SHOWN);
         if hidden > 0 {
             writeln!(f, "and {hidden} more")?;
+        }
+        if let (Some(first), Some(folder)) = (
+            self.drawn.first(),
+            self.drawn.first().and_then(|file| file.parent()),
+        ) {
+            let (count, first) = (self.drawn.len(), first.display());
+            writeln!(
+                f,
+                "{count} pictures in {}, such as {first}\n",
+                folder.display()
+            )?;
         }
         let (rows, all) = self.rows();
         writeln!(

@@ -1,7 +1,7 @@
 //! A run: rounds of episodes, and what the checker says of them.
 
 use std::{
-    io,
+    fs, io,
     sync::{Arc, atomic::AtomicBool},
     thread,
     time::{Duration, Instant},
@@ -11,16 +11,17 @@ use rustix::process::Signal;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{
-    boot,
+    audit, boot,
     chaos::{
         arena::{Arena, Ground},
         check::check,
         cluster::{Cluster, Server},
+        drawing::Drawing,
         episode::{Episode, Kind},
         fenced::Fenced,
         history::History,
         journal::Journal,
-        log::Log,
+        log::{Harm, Log},
         options::Options,
         report::{Happened, Report},
     },
@@ -89,10 +90,18 @@ pub fn run(options: &Options) -> Result<Report, Error> {
         findings,
         writes: log.writes,
         failures: pages.failures,
+        drawn: Vec::new(),
     };
     if let Err(error) = ended {
         report.failures.push((now, error.to_string()));
     }
+    let seen = fs::read_to_string(&stage.ground.cluster.audit_log)?;
+    let drawing = Drawing {
+        entries: &log.entries,
+        harms: &pages.harms,
+        seen: audit::lines(&seen).collect(),
+    };
+    report.drawn = drawing.draw(&report, options.pictures.as_deref())?;
     Ok(report)
 }
 
@@ -180,6 +189,13 @@ impl Stage {
         let from = boot::now();
         let episode = Episode::draw(kind, 4, &mut self.random);
         let cluster = &self.ground.cluster;
+        let harmed = || Harm {
+            lease: None,
+            process: None,
+            what: kind.to_string(),
+            from,
+            until: boot::now(),
+        };
         match kind {
             Kind::ApiserverStop => self.stop(Server::Apiserver, episode.during)?,
             Kind::EtcdStop => self.stop(Server::Etcd, episode.during)?,
@@ -196,6 +212,7 @@ impl Stage {
             }
             self.ground.pause(Duration::from_millis(200))?;
         }
+        self.ground.journal.enter_harm(harmed());
         for arena in &mut *arenas {
             arena.await_holder()?;
         }

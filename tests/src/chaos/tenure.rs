@@ -149,6 +149,7 @@ impl<'a> Reader<'a> {
                 self.complain(entry.at, "lost what it does not hold".to_owned());
             }
             What::Lost => self.close(entry.at),
+            What::Started => {}
             What::Stopped => self.stopped = Some(entry.at),
             What::Continued => {
                 let stopped = self.stopped.take();

@@ -1,6 +1,7 @@
 //! Pictures of what happened between claimants and the API server: who believed that it held the Lease, and who did.
 
 mod events;
+mod seen;
 mod svg;
 
 /// Microseconds since the beginning.
@@ -20,6 +21,8 @@ pub struct Picture {
     pub beliefs: Vec<Belief>,
     /// Requests and their answers.
     pub requests: Vec<Request>,
+    /// Whether the requests are those that a server tells of, and not all that were sent.
+    pub is_by_server: bool,
     /// What went wrong.
     pub faults: Vec<Fault>,
 }
@@ -56,13 +59,13 @@ pub struct Request {
     pub lane: usize,
     /// `GET`, `PUT` and so on.
     pub method: String,
-    /// When it was sent.
+    /// When it was sent; by a server's account, when it arrived.
     pub sent: Micros,
     /// When it reached a server, if it did.
     pub arrived: Option<Micros>,
     /// How it was answered.
     pub status: Option<u16>,
-    /// When the answer was heard, if it was.
+    /// When the answer was heard, if it was; by a server's account, when it was sent.
     pub heard: Option<Micros>,
 }
 
@@ -81,12 +84,6 @@ pub struct Fault {
 }
 
 impl Picture {
-    /// Whether nothing is known but what claimants have said: of processes there are no requests, and nobody has watched the
-    /// record.
-    fn is_of_claimants_alone(&self) -> bool {
-        self.records.is_empty() && self.requests.is_empty()
-    }
-
     /// Begins a picture with these claimants.
     pub fn new(title: impl Into<String>, lanes: Vec<String>) -> Self {
         Self {

@@ -113,7 +113,7 @@ impl Canvas {
     }
 
     fn lanes(&mut self, picture: &Picture) {
-        let record = if picture.is_of_claimants_alone() {
+        let record = if picture.records.is_empty() {
             "(no record)"
         } else {
             "the record"
@@ -144,7 +144,7 @@ impl Canvas {
     fn bars(&mut self, picture: &Picture) {
         for (index, record) in picture.records.iter().enumerate() {
             let next = picture.records.get(index + 1).map(|next| next.at);
-            let end = next.unwrap_or(self.until);
+            let end = next.unwrap_or(self.until).max(record.at);
             let Some(holder) = record.holder else {
                 continue;
             };
@@ -242,7 +242,6 @@ impl Canvas {
 
     /// Says what of the signs is there.
     fn legend(&mut self, y: u32, picture: &Picture) {
-        let is_of_claimants_alone = picture.is_of_claimants_alone();
         let entries = [
             ("truth", "the record names it, and its time is not over"),
             ("lapse", "its time is over"),
@@ -250,7 +249,7 @@ impl Canvas {
         ];
         let mut x = LEFT;
         for (class, text) in entries {
-            if is_of_claimants_alone && class != "belief" {
+            if picture.records.is_empty() && class != "belief" {
                 continue;
             }
             let top = y - 11;
@@ -260,14 +259,14 @@ impl Canvas {
             self.text(x + 30, y, "small", text);
             x += 50 + u32::try_from(text.len()).unwrap_or(0) * 6;
         }
-        if is_of_claimants_alone {
+        if picture.requests.is_empty() {
             return;
         }
-        self.text(
-            LEFT,
-            y + 20,
-            "small",
-            "lines: requests and answers (dark: writes; dashed: refused; ×: lost)",
-        );
+        let lines = if picture.is_by_server {
+            "lines: requests that the API server tells of, and its answers, by its clock (dark: writes; dashed: refused)"
+        } else {
+            "lines: requests and answers (dark: writes; dashed: refused; ×: lost)"
+        };
+        self.text(LEFT, y + 20, "small", lines);
     }
 }

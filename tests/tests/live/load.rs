@@ -8,12 +8,13 @@ use std::{
 };
 
 use lease_proto::Config;
+use lease_tests::audit::Line;
 use lease_tokio::Client;
 use libtest_mimic::Failed;
 use tokio::{runtime, task::JoinSet};
 
 use crate::{
-    audit::{Request, more, requests, tally},
+    audit::{more, requests, tally},
     check,
     claimant::{Kind, Start},
     cluster::Cluster,
@@ -52,10 +53,10 @@ pub(crate) fn who_is_refused_asks_ever_less_often(
     check(busiest <= 20, &format!("{busiest} in 10 s: {seen:?}"))?;
     let (first, last) = (seen.iter(), seen.iter().rev());
     let half = Duration::from_millis(12_500).as_micros();
-    let middle = seen.first().map_or(0, |it| it.micros) + i64::try_from(half)?;
+    let middle = seen.first().map_or(0, |it| it.came) + i64::try_from(half)?;
     let (early, late) = (
-        first.filter(|it| it.micros < middle).count(),
-        last.filter(|it| it.micros >= middle).count(),
+        first.filter(|it| it.came < middle).count(),
+        last.filter(|it| it.came >= middle).count(),
     );
     check(
         late <= early,
@@ -133,12 +134,12 @@ async fn next(
 }
 
 /// The most requests in any time that is so long.
-fn busiest(seen: &[Request], long: Duration) -> usize {
+fn busiest(seen: &[Line], long: Duration) -> usize {
     let long = i64::try_from(long.as_micros()).unwrap_or(i64::MAX);
-    let within = |from: &Request| {
-        let times = seen.iter().map(|it| it.micros);
+    let within = |from: &Line| {
+        let times = seen.iter().map(|it| it.came);
         times
-            .filter(|at| (from.micros..from.micros + long).contains(at))
+            .filter(|at| (from.came..from.came + long).contains(at))
             .count()
     };
     seen.iter().map(within).max().unwrap_or(0)

@@ -88,12 +88,16 @@ impl Writes {
         }
     }
 
-    /// Takes note that `write` was carried out: all others were bound to versions that are past, or made the record.
+    /// Takes note that `write` was carried out: those before it were bound to versions that are past, or made the record. One
+    /// after it, which was refused, may be bound to the version that it made, and its double still under way.
     pub(crate) fn confirm(&mut self, write: &Sent) {
         let same = |sent: &Sent| {
             sent.acquire_time == write.acquire_time && sent.renew_time == write.renew_time
         };
-        self.sent.retain(|sent| same(sent) || sent.creates);
+        let at = self.sent.iter().position(same);
+        let mut index = 0..;
+        self.sent
+            .retain(|sent| at.is_some_and(|at| index.next() >= Some(at)) || sent.creates);
         for sent in &mut self.sent {
             sent.stands = same(sent);
             sent.confirmed |= sent.stands;

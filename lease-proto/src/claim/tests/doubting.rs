@@ -348,3 +348,24 @@ fn a_renewal_that_a_proxy_sent_twice_is_still_ours() {
     t.answer(409, status(409, "Conflict", "the object has been modified"));
     t.asks("GET").answer(200, applied).renewed_until(15_000);
 }
+
+#[test]
+fn a_renewal_that_was_refused_and_whose_double_came_later_is_still_ours() {
+    let mut t = Timeline::held(|config| config.watch(true).watch_while_held(true));
+    t.opens("").begins();
+    t.at(5_000).asks("PUT");
+    let first = t.written(11);
+    t.respond(&later(429, "1"));
+    assert_eq!(t.at_risk(), Trouble::Busy);
+    // It had been carried out, so that the next one is bound to its version.
+    t.tells("MODIFIED", first.clone());
+    t.sleep().asks("PUT");
+    let second = t.written(12);
+    assert_eq!(t.asked().body["metadata"]["resourceVersion"], "11");
+    t.answer(409, status(409, "Conflict", "a webhook says so"));
+    t.asks("GET").answer(200, first);
+    t.says(Event::Recovered).renewed_until(15_000);
+    t.tells("MODIFIED", second);
+    t.waits();
+    assert!(t.holds());
+}

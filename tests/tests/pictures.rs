@@ -196,10 +196,16 @@ fn what_an_api_server_saw_of_processes_is_drawn() {
 fn what_nobody_tells_of_is_drawn_apart_or_refused() {
     let (told, log) = recorded();
     // Without those who wrote it, the record names nobody who is drawn, and what they asked has a lane of its own.
-    let [_, three, _] = told.clone();
-    let picture = Picture::of_events(&[three], None, Some(log)).expect("one was there");
+    let [one, three, _] = told.clone();
+    let picture = Picture::of_events(std::slice::from_ref(&three), None, Some(log));
+    let picture = picture.expect("one was there");
     assert_eq!(picture.lanes, ["three", "others"]);
     assert!(picture.records.iter().any(|it| it.holder == Some(0)));
+    assert!(picture.requests.iter().any(|it| it.lane == 1));
+    // Whoever has told nothing has asked all the same.
+    let silent = [three, (one.0, String::new())];
+    let picture = Picture::of_events(&silent, None, Some(log)).expect("two were there");
+    assert_eq!(picture.lanes, ["three", "one", "others"]);
     assert!(picture.requests.iter().any(|it| it.lane == 1));
     let other = |lease| Picture::of_events(&told, lease, Some(log));
     let refused = other(Some("follower")).expect_err("nobody tells of it");

@@ -125,14 +125,17 @@ impl Arena {
         self.harm(episode, &targets)?;
         let until = boot::now();
         self.set(&others, Mode::Pass);
-        let is_of_record = matches!(episode.kind, Kind::Annotate | Kind::Delete);
-        let harmed = if is_of_record {
-            vec![None]
-        } else {
-            harmed.into_iter().map(Some).collect()
+        let harmed = match episode.kind {
+            Kind::Annotate => vec![None],
+            // The audit log shows the instant.
+            Kind::Delete => Vec::new(),
+            _ => harmed.into_iter().map(Some).collect(),
         };
+        // It does not come back: another one takes its place.
+        let ends = matches!(episode.kind, Kind::Kill | Kind::Terminate);
+        let harmed_until = if ends { Micros::MAX } else { until };
         for process in harmed {
-            self.note_harm(process, episode.kind.to_string(), (from, until));
+            self.note_harm(process, episode.kind.to_string(), (from, harmed_until));
         }
         if let Some(mode) = episode.also {
             for process in beside {

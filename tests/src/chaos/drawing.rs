@@ -10,7 +10,7 @@ use crate::{
     audit::Line,
     boot::Micros,
     chaos::{
-        check::Findings,
+        check::{Findings, Violation},
         history,
         log::{Entry, Harm, What},
         report::{Happened, Report},
@@ -25,6 +25,8 @@ pub(crate) struct Drawing<'a> {
     pub(crate) harms: &'a [Harm],
     /// What the API server saw of all Leases.
     pub(crate) seen: Vec<Line>,
+    /// When all claimants were ended, with the run.
+    pub(crate) end: Micros,
 }
 
 impl Drawing<'_> {
@@ -37,10 +39,11 @@ impl Drawing<'_> {
         let broken = report.findings.violations.iter().take(MOST_BROKEN);
         let broken = (1..).zip(broken).map(|(number, violation)| Scene {
             name: format!("broken-{number:02}-{}", violation.lease),
-            title: format!("Broken: {}", violation.what),
+            title: format!("What led to a broken promise about {}", violation.lease),
             lease: &violation.lease,
             from: violation.at.saturating_sub(BEFORE),
             until: violation.at + AFTER,
+            broken: Some(violation),
         });
         let mut scenes: Vec<_> = broken.collect();
         if directory.is_some() {
@@ -50,7 +53,15 @@ impl Drawing<'_> {
         let aside = || env::temp_dir().join(format!("lease-chaos-{}", report.seed));
         let directory = directory.map_or_else(aside, Path::to_owned);
         let mut drawn = Vec::new();
-        for scene in &scenes {
+        for scene in &mut scenes {
+            // Before anybody was there, and after all were ended, there is nothing to see.
+            let entries = self.entries.iter();
+            let of_lease = entries.filter(|it| it.process.lease == scene.lease);
+            let first = of_lease.map(|it| it.at).min();
+            scene.from = scene
+                .from
+                .max(first.unwrap_or(0).saturating_sub(MARGIN / 4));
+            scene.until = scene.until.min(self.end.max(scene.from + 1));
             fs::create_dir_all(&directory)?;
             let file = directory.join(format!("{}.svg", scene.name));
             let svg = self
@@ -76,6 +87,7 @@ impl Drawing<'_> {
             lease,
             from: happened.from.saturating_sub(MARGIN),
             until: happened.to + MARGIN,
+            broken: None,
         };
         leases.into_iter().filter(concerned).map(scene).collect()
     }
@@ -95,6 +107,13 @@ impl Drawing<'_> {
                 && tenure.to >= scene.from
             {
                 picture.believe(lane, true, at(tenure.from));
+                // Whoever is stopped believes nothing.
+                if let Some((stopped, continued)) = tenure.pause {
+                    picture.believe(lane, false, at(stopped.clamp(tenure.from, tenure.to)));
+                    if continued < tenure.to {
+                        picture.believe(lane, true, at(continued));
+                    }
+                }
                 picture.believe(lane, false, at(tenure.to));
             }
         }
@@ -115,6 +134,9 @@ impl Drawing<'_> {
                     Some(at(harm.until)),
                 );
             }
+        }
+        if let Some(broken) = scene.broken {
+            picture.break_promise(at(broken.at), broken.what.as_str());
         }
         let seen: Vec<_> = self
             .seen
@@ -152,6 +174,7 @@ struct Scene<'a> {
     lease: &'a str,
     from: Micros,
     until: Micros,
+    broken: Option<&'a Violation>,
 }
 
 /// What led to a broken promise, and what came of it.
@@ -170,7 +193,7 @@ mod tests {
     use crate::{
         audit,
         chaos::{
-            check::{Violation, check},
+            check::check,
             episode::Kind,
             log::{Log, Process, Program},
         },
@@ -244,6 +267,7 @@ mod tests {
             entries: &log.entries,
             harms: &harms,
             seen: audit::lines(&line).collect(),
+            end: 105 * S,
         };
         let folder = tempfile::tempdir().expect("there is room");
         let drawn = drawing
@@ -255,6 +279,8 @@ mod tests {
         assert!(file.ends_with("001-stop-a.svg"), "{file:?}");
         let svg = fs::read_to_string(file).expect("it is there");
         assert!(svg.contains("stop") && !svg.contains("hang"), "{svg}");
+        // The margin after it is shorter, because all ends.
+        assert!(!svg.contains(">7 s<") && svg.contains(">6 s<"), "{svg}");
         let scene = drawing.episode(1, &report.happened[0]).remove(0);
         let picture = drawing.picture(&report.findings, &scene);
         let beliefs: Vec<_> = picture
@@ -281,7 +307,7 @@ mod tests {
             .expect("it is written");
         let svg = fs::read_to_string(&drawn[0]).expect("it is there");
         assert!(
-            svg.contains("Broken: it went on") && svg.contains("hang"),
+            svg.contains("red line: it went on") && svg.contains("hang"),
             "{svg}"
         );
     }

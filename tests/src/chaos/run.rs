@@ -71,6 +71,7 @@ pub fn run(options: &Options) -> Result<Report, Error> {
         happened: Vec::new(),
     };
     let ended = stage.play(&mut arenas, options);
+    let end = boot::now();
     drop(arenas);
     // What was committed last comes with the watch that is open.
     thread::sleep(Duration::from_secs(2));
@@ -100,6 +101,7 @@ pub fn run(options: &Options) -> Result<Report, Error> {
         entries: &log.entries,
         harms: &pages.harms,
         seen: audit::lines(&seen).collect(),
+        end,
     };
     report.drawn = drawing.draw(&report, options.pictures.as_deref())?;
     Ok(report)

@@ -54,6 +54,18 @@ impl Picture {
                 names.push(name.to_owned());
             }
         }
+        let lease = log.map(|_| only_lease(&told)).transpose()?;
+        if let Some(lease) = &lease {
+            // Whoever has only waited has told nothing, and is known to the log.
+            for (name, _) in texts
+                .iter()
+                .filter(|(name, _)| !names.contains(name))
+                .collect::<Vec<_>>()
+            {
+                lanes.push(format!("{name} {lease}"));
+                names.push(name.clone());
+            }
+        }
         // What led to the first word is drawn too, where it is known.
         let margin = if log.is_some() { 1.0 } else { 0.0 };
         let began = told.first().map_or(0.0, |it| it.line.t) - margin;
@@ -63,8 +75,7 @@ impl Picture {
             picture.tell(name, line, began).map_err(wrong)?;
         }
         picture.silence();
-        if let Some(log) = log {
-            let lease = only_lease(&told)?;
+        if let (Some(log), Some(lease)) = (log, lease) {
             let lines: Vec<_> = audit::lines(log).filter(|it| it.lease == lease).collect();
             if lines.is_empty() {
                 return Err(format!(

@@ -25,6 +25,18 @@ pub struct Picture {
     pub is_by_server: bool,
     /// What went wrong.
     pub faults: Vec<Fault>,
+    /// The promise that was broken, if one was.
+    pub broken: Option<Broken>,
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Broken {
+    /// When.
+    pub at: Micros,
+    /// Which, and by whom.
+    pub what: String,
 }
 
 /// The record from some instant on.
@@ -143,6 +155,12 @@ impl Picture {
             from,
             until,
         });
+    }
+
+    /// Takes note that a promise was broken.
+    pub fn break_promise(&mut self, at: Micros, what: impl Into<String>) {
+        let what = what.into();
+        self.broken = Some(Broken { at, what });
     }
 
     /// Draws what happened from one instant to another, as SVG.

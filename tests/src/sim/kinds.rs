@@ -183,6 +183,30 @@ impl Kind {
     pub(crate) fn bit(self) -> u64 {
         1 << (self as u8)
     }
+
+    /// What happens then, in a word or two; only of what happens at an instant.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::WallSteps => "its clock is set",
+            Self::WallStands => "its clock stands",
+            Self::Suspends => "asleep",
+            Self::Freezes => "frozen",
+            Self::Pauses => "stopped",
+            Self::Crashes => "crashes",
+            Self::Cuts => "cut off",
+            Self::Fronts => "a server hangs",
+            Self::ServerSteps => "server's clock is set",
+            Self::Restores => "restored from a backup",
+            Self::Annotations => "annotated",
+            Self::Writes => "somebody writes",
+            Self::Deletes => "somebody deletes",
+            Self::Webhook => "a webhook comes or goes",
+            Self::Releases => "told to release",
+            Self::Verifies => "told to look",
+            Self::Impatience => "gives up, begins again",
+            _ => "something else",
+        }
+    }
 }
 
 impl fmt::Display for Faults {

@@ -61,7 +61,7 @@ impl World {
             .random
             .between(SECOND / 10, 3 * self.longest.max(SECOND));
         if OF_ALL.contains(&kind) {
-            self.draw_fault(None, &format!("{kind:?}"), None);
+            self.draw_fault(None, kind.words(), None);
         }
         match kind {
             Kind::Restores => self.restore(),
@@ -93,7 +93,7 @@ impl World {
             kind,
             Kind::Cuts | Kind::Pauses | Kind::Suspends | Kind::Freezes
         );
-        self.draw_fault(Some(index), &format!("{kind:?}"), lasts.then_some(until));
+        self.draw_fault(Some(index), kind.words(), lasts.then_some(until));
         let (both, requests) = (self.random.chance(50), self.random.chance(50));
         let step = self.random.between(0, 7_200 * SECOND).cast_signed() - 3_600_000_000;
         let node = &mut self.nodes[index];
@@ -265,5 +265,17 @@ impl World {
             self.committed(Author::ThirdParty, None)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_words_for_all_that_is_drawn() {
+        for kind in [OF_MACHINES, OF_ALL, COMMANDS].into_iter().flatten() {
+            assert_ne!(kind.words(), "something else", "{kind:?}");
+        }
     }
 }

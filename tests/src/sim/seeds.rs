@@ -73,13 +73,16 @@ impl Run {
     pub fn drawn(&self) -> (Picture, Micros) {
         let mut world = self.world().drawn("");
         let end = world.run(Micros::MAX).err();
+        // What was said last, and may be wrong.
+        world.draw_beliefs();
         let (picture, until) = world.picture().expect("it was asked for");
         let mut picture = picture.clone();
-        picture.title = match end {
-            Some(violation) => format!("Seed {}: {violation}", self.seed),
-            None => format!("Seed {}", self.seed),
+        picture.title = format!("Seed {}", self.seed);
+        let Some(violation) = end else {
+            return (picture, until);
         };
-        (picture, until)
+        picture.break_promise(until, violation.to_string());
+        (picture, until + 3 * SECOND)
     }
 
     /// Runs it, and keeps a picture of its last minute with other temporary files.

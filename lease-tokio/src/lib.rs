@@ -82,7 +82,7 @@
 //!
 //! `get`, `create`, `update` and `watch` on `leases`; without `watch` it looks at the record from time to time. `delete` only if
 //! records are to be deleted on release, and `patch` in place of `update` with [`WriteMethod::Patch`](proto::WriteMethod::Patch).
-//! `create` cannot be limited to a name. Waiting with a priority needs `create`, `update`, `list` and `delete` on Leases of any
+//! `create` cannot be limited to a name. Waiting with a priority needs `create`, `get`, `update`, `list` and `delete` on Leases of any
 //! name in the namespace; and for many claims of a [`ClaimSet`] to share a stream, `watch` must not be limited to names. Where
 //! that is not granted they wait without.
 //!

@@ -205,7 +205,7 @@ fn what_nobody_tells_of_is_drawn_apart_or_refused() {
     // Whoever has told nothing has asked all the same.
     let silent = [three, (one.0, String::new())];
     let picture = Picture::of_events(&silent, None, Some(log)).expect("two were there");
-    assert_eq!(picture.lanes, ["three", "one", "others"]);
+    assert_eq!(picture.lanes, ["three", "one"]);
     assert!(picture.requests.iter().any(|it| it.lane == 1));
     let other = |lease| Picture::of_events(&told, lease, Some(log));
     let refused = other(Some("follower")).expect_err("nobody tells of it");

@@ -35,7 +35,7 @@ pub(crate) fn release(args: &Release) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::Held, another));
     }
-    if !args.yes && !is_agreed_to(&lease, &theirs)? {
+    if !args.yes && !is_agreed_to(&lease, &theirs, args.to.as_ref())? {
         let kept = format_args!("lease {} was left as it is", args.name);
         return Err(Failure::new(Exit::Failed, kept));
     }
@@ -99,7 +99,11 @@ impl fmt::Display for Theirs {
 }
 
 /// Shows it to whoever sits at the terminal, and asks.
-fn is_agreed_to(lease: &Lease, theirs: &Theirs) -> Result<bool, Failure> {
+fn is_agreed_to(
+    lease: &Lease,
+    theirs: &Theirs,
+    to: Option<&proto::Identity>,
+) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
             Exit::Usage,
@@ -107,12 +111,15 @@ fn is_agreed_to(lease: &Lease, theirs: &Theirs) -> Result<bool, Failure> {
         ));
     }
     let mut stderr = anstream::stderr().lock();
+    let left = to.map_or_else(String::new, |to| {
+        format!(" and leave it to {:?}", to.as_str())
+    });
     let question = match theirs {
         Theirs::Holder(holder) => {
-            format!("Take it from {holder:?}? If that still runs, two may do its work.")
+            format!("Take it from {holder:?}{left}? If that still runs, two may do its work.")
         }
-        Theirs::Successor(to) => format!("Take back that it is left to {to:?}?"),
-        Theirs::Nobody => "Nobody holds it. Leave it to somebody?".to_owned(),
+        Theirs::Successor(heir) => format!("Take back that it is left to {heir:?}{left}?"),
+        Theirs::Nobody => format!("Nobody holds it. Go on{left}?"),
     };
     let _unread = write!(
         stderr,

@@ -95,7 +95,8 @@ fn explain(error: &clap::Error) -> Exit {
 fn say(what: std::fmt::Arguments<'_>) {
     // Nobody may be left to read it, and that must not end what goes on.
     let what = escape::lines(&what.to_string());
-    let _gone = writeln!(io::stderr(), "lease: {what}");
+    // In one piece, or what others say at the same time stands in the middle of it.
+    let _gone = io::stderr().write_all(format!("lease: {what}\n").as_bytes());
 }
 
 /// SIGINT.

@@ -22,6 +22,8 @@ pub(crate) fn draw(file: &Path, title: &str, series: &[(&str, Sorted)]) {
     area.fill(&WHITE).unwrap();
     let mut chart = ChartBuilder::on(&area)
         .margin(12)
+        // The last number of the axis is wider than that.
+        .margin_right(28)
         .caption(title, ("sans-serif", 18))
         .x_label_area_size(36)
         .y_label_area_size(48)
@@ -42,7 +44,7 @@ pub(crate) fn draw(file: &Path, title: &str, series: &[(&str, Sorted)]) {
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE)
         .border_style(BLACK.mix(0.3))
         .draw()

@@ -85,6 +85,27 @@ impl Cluster {
         }
     }
 
+    /// Asks for something else than Leases.
+    pub(crate) fn ask(
+        &self,
+        method: http::Method,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<(), Failed> {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json")
+            .body(body.to_string().into_bytes())?;
+        let answer = self.admin().send(request, Duration::from_secs(10), false)?;
+        let body = String::from_utf8_lossy(answer.body());
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(format!("{path} was answered with {}: {body}", answer.status()).into())
+        }
+    }
+
     /// Creates a record that was renewed for the last time an hour ago, by `manager`.
     pub(crate) fn write_dead(
         &self,

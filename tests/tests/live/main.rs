@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "what was not run is said loudly")]
 
 mod audit;
+mod busy;
 mod cases;
 mod claimant;
 mod cluster;
@@ -44,12 +45,24 @@ fn main() -> ExitCode {
             trials.push(trial.with_ignored_flag(!arguments.list && cluster_is_missing()));
         }
     }
-    let crowd = cluster.clone();
-    let trial = Trial::test("many_candidates_are_no_herd", move || match crowd {
-        Some(cluster) => load::many_candidates_are_no_herd(&cluster),
-        None => Err("there is no API server".into()),
-    });
-    trials.push(trial.with_ignored_flag(!arguments.list && cluster_is_missing()));
+    let alone: [(_, fn(&Cluster) -> _); 2] = [
+        (
+            "many_candidates_are_no_herd",
+            load::many_candidates_are_no_herd,
+        ),
+        (
+            "a_pause_that_the_server_asks_for_is_kept",
+            busy::a_pause_that_the_server_asks_for_is_kept,
+        ),
+    ];
+    for (name, case) in alone {
+        let cluster = cluster.clone();
+        let trial = Trial::test(name, move || match cluster {
+            Some(cluster) => case(&cluster),
+            None => Err("there is no API server".into()),
+        });
+        trials.push(trial.with_ignored_flag(!arguments.list && cluster_is_missing()));
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

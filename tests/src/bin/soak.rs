@@ -88,7 +88,7 @@ fn soak(args: &Args) -> ExitCode {
     let next = AtomicU64::new(args.from);
     let last = args.seeds.map(|seeds| args.from + seeds);
     let stop = AtomicBool::new(false);
-    let total = Mutex::new((Counts::default(), 0_u64));
+    let total = Mutex::new((Counts::default(), 0_u64, began));
     let failed = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -111,6 +111,15 @@ fn soak(args: &Args) -> ExitCode {
                     let mut total = total.lock().expect("nobody panics with it");
                     total.0 += outcome.counts;
                     total.1 += 1;
+                    // Whoever runs it for an hour wants to know how far it is.
+                    if total.2.elapsed() >= Duration::from_secs(60) {
+                        total.2 = Instant::now();
+                        eprintln!(
+                            "soak: {} seeds, {:.3} cluster-years",
+                            total.1,
+                            total.0.years()
+                        );
+                    }
                     let enough = args.seeds.is_none()
                         && args.years.is_some_and(|years| total.0.years() >= years);
                     if enough {
@@ -123,7 +132,7 @@ fn soak(args: &Args) -> ExitCode {
     if let Some(run) = failed.into_inner().expect("nobody panics with it") {
         return fail(&run, args);
     }
-    let (counts, seeds) = total.into_inner().expect("nobody panics with it");
+    let (counts, seeds, _) = total.into_inner().expect("nobody panics with it");
     print!("{counts}");
     println!(
         "soak: {seeds} seeds from {}, {:.3} cluster-years in {:.0} s, 0 violations",

@@ -261,11 +261,12 @@ impl Claim {
             self.give_up(GaveUp::Held(waiting));
             return false;
         }
-        self.backoff.relax();
-        campaign.told_failure = None;
-        campaign.trouble = None;
-        campaign.waits = true;
+        (campaign.told_failure, campaign.trouble, campaign.waits) = (None, None, true);
         let told = Some((waiting.holder.clone(), waiting.precedence));
+        // Whoever annotates the record says nothing of how our requests fare.
+        if !self.watching.is_open() || campaign.told_holder != told {
+            self.backoff.relax();
+        }
         if campaign.told_holder != told {
             let event = match std::mem::replace(&mut campaign.told_holder, told) {
                 None => Event::Waiting(waiting),

@@ -219,3 +219,34 @@ fn what_was_seen_already_is_no_news() {
         .tells("DELETED", foreign(9, "them", 0))
         .sleeps_until(20_020, 20_030);
 }
+
+#[test]
+fn whoever_annotates_a_record_makes_nobody_who_waits_for_it_less_patient() {
+    let mut t = Timeline::new(|config| config.watch(true));
+    t.claim.acquire(Patience::Forever, t.start);
+    for _ in 0..4 {
+        t.asks("GET").fails();
+        let retrying = t.event();
+        assert!(matches!(retrying, Event::Retrying { .. }), "{retrying:?}");
+        t.sleep();
+    }
+    t.asks("GET").answer(200, foreign(10, "them", 1));
+    let waiting = t.event();
+    assert!(matches!(waiting, Event::Waiting(_)), "{waiting:?}");
+    t.opens("").begins();
+    for version in 11..21 {
+        t.at(t.millis + 100)
+            .tells("MODIFIED", foreign(version, "them", 1));
+        t.waits();
+    }
+    t.sleep();
+    while t.millis < 15_000 {
+        t.sleep();
+    }
+    t.asks("PUT").fails();
+    let Event::Retrying { at, .. } = t.event() else {
+        panic!("it does not try again");
+    };
+    let pause = at - t.now();
+    assert!(pause >= Duration::from_millis(500), "{pause:?}");
+}

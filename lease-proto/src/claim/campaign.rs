@@ -37,6 +37,7 @@ impl Claim {
             trouble: None,
             told_collision: false,
             waits: false,
+            let_in: None,
             contested: None,
             awaits_news: false,
             makes_room_until: None,
@@ -102,7 +103,11 @@ impl Claim {
             self.writes.withdraw(write);
         }
         if let Answer::Record { .. } | Answer::Absent | Answer::Conflict = answer {
-            campaign_of(&mut self.phase).trouble = None;
+            let campaign = campaign_of(&mut self.phase);
+            campaign.trouble = None;
+            if let Some(let_in) = &mut campaign.let_in {
+                let_in.refused_since = None;
+            }
         }
         match (answer, flight.write) {
             (Answer::Record { lease, .. }, None) => self.read_in_campaign(lease),
@@ -122,16 +127,13 @@ impl Claim {
                 }
             }
             (Answer::Conflict | Answer::Absent, Some(_)) => self.lose_race(),
-            (Answer::Unauthorized(refusal), _) => {
-                let campaign = campaign_of(&mut self.phase);
-                if campaign.reloaded {
-                    self.fail(Failure::Refused(refusal));
-                } else {
-                    campaign.reloaded = true;
-                    self.reload_credentials = true;
-                }
+            (Answer::Unauthorized(_), _) if !campaign_of(&mut self.phase).reloaded => {
+                campaign_of(&mut self.phase).reloaded = true;
+                self.reload_credentials = true;
             }
-            (Answer::Refused(refusal), _) => self.fail(Failure::Refused(refusal)),
+            (Answer::Unauthorized(refusal) | Answer::Refused(refusal), write) => {
+                self.be_refused(refusal, write.is_some());
+            }
             (Answer::Busy(pause), _) => self.retry(Trouble::Busy, pause),
             (Answer::Conflict | Answer::Unclear | Answer::Deleted, _) => {
                 self.look_again(trouble, pause);
@@ -262,6 +264,7 @@ impl Claim {
             return false;
         }
         (campaign.told_failure, campaign.trouble, campaign.waits) = (None, None, true);
+        campaign.let_in.get_or_insert_default();
         let told = Some((waiting.holder.clone(), waiting.precedence));
         // Whoever annotates the record says nothing of how our requests fare.
         if !self.watching.is_open() || campaign.told_holder != told {
@@ -391,7 +394,7 @@ impl Claim {
     }
 
     /// Tries the same step again after a failure.
-    fn retry(&mut self, trouble: Trouble, pause: Option<Duration>) {
+    pub(super) fn retry(&mut self, trouble: Trouble, pause: Option<Duration>) {
         let campaign = campaign_of(&mut self.phase);
         // Longer than a lease lasts is nobody's intention, and would leave it to whoever did not ask.
         let asked = pause.unwrap_or_default().min(self.config.lease_duration);
@@ -411,24 +414,6 @@ impl Claim {
         campaign.trouble = Some(Box::new(trouble.clone()));
         let at = campaign.at;
         self.events.push_back(Event::Retrying { trouble, at });
-    }
-
-    /// Takes note that trying again will not help, and tries again all the same unless it was to be once.
-    fn fail(&mut self, failure: Failure) {
-        let campaign = campaign_of(&mut self.phase);
-        if campaign.patience == Patience::Once {
-            self.give_up(GaveUp::Failed(failure));
-            return;
-        }
-        campaign.step = CampaignStep::Read;
-        // Told again once that is over.
-        campaign.told_holder = None;
-        let longest = self.config.retry_period * 4;
-        campaign.at = self.now + self.backoff.pause(longest, &mut self.random);
-        if campaign.told_failure.as_deref() != Some(&failure) {
-            campaign.told_failure = Some(Box::new(failure.clone()));
-            self.events.push_back(Event::Failed(failure));
-        }
     }
 
     fn tell_regression(&mut self, regressed: bool) {

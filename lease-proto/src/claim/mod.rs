@@ -13,6 +13,7 @@ mod gate;
 mod grant;
 mod news;
 mod observed;
+mod refusals;
 mod release;
 mod retry;
 mod sharing;

@@ -74,12 +74,23 @@ pub(crate) struct Campaign {
     pub(crate) told_collision: bool,
     /// Whether somebody else holds the Lease, as far as is known.
     pub(crate) waits: bool,
+    /// What is known of refusals, once it has waited: then it was let in before.
+    pub(crate) let_in: Option<LetIn>,
     /// From when on the Lease is free, or will be, if the stream told so: then others may have waited for that too.
     pub(crate) contested: Option<Instant>,
     /// Whether the stream is to tell who was faster.
     pub(crate) awaits_news: bool,
     /// What the stream tells to be free is not taken before this instant, since others were faster again and again.
     pub(crate) makes_room_until: Option<Instant>,
+}
+
+/// What has been refused to a campaign that was let in before.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct LetIn {
+    /// Since when it may not look.
+    pub(crate) refused_since: Option<Instant>,
+    /// Whether a write was refused.
+    pub(crate) write_refused: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

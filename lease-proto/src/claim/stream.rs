@@ -15,6 +15,8 @@ const LONGEST: Duration = Duration::from_secs(360);
 const RETRY: Duration = Duration::from_secs(2);
 /// After how many retry periods a refusal is doubted.
 const REFUSED: u32 = 150;
+/// How many refusals in a row are doubted at once, once a stream was granted.
+const DOUBTS: u8 = 3;
 /// How many retry periods a stream must have lasted to be none of those that end at once.
 const LASTING: u32 = 10;
 /// After how many failures in a row the application is told.
@@ -27,6 +29,8 @@ pub(crate) struct Watching {
     shared: Shared,
     /// Not to be opened before this instant.
     not_before: Option<Instant>,
+    /// How many refusals are taken for those of a server that has only just been started: none before one was granted.
+    doubts: u8,
     /// How many have failed or ended at once, in a row.
     failures: u32,
     /// Whether the server has forgotten the version from which to go on, so that the next one begins with what there is.
@@ -174,6 +178,7 @@ impl Watching {
             stream.deadline = now + stream.length + grace;
         }
         (self.anew, self.reloaded, self.told) = (false, false, false);
+        self.doubts = DOUBTS;
     }
 
     /// Takes the next piece, and returns the next whole line of it.
@@ -238,9 +243,15 @@ impl Watching {
         self.not_before = Some(now + pause);
     }
 
-    /// Takes note that the server will not have it, and would hardly say anything else soon.
+    /// Takes note that the server will not have it, and would hardly say anything else soon: unless it has had it before. One
+    /// that is started anew refuses for a moment what it will grant.
     pub(crate) fn refuse(&mut self, now: Instant, retry_period: Duration, random: &mut Random) {
         self.stream = None;
+        if let Some(left) = self.doubts.checked_sub(1) {
+            self.doubts = left;
+            self.not_before = Some(now + random.around(retry_period.min(RETRY)));
+            return;
+        }
         self.failures = self.failures.max(TELLING);
         let pause = retry_period.min(RETRY) * REFUSED;
         self.not_before = Some(now + random.around(pause));

@@ -325,7 +325,7 @@ fn whom_it_waits_for_is_told_again_once_trouble_is_over() {
     t.sleep()
         .asks("GET")
         .answer(403, status(403, "Forbidden", "no"));
-    assert!(matches!(t.event(), Event::Failed(_)));
+    assert!(matches!(t.event(), Event::Retrying { .. }));
     t.sleep().asks("GET").answer(200, foreign(7, "other", 0));
     assert!(matches!(t.event(), Event::Waiting(_)));
     t.sleep().asks("GET").fails();

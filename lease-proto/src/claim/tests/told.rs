@@ -144,11 +144,17 @@ fn streams_that_last_as_long_as_they_were_asked_to_are_opened_again_soon_however
         assert!(t.millis <= ended + 250, "{} ms later", t.millis - ended);
         t.opens("&resourceVersion=10").begins();
     }
-    // One that breaks is opened again within seconds, and one that is refused within minutes.
+    // One that breaks is opened again within seconds, and one that is refused for good within minutes.
     t.ends().sleep();
     let broken = t.millis;
     t.opens("&resourceVersion=10");
     assert!(t.millis <= 720_000 + 5_000, "{broken}");
+    for _ in 0..3 {
+        let refused = t.millis;
+        t.refuses(403, "").sleep();
+        assert!(t.millis <= refused + 2_400, "{refused}");
+        t.opens("&resourceVersion=10");
+    }
     t.refuses(403, "");
     let refused = t.millis;
     assert!(matches!(

@@ -250,3 +250,115 @@ fn whoever_annotates_a_record_makes_nobody_who_waits_for_it_less_patient() {
     let pause = at - t.now();
     assert!(pause >= Duration::from_millis(500), "{pause:?}");
 }
+
+/// One that waits for a holder of another name, with a stream.
+fn one_that_waits() -> Timeline {
+    let mut t = Timeline::new(|config| config.watch(true));
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET").answer(200, foreign(10, "them", 1));
+    let waiting = t.event();
+    assert!(matches!(waiting, Event::Waiting(_)), "{waiting:?}");
+    t.opens("").begins();
+    t
+}
+
+#[test]
+fn a_server_that_has_just_been_started_refuses_streams_for_a_moment_only() {
+    let mut t = one_that_waits();
+    t.tells("MODIFIED", foreign(11, "them", 2)).at(1_000);
+    let now = t.now();
+    t.claim.handle_end(t.stream.unwrap(), now);
+    // Opened again soon after each of three refusals, and not told of.
+    for _ in 0..3 {
+        while t.millis < 60_000 {
+            match t.poll() {
+                Output::Request(request) if request.is_stream => {
+                    let now = t.now();
+                    t.claim.handle_response(request.id, &status_of(403), now);
+                    break;
+                }
+                Output::Request(request) => {
+                    let lease = serde_json::to_vec(&foreign(12, "them", t.millis)).unwrap();
+                    let now = t.now();
+                    t.claim
+                        .handle_response(request.id, &Response::new(lease), now);
+                }
+                Output::Wait(until) => t.millis = (until - t.start).as_millis() as u64 + 1,
+                Output::Event(event) => assert!(!matches!(event, Event::Polling(_)), "{event:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(t.millis < 12_000, "{}", t.millis);
+}
+
+fn status_of(code: u16) -> Response<Vec<u8>> {
+    let body = status(code, "Forbidden", "not yet");
+    let mut response = Response::new(serde_json::to_vec(&body).unwrap());
+    *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
+    response
+}
+
+#[test]
+fn whoever_waits_and_is_refused_all_at_once_tries_again_for_as_long_as_a_lease_lasts() {
+    let mut t = Timeline::new(|config| config.watch(false));
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET").answer(200, foreign(10, "them", 1));
+    let waiting = t.event();
+    assert!(matches!(waiting, Event::Waiting(_)), "{waiting:?}");
+    t.sleep();
+    let began = t.millis;
+    // Once is as if nothing had been.
+    t.asks("GET").respond(&status_of(403));
+    let retrying = t.event();
+    let is_refusal = |event: &Event| {
+        matches!(
+            event,
+            Event::Retrying {
+                trouble: Trouble::Refused(_),
+                ..
+            }
+        )
+    };
+    assert!(is_refusal(&retrying), "{retrying:?}");
+    t.sleep().asks("GET").answer(200, foreign(11, "them", 2));
+    let waiting = t.event();
+    assert!(matches!(waiting, Event::Waiting(_)), "{waiting:?}");
+    t.sleep();
+    // For good.
+    let began = began.max(t.millis);
+    loop {
+        t.asks("GET").respond(&status_of(403));
+        let event = t.event();
+        if !is_refusal(&event) {
+            assert!(
+                matches!(event, Event::Failed(Failure::Refused(_))),
+                "{event:?}"
+            );
+            break;
+        }
+        t.sleep();
+    }
+    let lasted = t.millis - began;
+    assert!((15_000..18_000).contains(&lasted), "{lasted}");
+}
+
+#[test]
+fn a_write_that_is_refused_to_one_that_has_waited_is_tried_once_more() {
+    let mut t = Timeline::new(|config| config.watch(false));
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET").answer(200, foreign(10, "them", 1));
+    let waiting = t.event();
+    assert!(matches!(waiting, Event::Waiting(_)), "{waiting:?}");
+    t.sleep().asks("GET").answer(200, wiped(11, 2));
+    t.asks("PUT").respond(&status_of(403));
+    let retrying = t.event();
+    assert!(matches!(retrying, Event::Retrying { .. }), "{retrying:?}");
+    t.sleep().asks("GET").answer(200, wiped(11, 2));
+    t.asks("PUT").respond(&status_of(403));
+    let failed = t.event();
+    assert!(
+        matches!(failed, Event::Failed(Failure::Refused(_))),
+        "{failed:?}"
+    );
+}

@@ -250,8 +250,14 @@ impl Watching {
         if let Some(left) = self.doubts.checked_sub(1) {
             self.doubts = left;
             self.not_before = Some(now + random.around(retry_period.min(RETRY)));
-            return;
+        } else {
+            self.give_up(now, retry_period, random);
         }
+    }
+
+    /// Takes note that there had better be none for some minutes.
+    pub(crate) fn give_up(&mut self, now: Instant, retry_period: Duration, random: &mut Random) {
+        self.stream = None;
         self.failures = self.failures.max(TELLING);
         let pause = retry_period.min(RETRY) * REFUSED;
         self.not_before = Some(now + random.around(pause));

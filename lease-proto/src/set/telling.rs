@@ -20,8 +20,10 @@ use crate::{
 enum End {
     /// As every stream ends, or by some trouble: it is opened again before long.
     Over,
-    /// The server will not have it, or it costs more than it is worth.
+    /// The server will not have it.
     Refused,
+    /// It costs more than it is worth.
+    Useless,
     /// Nobody wants it.
     Unwanted,
 }
@@ -187,7 +189,7 @@ impl ClaimSet {
         if slots.peek().is_none() {
             drop(slots);
             if watch.is_too_much(now) {
-                self.drop_watch(index, End::Refused);
+                self.drop_watch(index, End::Useless);
             }
             return;
         }
@@ -225,6 +227,7 @@ impl ClaimSet {
         match end {
             End::Over => watch.end(random, now),
             End::Refused => watch.refuse(random, now),
+            End::Useless => watch.give_up(random, now),
             End::Unwanted => watch.close(),
         }
         let told = watch.told_all();

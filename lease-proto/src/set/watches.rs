@@ -222,9 +222,14 @@ impl Watch {
         self.watching.forget();
     }
 
-    /// Takes note that the server will not have it, or that it is no use.
+    /// Takes note that the server will not have it.
     pub(super) fn refuse(&mut self, random: &mut Random, now: Instant) {
         self.watching.refuse(now, self.terms.retry_period, random);
+    }
+
+    /// Takes note that it is no use.
+    pub(super) fn give_up(&mut self, random: &mut Random, now: Instant) {
+        self.watching.give_up(now, self.terms.retry_period, random);
     }
 
     /// Takes note that the server did not know the credentials. Returns whether they are to be read again.

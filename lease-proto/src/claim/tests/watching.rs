@@ -270,26 +270,49 @@ fn a_server_that_has_just_been_started_refuses_streams_for_a_moment_only() {
     t.claim.handle_end(t.stream.unwrap(), now);
     // Opened again soon after each of three refusals, and not told of.
     for _ in 0..3 {
-        while t.millis < 60_000 {
-            match t.poll() {
-                Output::Request(request) if request.is_stream => {
-                    let now = t.now();
-                    t.claim.handle_response(request.id, &status_of(403), now);
-                    break;
-                }
-                Output::Request(request) => {
-                    let lease = serde_json::to_vec(&foreign(12, "them", t.millis)).unwrap();
-                    let now = t.now();
-                    t.claim
-                        .handle_response(request.id, &Response::new(lease), now);
-                }
-                Output::Wait(until) => t.millis = (until - t.start).as_millis() as u64 + 1,
-                Output::Event(event) => assert!(!matches!(event, Event::Polling(_)), "{event:?}"),
-                other => panic!("{other:?}"),
-            }
-        }
+        let (id, now) = (until_asked_for_a_stream(&mut t, 11), t.now());
+        t.claim.handle_response(id, &status_of(403), now);
     }
     assert!(t.millis < 12_000, "{}", t.millis);
+}
+
+/// Lets time go by, with the record as it is, until a stream is to be opened.
+fn until_asked_for_a_stream(t: &mut Timeline, version: u64) -> RequestId {
+    while t.millis < 60_000 {
+        match t.poll() {
+            Output::Request(request) if request.is_stream => return request.id,
+            Output::Request(request) => {
+                let lease = serde_json::to_vec(&foreign(version, "them", 2)).unwrap();
+                let now = t.now();
+                t.claim
+                    .handle_response(request.id, &Response::new(lease), now);
+            }
+            Output::Wait(until) => t.millis = (until - t.start).as_millis() as u64 + 1,
+            Output::Event(event) => assert!(!matches!(event, Event::Polling(_)), "{event:?}"),
+            other @ (Output::Cancel(_) | Output::Done) => panic!("{other:?}"),
+        }
+    }
+    panic!("no stream is opened");
+}
+
+#[test]
+fn streams_that_break_when_they_have_told_something_are_opened_ever_less_often() {
+    let mut t = one_that_waits();
+    let mut opened = vec![t.millis];
+    for version in 20..26 {
+        t.tells("MODIFIED", foreign(version, "them", 2));
+        let (id, now) = (t.stream.unwrap(), t.now());
+        t.claim.handle_end(id, now);
+        t.stream = Some(until_asked_for_a_stream(&mut t, version));
+        opened.push(t.millis);
+        t.begins();
+    }
+    let pauses: Vec<_> = opened.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses[0] <= 1_100, "{pauses:?}");
+    assert!(
+        pauses[2..].iter().all(|pause| *pause >= 1_000),
+        "{pauses:?}"
+    );
 }
 
 fn status_of(code: u16) -> Response<Vec<u8>> {

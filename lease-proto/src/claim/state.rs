@@ -75,7 +75,7 @@ pub(crate) struct Campaign {
     /// Whether somebody else holds the Lease, as far as is known.
     pub(crate) waits: bool,
     /// What is known of refusals, once it has waited: then it was let in before.
-    pub(crate) let_in: Option<LetIn>,
+    pub(crate) let_in: Option<Box<LetIn>>,
     /// From when on the Lease is free, or will be, if the stream told so: then others may have waited for that too.
     pub(crate) contested: Option<Instant>,
     /// Whether the stream is to tell who was faster.
@@ -112,8 +112,8 @@ pub(crate) struct Tenure {
     pub(crate) step: TenureStep,
     /// Not before this instant; of no meaning after `grant.valid_until`.
     pub(crate) at: Instant,
-    /// If a write was raced: until when the next one makes room.
-    pub(crate) raced_until: Option<Instant>,
+    /// Whether the last write was raced, so that the next one makes room.
+    pub(crate) raced: bool,
     /// Whether the application knows that renewals fail.
     pub(crate) told_trouble: bool,
     pub(crate) reloaded: bool,

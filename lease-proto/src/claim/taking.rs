@@ -150,7 +150,7 @@ impl Claim {
             at,
             last: Renewal::from(&write),
             step: TenureStep::Renew,
-            raced_until: None,
+            raced: false,
             told_trouble: false,
             reloaded: false,
             verify: None,

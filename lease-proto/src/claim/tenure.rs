@@ -83,7 +83,7 @@ impl Claim {
                 tenure.step = TenureStep::Read;
                 let longest = self.config.retry_period;
                 tenure.at = self.now + self.backoff.pause_after_race(longest, &mut self.random);
-                tenure.raced_until = Some(tenure.at);
+                tenure.raced = true;
             }
             (Answer::Unauthorized(refusal), _) => {
                 if tenure.reloaded {
@@ -339,7 +339,7 @@ impl Claim {
         tenure.last = Renewal::from(&write);
         (tenure.step, tenure.at) = (TenureStep::Renew, at);
         self.backoff.reset_all();
-        tenure.raced_until = None;
+        tenure.raced = false;
         tenure.reloaded = false;
         tenure.last_try_made = false;
         if std::mem::take(&mut tenure.told_trouble) {

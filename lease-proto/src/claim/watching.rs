@@ -361,7 +361,7 @@ impl Claim {
         }
         // While requests fail, the next one waits for its pause, which the server may have asked for; and so does the look
         // after a lost race, though its answer is told already: whoever writes all the time would be raced all the time.
-        let pauses = tenure.told_trouble || tenure.step == TenureStep::Read;
+        let pauses = tenure.told_trouble || tenure.raced || tenure.step == TenureStep::Read;
         let pause = pauses.then_some(tenure.at);
         let is_same = news.lease.metadata.uid.as_ref() == Some(&tenure.uid);
         if is_same && self.own_write(&news.lease).is_some() {
@@ -372,7 +372,6 @@ impl Claim {
         let (quiet, reserve) = (self.quiet_until, self.reserve());
         if let Phase::Held(tenure) = &mut self.phase {
             let last_useful = tenure.grant.valid_until - reserve;
-            let quiet = quiet.max(tenure.raced_until);
             let quiet = quiet.map(|until| until.min(last_useful));
             tenure.at = pause.into_iter().chain(quiet).fold(tenure.at, Instant::max);
         }

@@ -103,6 +103,9 @@ pub enum Event {
     /// its announcement stays behind: that comes after [`Acquired`](Event::Acquired) or [`GaveUp`](Event::GaveUp).
     Unranked(Refusal),
     /// Acquiring cannot succeed as things are. It is tried again from time to time all the same.
+    ///
+    /// A claim that has waited was let in before, so what refuses it may be an API server that has just been started: then
+    /// [`Retrying`](Event::Retrying) comes first, for half a minute at the most.
     Failed(Failure),
     /// Acquiring has ended without success.
     GaveUp(GaveUp),

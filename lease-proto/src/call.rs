@@ -7,12 +7,13 @@ use std::{
 
 use http::{
     Method, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT, CONTENT_TYPE},
 };
 use serde_json::json;
 
 use crate::{
     config::{Config, WriteMethod},
+    headers::{self, LONGEST_PAUSE},
     notes::Changes,
     refusal::{Refusal, Verb},
     unclear::Unclear,
@@ -285,7 +286,7 @@ pub(crate) fn classify(config: &Config, call: Call, response: &Response<Vec<u8>>
         (_, StatusCode::UNAUTHORIZED) => {
             Answer::Unauthorized(refusal(config, call, response, said()))
         }
-        (_, StatusCode::TOO_MANY_REQUESTS) => Answer::Busy(retry_after(response, &said())),
+        (_, StatusCode::TOO_MANY_REQUESTS) => Answer::Busy(pause_of_busy(response)),
         (_, StatusCode::REQUEST_TIMEOUT) => Answer::Unclear,
         _ if status.is_client_error() => Answer::Refused(refusal(config, call, response, said())),
         _ => Answer::Unclear,
@@ -297,9 +298,17 @@ pub(crate) fn unclear(response: &Response<Vec<u8>>) -> Unclear {
     Unclear::new(response, MAX_BODY)
 }
 
-/// Reads `Retry-After` from an answer that is not clear in itself, such as a 503.
+/// Returns for how long an answer asks to be left alone, such as a 503.
 pub(crate) fn pause_asked_for(response: &Response<Vec<u8>>) -> Option<Duration> {
-    retry_after(response, &Status::default())
+    headers::retry_after(response)
+}
+
+/// Returns for how long a server asks to be left alone that has too much to do: it may say so in the body as well.
+fn pause_of_busy(response: &Response<Vec<u8>>) -> Option<Duration> {
+    headers::retry_after(response).or_else(|| {
+        let seconds = Status::read(response.body()).details.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST_PAUSE)))
+    })
 }
 
 fn record(config: &Config, response: &Response<Vec<u8>>, created: bool) -> Answer {
@@ -331,16 +340,6 @@ fn refusal(config: &Config, call: Call, response: &Response<Vec<u8>>, said: Stat
         namespace,
         name,
     )
-}
-
-fn retry_after(response: &Response<Vec<u8>>, said: &Status) -> Option<Duration> {
-    let header = response.headers().get(RETRY_AFTER);
-    let seconds = header.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let said = Some(said.details.retry_after_seconds).filter(|seconds| *seconds > 0);
-    // More than a day is nobody's intention, and would overflow instants.
-    seconds
-        .or(said)
-        .map(|seconds: u64| Duration::from_secs(seconds.min(86_400)))
 }
 
 fn collection(namespace: &Namespace) -> String {

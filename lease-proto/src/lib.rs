@@ -139,6 +139,7 @@ mod change;
 mod claim;
 mod config;
 mod deadline;
+mod headers;
 mod ledger;
 mod notes;
 pub mod observe;

@@ -405,9 +405,14 @@ impl Claim {
             }
             campaign.retries_left -= 1;
         }
-        let own = self
-            .backoff
-            .pause(self.config.retry_period, &mut self.random);
+        // Whoever waits looks once in a retry period while all is well: no more often while it is not.
+        let period = self.config.retry_period;
+        let longest = if campaign.waits {
+            period * 3 / 2
+        } else {
+            period
+        };
+        let own = self.backoff.pause(longest, &mut self.random);
         campaign.at = self.now + own.max(asked);
         // Told again once that is over.
         campaign.told_holder = None;

@@ -9,13 +9,9 @@
 
 use std::time::{Duration, Instant};
 
-use http::{
-    Response,
-    header::{AGE, DATE},
-};
-use jiff::fmt::rfc2822::DateTimeParser;
+use http::Response;
 
-use crate::{config::CLOCK_DRIFT_PPM, wire::MicroTime};
+use crate::{config::CLOCK_DRIFT_PPM, headers, wire::MicroTime};
 
 /// `Date` has whole seconds, cut off.
 const DATE_PRECISION: Duration = Duration::from_secs(1);
@@ -50,9 +46,10 @@ impl Clocks {
 
     /// Takes note of an answer that came at `now` to what was asked at `sent`.
     pub(crate) fn hear(&mut self, answer: &Response<Vec<u8>>, sent: Instant, now: Instant) {
-        let Some(date) = date(answer) else {
+        let Some(date) = headers::date(answer) else {
             return;
         };
+        let date = MicroTime::from_micros(date.as_microsecond());
         // The date was written in between: it is at least as old as the answer, and no older than the question.
         let since = drift_up(now.saturating_duration_since(sent));
         let heard = Bounds {
@@ -130,19 +127,6 @@ impl Bounds {
     }
 }
 
-/// Reads the `Date` of an answer, if there is one that says when this answer was made.
-fn date(answer: &Response<Vec<u8>>) -> Option<MicroTime> {
-    let mut dates = answer.headers().get_all(DATE).iter();
-    let text = dates.next()?.to_str().ok()?;
-    // Obsolete forms are nothing that an API server writes, and a cache tells of another time.
-    let is_plain = text.len() == "Sun, 06 Nov 1994 08:49:37 GMT".len() && text.ends_with(" GMT");
-    if !is_plain || dates.next().is_some() || answer.headers().contains_key(AGE) {
-        return None;
-    }
-    let time = DateTimeParser::new().parse_timestamp(text).ok()?;
-    Some(MicroTime::from_micros(time.as_microsecond()))
-}
-
 /// The most that another clock may have counted while ours counted `passed`.
 fn drift_up(passed: Duration) -> Duration {
     passed.saturating_add(drift(passed))
@@ -160,6 +144,8 @@ fn drift(passed: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use http::header::{AGE, DATE};
+
     use super::*;
 
     /// 2026-11-20T19:31:57Z, in microseconds.

@@ -4,9 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::{
     Claim,
+    budget::Budget,
     state::{CampaignStep, Patience, Phase},
 };
 use crate::{notes::Parting, wire::Identity};
+
+/// What a command may ask that is carried out at once: a look, a write, another look after a lost race, and what comes next.
+const FOR_A_COMMAND: u32 = 5;
+/// What a single try to acquire may ask on top of what the claim may: a look, so that nobody waits who only asks.
+const FOR_A_TRY: u32 = 1;
 
 impl Claim {
     /// Begins to acquire the Lease.
@@ -15,6 +21,9 @@ impl Claim {
     /// it is being acquired it changes the patience; while it is being released it begins afterwards.
     pub fn acquire(&mut self, patience: Patience, now: Instant) {
         self.advance(now);
+        if patience == Patience::Once {
+            self.budget.allow(FOR_A_TRY, Budget::interval(&self.config));
+        }
         match &mut self.phase {
             Phase::Idle => self.begin_campaign(patience, false),
             Phase::Campaign(campaign) => {
@@ -48,6 +57,8 @@ impl Claim {
     pub fn verify(&mut self, now: Instant) {
         self.advance(now);
         if let Phase::Held(tenure) = &mut self.phase {
+            self.budget
+                .allow(FOR_A_COMMAND, Budget::interval(&self.config));
             // While requests fail, the next one waits for its pause, which the server may have asked for.
             let pauses = tenure.told_trouble;
             tenure.verify = Some(if pauses {
@@ -72,6 +83,8 @@ impl Claim {
     /// [`Released::Cleared`](crate::Released::Cleared).
     pub fn release_with(&mut self, parting: Parting, now: Instant) {
         self.advance(now);
+        self.budget
+            .allow(FOR_A_COMMAND, Budget::interval(&self.config));
         self.begin_release(parting);
     }
 

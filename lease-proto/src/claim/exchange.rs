@@ -6,6 +6,7 @@ use http::Response;
 
 use super::{
     Claim,
+    budget::Budget,
     event::Trouble,
     state::{InFlight, Phase},
     writes::Sent,
@@ -97,6 +98,7 @@ impl Claim {
                 (Call::Delete, http, None)
             }
         };
+        self.spend();
         let id = self.number();
         self.in_flight = Some(Box::new(InFlight {
             id,
@@ -119,6 +121,11 @@ impl Claim {
         // Longer than a lease lasts is nobody's intention, and would leave it to whoever did not ask.
         let until = asked.map(|asked| self.now + asked.min(self.config.lease_duration));
         self.quiet_until = self.quiet_until.max(until);
+    }
+
+    /// Takes note that something is asked of the server.
+    pub(super) fn spend(&mut self) {
+        self.budget.spend(Budget::interval(&self.config));
     }
 
     pub(super) fn number(&mut self) -> RequestId {

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{
     Claim, Output, Want,
-    state::{Phase, TenureStep},
+    budget::Budget,
+    state::{CampaignStep, Phase, ReleaseStep, TenureStep},
 };
 use crate::{call::RequestId, config::Config, wire::MicroTime};
 
@@ -107,8 +108,35 @@ impl Claim {
         }
     }
 
-    /// Returns whether there is a request to be sent, as far as time tells.
+    /// Returns whether there is a request to be sent now.
     pub(super) fn is_due(&self) -> bool {
+        self.is_timely() && self.opens_at().is_none()
+    }
+
+    /// Returns when there may be a request for the Lease, if too many have been sent to have one now.
+    ///
+    /// A look waits until there may be a write after it, which would come too late otherwise. The last try that is of use to
+    /// a holder is not put off.
+    pub(super) fn opens_at(&self) -> Option<Instant> {
+        let (looks, latest) = match &self.phase {
+            Phase::Idle => (false, None),
+            Phase::Campaign(campaign) => (campaign.step == CampaignStep::Read, None),
+            Phase::Held(tenure) => (
+                tenure.step == TenureStep::Read,
+                Some(tenure.grant.valid_until - self.reserve()),
+            ),
+            Phase::Release(release) => (release.step == ReleaseStep::Read, None),
+        };
+        let interval = Budget::interval(&self.config);
+        let at = self
+            .budget
+            .opens_at(self.now, 1 + u32::from(looks), interval)?;
+        let at = latest.map_or(at, |latest| at.min(latest));
+        (self.now < at).then_some(at)
+    }
+
+    /// Returns whether it is time for a request.
+    pub(super) fn is_timely(&self) -> bool {
         let now = self.now;
         self.in_flight.is_none()
             && match &self.phase {

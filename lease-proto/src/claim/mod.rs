@@ -1,5 +1,6 @@
 //! One claimant's side of one Lease: what goes in, what comes out, and the loop between them.
 
+mod budget;
 mod campaign;
 mod candidacy;
 mod clocks;
@@ -35,6 +36,7 @@ pub use self::observed::over_for_newcomers;
 pub use self::state::Patience;
 pub use self::waiting::{Precedence, Waiting};
 use self::{
+    budget::Budget,
     candidacy::{Candidacy, Errand},
     clocks::Clocks,
     crowd::Crowd,
@@ -97,6 +99,8 @@ pub struct Claim {
     reload_credentials: bool,
     /// Goes on from one state to the next: a server in trouble is not to be asked anew as if it were not.
     backoff: Backoff,
+    /// What is left of what it may ask, whatever goes wrong.
+    budget: Budget,
     observed: Observed,
     clocks: Clocks,
     writes: Writes,
@@ -155,6 +159,7 @@ impl Claim {
             in_flight: None,
             reload_credentials: false,
             backoff: Backoff::default(),
+            budget: Budget::default(),
             observed: Observed::default(),
             clocks: Clocks::default(),
             writes: Writes::default(),
@@ -249,6 +254,7 @@ impl Claim {
     /// Every input passes here first, so that an answer that comes after the grant has ended meets a claim that holds
     /// nothing.
     fn advance(&mut self, now: Instant) {
+        self.budget.advance(now.saturating_duration_since(self.now));
         self.now = self.now.max(now);
         match &self.phase {
             Phase::Held(tenure) if tenure.grant.valid_until <= self.now => {
@@ -274,11 +280,13 @@ impl Claim {
     }
 
     fn want(&mut self, wall: MicroTime) -> Want {
-        let want = match self.phase {
-            Phase::Idle => Want::Nothing,
-            Phase::Campaign(_) => self.want_of_campaign(wall),
-            Phase::Held(_) => self.want_of_tenure(wall),
-            Phase::Release(_) => self.want_of_release(wall),
+        let opens_at = self.opens_at().filter(|_| self.is_timely());
+        let want = match (&self.phase, opens_at) {
+            (Phase::Idle, _) => Want::Nothing,
+            (_, Some(at)) => Want::Wait(at),
+            (Phase::Campaign(_), None) => self.want_of_campaign(wall),
+            (Phase::Held(_), None) => self.want_of_tenure(wall),
+            (Phase::Release(_), None) => self.want_of_release(wall),
         };
         let want = self.with_errands(want);
         let ends = [self.end_of_phase(), self.next_of_stream()];

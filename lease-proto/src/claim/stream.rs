@@ -37,7 +37,7 @@ pub(crate) struct Watching {
     anew: bool,
     /// Whether the credentials were read again for the last attempt.
     pub(crate) reloaded: bool,
-    /// Whether the application knows that there is none.
+    /// Whether the application knows that there is none, or none that lasts.
     pub(crate) told: bool,
     /// What those before it and it have told. Most claims never wait, and are told nothing.
     history: Option<Box<History>>,
@@ -177,24 +177,31 @@ impl Watching {
             stream.opened = Some(now);
             stream.deadline = now + stream.length + grace;
         }
-        (self.anew, self.reloaded, self.told) = (false, false, false);
+        (self.anew, self.reloaded) = (false, false);
         self.doubts = DOUBTS;
     }
 
     /// Takes the next piece, and returns the next whole line of it.
     ///
-    /// A line longer than an answer may be is returned as it stands; nobody will understand it.
+    /// A line longer than an answer may be is returned as it stands; nobody will understand it. Empty ones say nothing.
     pub(crate) fn split(&mut self, piece: &mut &[u8]) -> Option<Vec<u8>> {
         let stream = self.stream.as_mut()?;
-        let end = piece.iter().position(|byte| *byte == b'\n');
-        let (begun, rest) = match end {
-            Some(end) => piece.split_at(end + 1),
-            None => (*piece, &[][..]),
-        };
-        stream.line.extend_from_slice(begun);
-        *piece = rest;
-        let is_whole = end.is_some() || stream.line.len() > MAX_BODY;
-        is_whole.then(|| std::mem::take(&mut stream.line))
+        loop {
+            let end = piece.iter().position(|byte| *byte == b'\n');
+            let (begun, rest) = match end {
+                Some(end) => piece.split_at(end + 1),
+                None => (*piece, &[][..]),
+            };
+            stream.line.extend_from_slice(begun);
+            *piece = rest;
+            if end.is_none() && stream.line.len() <= MAX_BODY {
+                return None;
+            }
+            let line = std::mem::take(&mut stream.line);
+            if end.is_none() || !line.trim_ascii().is_empty() {
+                return Some(line);
+            }
+        }
     }
 
     /// Takes note that all up to `version` has been told. That there are streams here is no reason to open one each second.
@@ -233,7 +240,7 @@ impl Watching {
         let opened = self.stream.take().and_then(|stream| stream.opened);
         let lasted = opened.is_some_and(|opened| opened + retry_period * LASTING <= now);
         let pause = if lasted {
-            self.failures = 0;
+            (self.failures, self.told) = (0, false);
             random.between(Duration::ZERO, retry_period / 8)
         } else {
             let pause = retry_period / 2 * (1 << self.failures.min(6));

@@ -60,6 +60,7 @@ impl Claim {
         if !may_open || !self.is_stream_due() || !self.should_watch() {
             return None;
         }
+        self.spend();
         let length = Watching::length(&mut self.random);
         let from = self.watching.from(self.observed.highest());
         let deadline = self.now + self.config.request_timeout;
@@ -79,6 +80,7 @@ impl Claim {
         !self.watching.is_begun()
             && self.watching.may_begin(self.now)
             && self.quiet_until.is_none_or(|until| until <= self.now)
+            && self.opens_at().is_none()
     }
 
     /// Gives up a stream that should have ended, or begun, by now.
@@ -95,6 +97,7 @@ impl Claim {
         } else {
             // One that is due already waits for a gate to open.
             let next = self.watching.next().max(self.quiet_until);
+            let next = next.max(self.opens_at());
             next.filter(|next| self.now < *next && self.should_watch())
         }
     }

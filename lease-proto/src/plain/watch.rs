@@ -109,15 +109,20 @@ impl WatchLines {
         &mut self,
         namespace: Option<&Namespace>,
     ) -> Option<Result<WatchEvent, ApiError>> {
-        let rest = self.bytes.get(self.searched..).unwrap_or_default();
-        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-            self.searched = self.bytes.len();
-            let is_too_long = self.bytes.len() > MAX_BODY;
-            return is_too_long.then_some(Err(UNREADABLE));
-        };
-        let line: Vec<u8> = self.bytes.drain(..=self.searched + end).collect();
-        self.searched = 0;
-        Some(event(namespace, &line))
+        loop {
+            let rest = self.bytes.get(self.searched..).unwrap_or_default();
+            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                self.searched = self.bytes.len();
+                let is_too_long = self.bytes.len() > MAX_BODY;
+                return is_too_long.then_some(Err(UNREADABLE));
+            };
+            let line: Vec<u8> = self.bytes.drain(..=self.searched + end).collect();
+            self.searched = 0;
+            // Empty ones say nothing.
+            if !line.trim_ascii().is_empty() {
+                return Some(event(namespace, &line));
+            }
+        }
     }
 }
 
@@ -249,7 +254,6 @@ mod tests {
     #[test]
     fn what_is_no_line_of_a_watch_is_an_error() {
         for line in [
-            "\n",
             "<html>\n",
             "{}\n",
             "{\"type\":\"ADDED\"}\n",
@@ -264,6 +268,11 @@ mod tests {
         assert_eq!(endless.next_event(None), None);
         endless.push(b"x");
         assert_eq!(endless.next_event(None), Some(Err(UNREADABLE)));
+    }
+
+    #[test]
+    fn empty_lines_say_nothing() {
+        assert_eq!(told("\n\r\n \n", 1_000), []);
     }
 
     #[test]

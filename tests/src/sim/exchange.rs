@@ -402,9 +402,6 @@ impl World {
                 }
             }
             node.note_pause(&reply.response, self.now);
-            if reply.response.status() == StatusCode::CONFLICT {
-                node.load.race(self.now);
-            }
             if is_unclear(&reply.response) {
                 self.settle_ambiguous(index);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Micros, SECOND, Violation};
+use super::{Micros, Violation};
 
 /// How many requests are allowed in that time: two for each second of a Lease with the defaults, and three tries at once,
 /// each of a look and a write.
@@ -12,13 +12,15 @@ const MOST: usize = 26;
 const MOST_ERRANDS: usize = 26;
 /// How many more for each command that it was given in that time: to look, to write, to look again, and to begin anew.
 const FOR_A_COMMAND: usize = 5;
+/// How many more for each time that it was told to try once.
+const FOR_A_TRY: usize = 1;
 
 /// What a claimant has asked for lately.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Load {
     asked: VecDeque<Micros>,
     told: VecDeque<Micros>,
-    raced: VecDeque<Micros>,
+    tries: VecDeque<Micros>,
     errands: VecDeque<Micros>,
     /// Not before this instant, as the server has asked for.
     quiet_until: Option<Micros>,
@@ -57,18 +59,13 @@ impl Load {
         }
         self.asked.push_back(now);
         let window = now.saturating_sub(span);
-        for all in [&mut self.asked, &mut self.told, &mut self.raced] {
+        for all in [&mut self.asked, &mut self.told, &mut self.tries] {
             while all.front().is_some_and(|at| *at < window) {
                 all.pop_front();
             }
         }
-        // A Lease shorter than the default's is fought for faster where others write all the time.
-        let races = if span < 10 * SECOND {
-            self.raced.len()
-        } else {
-            0
-        };
-        if self.asked.len() > MOST + FOR_A_COMMAND * self.told.len() + races {
+        let allowed = MOST + FOR_A_COMMAND * self.told.len() + FOR_A_TRY * self.tries.len();
+        if self.asked.len() > allowed {
             let what = format!("sent {} requests in {} ms", self.asked.len(), span / 1_000);
             return Err(Violation::new("R2", node, what));
         }
@@ -121,9 +118,9 @@ impl Load {
         self.tries_in_quiet = 0;
     }
 
-    /// A write of its own met another version.
-    pub(crate) fn race(&mut self, now: Micros) {
-        self.raced.push_back(now);
+    /// It was told to acquire, once: a look goes at once.
+    pub(crate) fn try_once(&mut self, now: Micros) {
+        self.tries.push_back(now);
     }
 
     /// A command was given, which is carried out at once.

@@ -6,6 +6,7 @@ mod clocks;
 mod doubting;
 mod ending;
 mod holding;
+mod hostile;
 mod insisting;
 mod parting;
 #[cfg(feature = "server")]
@@ -37,6 +38,8 @@ struct Timeline {
     wall_error: i64,
     asked: Option<Asked>,
     stream: Option<RequestId>,
+    /// What came out and was not looked at.
+    next: Option<Output>,
 }
 
 /// A request that came out and is not answered.
@@ -65,6 +68,7 @@ impl Timeline {
             wall_error: 0,
             asked: None,
             stream: None,
+            next: None,
         }
     }
 
@@ -94,6 +98,9 @@ impl Timeline {
     }
 
     fn poll(&mut self) -> Output {
+        if let Some(next) = self.next.take() {
+            return next;
+        }
         let wall = (WALL + self.millis)
             .checked_add_signed(self.wall_error)
             .unwrap();
@@ -226,6 +233,19 @@ impl Timeline {
     fn waits_until(&mut self, millis: u64) -> &mut Self {
         assert_eq!(self.waits(), millis, "at {} ms", self.millis);
         self
+    }
+
+    /// Waits until the claim has something to ask or to say.
+    fn in_time(&mut self) -> &mut Self {
+        loop {
+            let next = self.poll();
+            if !matches!(next, Output::Wait(_)) {
+                self.next = Some(next);
+                return self;
+            }
+            self.next = Some(next);
+            self.sleep();
+        }
     }
 
     /// Waits as long as the claim wants to.

@@ -50,6 +50,36 @@ fn one_that_ends_at_once_is_opened_less_and_less_often_and_the_record_is_polled(
 }
 
 #[test]
+fn one_that_opens_and_breaks_again_and_again_is_told_of_once() {
+    let mut t = Timeline::watching();
+    let mut told = 0;
+    t.ends();
+    while t.millis < 600_000 {
+        match t.poll() {
+            Output::Wait(until) => {
+                let until = until.duration_since(t.start).as_micros().div_ceil(1_000);
+                t.at(u64::try_from(until).unwrap());
+            }
+            Output::Request(request) if request.is_stream => {
+                t.stream = Some(request.id);
+                t.begins();
+                t.at(t.millis + 10).ends();
+            }
+            Output::Request(request) => {
+                let body = foreign(10, "them", t.millis).to_string().into_bytes();
+                let now = t.now();
+                t.claim
+                    .handle_response(request.id, &Response::new(body), now);
+            }
+            Output::Event(Event::Polling(_)) => told += 1,
+            Output::Event(event) => panic!("{event:?}"),
+            Output::Cancel(_) | Output::Done => panic!("at {} ms", t.millis),
+        }
+    }
+    assert_eq!(told, 1);
+}
+
+#[test]
 fn a_refusal_is_told_and_doubted_after_minutes() {
     let mut t = Timeline::new(|config| config.watch(true));
     t.claim.acquire(Patience::Forever, t.start);

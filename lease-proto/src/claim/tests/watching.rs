@@ -385,3 +385,12 @@ fn a_write_that_is_refused_to_one_that_has_waited_is_tried_once_more() {
         "{failed:?}"
     );
 }
+
+#[test]
+fn empty_lines_say_nothing() {
+    let mut t = Timeline::watching();
+    t.chunk(b"\n\r\n").tells("MODIFIED", foreign(11, "", 2));
+    t.chunk(b" \n");
+    // It is free, and the stream is still there.
+    t.sleep().asks("PUT");
+}

@@ -110,10 +110,13 @@ fn shows_secret(headers: &HeaderMap) -> bool {
 }
 
 /// Checks that a write changed the `renewTime`, kept what is not the claimant's, and said of what is left in a record only what is so.
+///
+/// `since` is what happened since its last tenure began, if that is of the life that writes.
 pub(crate) fn check_change(
     standing: &Standing<'_>,
     before: &Record,
     after: &Record,
+    since: Option<&Since>,
 ) -> Result<(), Violation> {
     if before.uid == after.uid && before.rest != after.rest {
         let what = format!("changed {:?} to {:?}", before.rest, after.rest);
@@ -123,7 +126,10 @@ pub(crate) fn check_change(
     // Whoever has left it to somebody, and was not told that, may leave it so again.
     let left = before.done.as_ref().filter(|_| before.heir.is_some());
     let left_by = left.and_then(|done| done["by"].as_str());
-    let releaser = before.holder.as_deref().or(left_by);
+    // So may whoever held it last, where somebody else has cleared the record.
+    let last = since.filter(|since| since.is_last(before));
+    let last = last.map(|_| standing.identity);
+    let releaser = before.holder.as_deref().or(left_by).or(last);
     let releaser = releaser.filter(|_| after.holder.is_none());
     let says_who = |done: &Value| releaser.is_some() && done["by"].as_str() == releaser;
     if before.uid == after.uid
@@ -257,6 +263,12 @@ impl Since {
             transitions: record.transitions,
             ..Self::default()
         }
+    }
+
+    /// Whether nobody else has held it since, by all that the record ever said.
+    fn is_last(&self, record: &Record) -> bool {
+        let is_same = self.uid == record.uid && self.transitions == record.transitions;
+        is_same && !self.gone && !self.passed_on && self.holders.is_empty()
     }
 
     /// Takes note of a new version, for the claimant with `identity` in the `life` of `node`.

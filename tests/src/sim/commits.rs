@@ -131,7 +131,8 @@ impl World {
         if !self.is_doubled()
             && let (Some(before), Some(after)) = (before, after)
         {
-            audit::check_change(&standing, before, after)?;
+            let since = (node.life == life).then_some(&node.watched.since);
+            audit::check_change(&standing, before, after, since)?;
         }
         let was_mine =
             before.is_some_and(|before| before.signed_by == mine && before.holder.is_some());

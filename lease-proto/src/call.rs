@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::{
     config::{Config, WriteMethod},
-    headers::{self, LONGEST_PAUSE},
+    headers,
     notes::Changes,
     refusal::{Refusal, Verb},
     unclear::Unclear,
@@ -286,7 +286,7 @@ pub(crate) fn classify(config: &Config, call: Call, response: &Response<Vec<u8>>
         (_, StatusCode::UNAUTHORIZED) => {
             Answer::Unauthorized(refusal(config, call, response, said()))
         }
-        (_, StatusCode::TOO_MANY_REQUESTS) => Answer::Busy(pause_of_busy(response)),
+        (_, StatusCode::TOO_MANY_REQUESTS) => Answer::Busy(headers::retry_after(response)),
         (_, StatusCode::REQUEST_TIMEOUT) => Answer::Unclear,
         _ if status.is_client_error() => Answer::Refused(refusal(config, call, response, said())),
         _ => Answer::Unclear,
@@ -296,19 +296,6 @@ pub(crate) fn classify(config: &Config, call: Call, response: &Response<Vec<u8>>
 /// Says why an answer is not clear.
 pub(crate) fn unclear(response: &Response<Vec<u8>>) -> Unclear {
     Unclear::new(response, MAX_BODY)
-}
-
-/// Returns for how long an answer asks to be left alone, such as a 503.
-pub(crate) fn pause_asked_for(response: &Response<Vec<u8>>) -> Option<Duration> {
-    headers::retry_after(response)
-}
-
-/// Returns for how long a server asks to be left alone that has too much to do: it may say so in the body as well.
-fn pause_of_busy(response: &Response<Vec<u8>>) -> Option<Duration> {
-    headers::retry_after(response).or_else(|| {
-        let seconds = Status::read(response.body()).details.retry_after_seconds;
-        (seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST_PAUSE)))
-    })
 }
 
 fn record(config: &Config, response: &Response<Vec<u8>>, created: bool) -> Answer {

@@ -9,7 +9,7 @@ type Table = &'static [(&'static str, &'static [&'static str])];
 
 const PROTO: Table = &[
     ("wire", &[]),
-    ("headers", &[]),
+    ("headers", &["wire"]),
     ("config", &["wire"]),
     ("notes", &["wire", "config"]),
     ("refusal", &["wire"]),
@@ -23,7 +23,15 @@ const PROTO: Table = &[
     ("candidate", &["wire", "config"]),
     (
         "claim/candidacy",
-        &["wire", "config", "refusal", "call", "plain", "candidate"],
+        &[
+            "wire",
+            "config",
+            "refusal",
+            "call",
+            "plain",
+            "candidate",
+            "claim/budget",
+        ],
     ),
     ("claim/budget", &["config"]),
     ("claim/retry", &[]),
@@ -96,6 +104,7 @@ const PROTO: Table = &[
             "wire",
             "notes",
             "config",
+            "headers",
             "call",
             "change",
             "claim",

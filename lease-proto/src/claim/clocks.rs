@@ -144,7 +144,7 @@ fn drift(passed: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use http::header::{AGE, DATE};
+    use http::header::DATE;
 
     use super::*;
 

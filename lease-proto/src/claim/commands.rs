@@ -11,7 +11,7 @@ use crate::{notes::Parting, wire::Identity};
 
 /// What a command may ask that is carried out at once: a look, a write, another look after a lost race, and what comes next.
 const FOR_A_COMMAND: u32 = 5;
-/// What a single try to acquire may ask on top of what the claim may: a look, so that nobody waits who only asks.
+/// What it may ask on top of that at each beginning, so that nobody waits who only asks: a look.
 const FOR_A_TRY: u32 = 1;
 
 impl Claim {
@@ -21,7 +21,7 @@ impl Claim {
     /// it is being acquired it changes the patience; while it is being released it begins afterwards.
     pub fn acquire(&mut self, patience: Patience, now: Instant) {
         self.advance(now);
-        if patience == Patience::Once {
+        if patience == Patience::Once || self.is_at_rest() {
             self.budget.allow(FOR_A_TRY, Budget::interval(&self.config));
         }
         match &mut self.phase {
@@ -46,7 +46,8 @@ impl Claim {
     /// [`GaveUp`](crate::Event::GaveUp). Does nothing unless the claim is at rest.
     pub fn resume(&mut self, now: Instant) {
         self.advance(now);
-        if matches!(self.phase, Phase::Idle) {
+        if self.is_at_rest() {
+            self.budget.allow(FOR_A_TRY, Budget::interval(&self.config));
             self.begin_campaign(Patience::Once, true);
         }
     }

@@ -6,6 +6,7 @@ use http::Response;
 
 use super::{
     Claim, Want,
+    budget::Budget,
     candidacy::{Errand, Outcome, Turn},
     event::Event,
     observed::Verdict,
@@ -13,7 +14,8 @@ use super::{
     waiting::{Precedence, Waiting},
 };
 use crate::{
-    call::{self, Request, RequestId},
+    call::{Request, RequestId},
+    headers,
     refusal::Verb,
     wire::MicroTime,
 };
@@ -79,7 +81,12 @@ impl Claim {
         }
         let (stands, begins) = self.stands();
         let (at, errand) = candidacy.next(stands, begins, self.now)?;
-        let at = self.quiet_until.map_or(at, |quiet| quiet.max(at));
+        let interval = Budget::interval(&self.config);
+        let opens_at = candidacy.budget.opens_at(self.now, 1, interval);
+        let at = [self.quiet_until, opens_at]
+            .into_iter()
+            .flatten()
+            .fold(at, Instant::max);
         self.in_flight.is_none().then_some((at, errand))
     }
 
@@ -103,6 +110,7 @@ impl Claim {
         let id = self.number();
         let (config, identity) = (&self.config, &self.identity);
         let candidacy = self.candidacy.as_deref_mut()?;
+        candidacy.budget.spend(Budget::interval(config));
         let times = (self.now, deadline);
         let http = candidacy.begin((id, errand), (config, identity), times, wall);
         Some(Request {
@@ -147,7 +155,7 @@ impl Claim {
             Outcome::Settled => {}
             Outcome::Unauthorized => self.reload_credentials = true,
             Outcome::Busy => {
-                let asked = response.and_then(call::pause_asked_for);
+                let asked = response.and_then(headers::retry_after);
                 self.spare_the_server(asked);
                 self.put_off_renewal(asked);
             }

@@ -96,16 +96,18 @@ pub enum Event {
         /// When it is tried again.
         at: Instant,
     },
-    /// The record cannot be watched, so it is looked at from time to time. Said once, until it can be.
+    /// The record cannot be watched, so it is looked at from time to time. Said once, until it could be for a while.
     Polling(Trouble),
     /// The server refuses what waiting with a [priority](crate::ConfigBuilder::priority) needs, so this claim waits without, as far as it has to.
-    /// Said once for each campaign; it is asked for again after minutes. Where the verb is delete the claim has waited in its turn, and
+    /// Said once for each campaign; it is asked for again after minutes. What was granted before is asked for again within seconds
+    /// first, three times, in case that the API server has only just been started. Where the verb is delete the claim has waited in its turn, and
     /// its announcement stays behind: that comes after [`Acquired`](Event::Acquired) or [`GaveUp`](Event::GaveUp).
     Unranked(Refusal),
     /// Acquiring cannot succeed as things are. It is tried again from time to time all the same.
     ///
     /// A claim that has waited was let in before, so what refuses it may be an API server that has just been started: then
-    /// [`Retrying`](Event::Retrying) comes first, for half a minute at the most.
+    /// [`Retrying`](Event::Retrying) comes first, for half a minute at the most. A release of what was held is tried again for five
+    /// seconds for the same reason.
     Failed(Failure),
     /// Acquiring has ended without success.
     GaveUp(GaveUp),

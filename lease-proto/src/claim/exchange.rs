@@ -14,6 +14,7 @@ use super::{
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
     config::{FIELD_MANAGER, UNTIMED_FIELD_MANAGER},
+    headers,
     notes::Changes,
     wire::LeaseSpec,
 };
@@ -51,7 +52,7 @@ impl Claim {
         } else {
             response.status().into()
         });
-        let pause = call::pause_asked_for(response);
+        let pause = headers::retry_after(response);
         match &answer {
             Answer::Busy(asked) => self.spare_the_server(*asked),
             Answer::Unclear => self.spare_the_server(pause),
@@ -60,7 +61,7 @@ impl Claim {
             | Answer::Deleted
             | Answer::Conflict
             | Answer::Unauthorized(_)
-            | Answer::Refused(_) => self.quiet_until = None,
+            | Answer::Refused(_) => {}
         }
         self.settle(*flight, answer, trouble, pause);
     }

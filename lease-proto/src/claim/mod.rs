@@ -24,6 +24,7 @@ mod taking;
 mod tenure;
 #[cfg(test)]
 mod tests;
+mod trying;
 mod waiting;
 mod watching;
 mod writes;
@@ -254,7 +255,11 @@ impl Claim {
     /// Every input passes here first, so that an answer that comes after the grant has ended meets a claim that holds
     /// nothing.
     fn advance(&mut self, now: Instant) {
-        self.budget.advance(now.saturating_duration_since(self.now));
+        let passed = now.saturating_duration_since(self.now);
+        self.budget.advance(passed);
+        if let Some(candidacy) = &mut self.candidacy {
+            candidacy.budget.advance(passed);
+        }
         self.now = self.now.max(now);
         match &self.phase {
             Phase::Held(tenure) if tenure.grant.valid_until <= self.now => {

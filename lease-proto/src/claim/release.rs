@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::{
     Claim, Want,
     event::{Event, Failure, GaveUp, Loss, Released},
@@ -13,11 +15,14 @@ use crate::{
     call::{Answer, Call},
     config::OnRelease,
     notes::{Changes, Parting},
+    refusal::Refusal,
     wire::{Lease, LeaseSpec, MicroTime},
 };
 
 /// For how long it is tried to give a Lease of hours back.
 const LONGEST: Duration = Duration::from_secs(60);
+/// For how long a refusal is taken for that of an API server that has only just been started. Somebody may wait for the end.
+const STARTING: Duration = Duration::from_secs(5);
 
 impl Claim {
     pub(super) fn begin_release(&mut self, parting: Parting) {
@@ -68,7 +73,11 @@ impl Claim {
             return;
         }
         self.start(step, false);
-        release_of(&mut self.phase).parting = (!parting.is_empty()).then(|| Box::new(parting));
+        let release = release_of(&mut self.phase);
+        release.parting = (!parting.is_empty()).then(|| Box::new(parting));
+        // There must be time to say why it failed, if it does.
+        let patience = release.until.saturating_duration_since(self.now) / 2;
+        release.doubts_until = Some(self.now + patience.min(STARTING));
     }
 
     /// Clears the record if a write that was given up turns out to have been carried out.
@@ -174,13 +183,13 @@ impl Claim {
             (_, Answer::Unauthorized(refusal)) => {
                 let release = release_of(&mut self.phase);
                 if release.reloaded {
-                    self.fail_release(Failure::Refused(refusal));
+                    self.be_refused_in_release(refusal);
                 } else {
                     release.reloaded = true;
                     self.reload_credentials = true;
                 }
             }
-            (_, Answer::Refused(refusal)) => self.fail_release(Failure::Refused(refusal)),
+            (_, Answer::Refused(refusal)) => self.be_refused_in_release(refusal),
             (_, Answer::Busy(_)) => {
                 let step = release_of(&mut self.phase).step;
                 self.go_on(step);
@@ -220,6 +229,7 @@ impl Claim {
             at: self.now,
             until: self.now + patience,
             reloaded: false,
+            doubts_until: None,
             quiet,
             cleared_at: None,
             parting: None,
@@ -288,6 +298,21 @@ impl Claim {
         if !is_progress {
             let longest = self.config.retry_period;
             release.at += self.backoff.pause(longest, &mut self.random);
+        }
+    }
+
+    /// Tries again for a moment if it was let in before, as who held the Lease was.
+    fn be_refused_in_release(&mut self, refusal: Refusal) {
+        let release = release_of(&mut self.phase);
+        let step = release.step;
+        let may_be_new = matches!(
+            refusal.status(),
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
+        );
+        if may_be_new && release.doubts_until.is_some_and(|until| self.now < until) {
+            self.go_on(step);
+        } else {
+            self.fail_release(Failure::Refused(refusal));
         }
     }
 

@@ -158,6 +158,8 @@ pub(crate) struct Release {
     /// Not after this instant.
     pub(crate) until: Instant,
     pub(crate) reloaded: bool,
+    /// Until when refusals are taken for those of a server that has only just been started, if it was let in before.
+    pub(crate) doubts_until: Option<Instant>,
     /// Whether only a write that may or may not have been carried out is undone, of which nobody was told.
     pub(crate) quiet: bool,
     /// The `renewTime` of the write that cleared the record, once it was sent.

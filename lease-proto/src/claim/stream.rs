@@ -234,11 +234,23 @@ impl Watching {
         self.stream.take().map(|stream| stream.id)
     }
 
+    /// Takes note of how long it has been there.
+    pub(crate) fn appreciate(&mut self, now: Instant, retry_period: Duration) {
+        if self.has_lasted(now, retry_period) {
+            (self.failures, self.told) = (0, false);
+        }
+    }
+
+    fn has_lasted(&self, now: Instant, retry_period: Duration) -> bool {
+        let opened = self.stream.as_ref().and_then(|stream| stream.opened);
+        opened.is_some_and(|opened| opened + retry_period.min(RETRY) * LASTING <= now)
+    }
+
     /// Takes note that the stream has ended, as every one does, or was not to be had.
     pub(crate) fn end(&mut self, now: Instant, retry_period: Duration, random: &mut Random) {
+        let lasted = self.has_lasted(now, retry_period);
         let retry_period = retry_period.min(RETRY);
-        let opened = self.stream.take().and_then(|stream| stream.opened);
-        let lasted = opened.is_some_and(|opened| opened + retry_period * LASTING <= now);
+        self.stream = None;
         let pause = if lasted {
             (self.failures, self.told) = (0, false);
             random.between(Duration::ZERO, retry_period / 8)

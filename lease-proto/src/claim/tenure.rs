@@ -152,24 +152,6 @@ impl Claim {
         write.at + Duration::from_micros(1_000_000 - into_second)
     }
 
-    /// How long a request may take now: half of what is left, so that another one is possible after it, until that
-    /// would be too short to be of use: an answer may take a little longer than the last one did.
-    fn timeout(&self, tenure: &Tenure) -> Duration {
-        let left = tenure.grant.valid_until.saturating_duration_since(self.now);
-        let half = left / 2;
-        let usual = self.round_trip + self.round_trip / 2;
-        if half < self.reserve().max(usual) {
-            left
-        } else {
-            half.min(self.config.request_timeout)
-        }
-    }
-
-    /// What must be left of a grant for an attempt to be of use.
-    pub(super) fn reserve(&self) -> Duration {
-        (self.config.grant_length() / 20).min(Duration::from_secs(1))
-    }
-
     fn renewal(&mut self, wall: MicroTime) -> Option<((LeaseSpec, Changes), Sent)> {
         let lease = self.observed.lease()?;
         let mut spec = lease.spec.clone();
@@ -379,55 +361,10 @@ impl Claim {
         tenure_of(&mut self.phase).step = TenureStep::Read;
         self.retry_in_tenure(trouble, pause, false);
     }
-
-    /// Renews no earlier than after a pause that the server has asked for, if that is not too late to be of use.
-    pub(super) fn put_off_renewal(&mut self, asked: Option<Duration>) {
-        let reserve = self.reserve();
-        if let (Phase::Held(tenure), Some(asked)) = (&mut self.phase, asked) {
-            let last_useful = tenure.grant.valid_until - reserve;
-            let at = self.now + asked;
-            tenure.last_try_made |= last_useful < at && tenure.at < last_useful;
-            let at = at.min(last_useful);
-            tenure.at = tenure.at.max(at);
-            tenure.verify = tenure.verify.map(|verify| verify.max(at));
-        }
-    }
-
-    /// Tries the same step again after a pause, not before the server asked for, and not too late to be of use.
-    ///
-    /// If it was only a look that failed, no renewal is put off by that, unless the server asked for a pause.
-    fn retry_in_tenure(&mut self, trouble: Trouble, asked: Option<Duration>, is_look: bool) {
-        let reserve = self.reserve();
-        let tenure = tenure_of(&mut self.phase);
-        let until = tenure.grant.valid_until;
-        if !tenure.told_trouble {
-            tenure.told_trouble = true;
-            self.events.push_back(Event::AtRisk { until, trouble });
-        }
-        let own = self
-            .backoff
-            .pause(self.config.retry_period, &mut self.random);
-        let at = self.now + own.max(asked.unwrap_or_default());
-        let last_useful = until - reserve;
-        let at = if at <= last_useful {
-            at
-        } else if !tenure.last_try_made && self.now < last_useful {
-            tenure.last_try_made = !is_look;
-            last_useful
-        } else {
-            until
-        };
-        tenure.verify = tenure.verify.map(|_| at);
-        if !is_look {
-            tenure.at = at;
-        } else if asked.is_some() {
-            tenure.at = tenure.at.max(at);
-        }
-    }
 }
 
 /// The tenure that the caller knows is under way.
-fn tenure_of(phase: &mut Phase) -> &mut Tenure {
+pub(super) fn tenure_of(phase: &mut Phase) -> &mut Tenure {
     match phase {
         Phase::Held(tenure) => tenure,
         Phase::Idle | Phase::Campaign(_) | Phase::Release(_) => {

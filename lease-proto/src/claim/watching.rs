@@ -14,7 +14,7 @@ use super::{
 use crate::{
     call::{self, Answer, Call, Request, RequestId},
     change::Change,
-    notes,
+    headers, notes,
     wire::{Lease, ResourceVersion},
 };
 
@@ -54,6 +54,7 @@ impl Claim {
     /// Opens or closes the stream, if that is due.
     pub(super) fn tend_stream(&mut self, may_open: bool) -> Option<Request> {
         if !self.may_watch() {
+            self.watching.appreciate(self.now, self.config.retry_period);
             self.cancelled.extend(self.watching.close());
             return None;
         }
@@ -124,7 +125,7 @@ impl Claim {
             return;
         }
         let answer = call::classify(&self.config, Call::Watch, response);
-        let pause = call::pause_asked_for(response);
+        let pause = headers::retry_after(response);
         match answer {
             Answer::Unauthorized(_) if !self.watching.reloaded => {
                 self.end_stream(Trouble::Unclear(response.status().into()));
@@ -159,7 +160,7 @@ impl Claim {
 
     /// Closes the stream, which cannot be relied on.
     pub(super) fn drop_stream(&mut self, trouble: Trouble) {
-        let id = self.watching.close();
+        let id = self.watching.id();
         if id.is_some() {
             self.cancelled.extend(id);
             self.end_stream(trouble);
@@ -372,10 +373,13 @@ impl Claim {
         } else {
             self.read_in_tenure(news.lease);
         }
-        let (quiet, reserve) = (self.quiet_until, self.reserve());
+        let latest = match &self.phase {
+            Phase::Held(tenure) => self.latest_asked_for(tenure),
+            Phase::Idle | Phase::Campaign(_) | Phase::Release(_) => return,
+        };
+        let quiet = self.quiet_until;
         if let Phase::Held(tenure) = &mut self.phase {
-            let last_useful = tenure.grant.valid_until - reserve;
-            let quiet = quiet.map(|until| until.min(last_useful));
+            let quiet = quiet.map(|until| until.min(latest));
             tenure.at = pause.into_iter().chain(quiet).fold(tenure.at, Instant::max);
         }
     }

@@ -106,8 +106,15 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the time between two looks of a waiting claimant that is not told of changes, which is also the longest pause after a failure.
+    /// Sets the time between two looks of a waiting claimant that is not told of changes, which is also the longest pause after a
+    /// failure; whoever waits pauses half as long again, so as not to ask more often by that.
     /// Defaults to two fifteenths of the lease duration, 2 s of 15 s, and to 10 s at the most.
+    ///
+    /// It also bounds what a claim asks for its Lease whatever goes wrong and whoever is to blame, streams included: six requests at
+    /// once, and from then on one in a quarter of this time; or in a tenth of the [`renew_interval`](Self::renew_interval), or in
+    /// half a second, where that is shorter. Each beginning, [`Claim::release`](crate::Claim::release) and
+    /// [`Claim::verify`](crate::Claim::verify) allow for what they need, and the last try that is of use to a holder is not put off.
+    /// What waiting by [priority](Self::priority) asks besides is bounded in the same way.
     pub fn retry_period(mut self, value: Duration) -> Self {
         self.retry_period = Some(value);
         self

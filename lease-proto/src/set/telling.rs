@@ -10,9 +10,10 @@ use super::{
     watches::Watch,
 };
 use crate::{
-    call::{self, RequestId},
+    call::RequestId,
     change::{Change, Subject},
     claim::Claim,
+    headers,
 };
 
 /// Why a shared stream is no more.
@@ -63,7 +64,7 @@ impl ClaimSet {
         let Some(watch) = self.watch(index, id) else {
             return;
         };
-        let pause = call::pause_asked_for(response);
+        let pause = headers::retry_after(response);
         let end = match response.status() {
             StatusCode::OK if watch.is_open() => return,
             StatusCode::OK => {

@@ -14,6 +14,9 @@ use crate::{
 
 const COUNT: usize = 1_000;
 
+/// For how many seconds it is said what each one brought.
+const SECONDS: usize = 10;
+
 pub(crate) fn run(cluster: &Cluster) {
     let ears = Ears::new();
     let start = |number: usize, user| {
@@ -73,6 +76,7 @@ pub(crate) fn run(cluster: &Cluster) {
         "The API server is killed under {COUNT} holders and as many waiters, and started again"
     );
     table(&title, &head, &rows);
+    each_second(&after, begun + back.unwrap_or(0.0));
     println!(
         "back after {:.1} s; {lost} Leases lost, {taken} taken over; {refused} requests answered with 429 or 5xx",
         back.unwrap_or(f64::NAN)
@@ -82,4 +86,26 @@ pub(crate) fn run(cluster: &Cluster) {
     }
     holders.wait();
     waiters.wait();
+}
+
+/// Says what was asked in each second since the API server was back.
+fn each_second(asked: &[&Line], back: f64) {
+    let head: Vec<String> = ["requests in the second".to_owned()]
+        .into_iter()
+        .chain((1..=SECONDS).map(|second| second.to_string()))
+        .collect();
+    let rows = [("holders", "holder-a"), ("waiters", "holder-b")].map(|(name, user)| {
+        let mut counts = [0_usize; SECONDS];
+        for asked in asked.iter().filter(|it| it.user == user) {
+            let since = Duration::try_from_secs_f64(requests::seconds(asked) - back);
+            let second = since.map_or(usize::MAX, |since| since.as_secs() as usize);
+            if let Some(count) = counts.get_mut(second) {
+                *count += 1;
+            }
+        }
+        let counts = counts.iter().map(usize::to_string);
+        [name.to_owned()].into_iter().chain(counts).collect()
+    });
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    table("Since it is back", &head, &rows);
 }

@@ -12,7 +12,7 @@ const MOST: usize = 26;
 const MOST_ERRANDS: usize = 26;
 /// How many more for each command that it was given in that time: to look, to write, to look again, and to begin anew.
 const FOR_A_COMMAND: usize = 5;
-/// How many more for each time that it was told to try once.
+/// How many more for each time that it was told to acquire.
 const FOR_A_TRY: usize = 1;
 
 /// What a claimant has asked for lately.
@@ -118,8 +118,8 @@ impl Load {
         self.tries_in_quiet = 0;
     }
 
-    /// It was told to acquire, once: a look goes at once.
-    pub(crate) fn try_once(&mut self, now: Micros) {
+    /// It was told to acquire: a look goes at once.
+    pub(crate) fn begin(&mut self, now: Micros) {
         self.tries.push_back(now);
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::Response;
-use lease_proto::{Event, Loss, Patience, server::Version};
+use lease_proto::{Event, Loss, server::Version};
 
 use super::{
     Counts, Faults, Kind, Micros, SECOND, Violation,
@@ -266,9 +266,7 @@ impl World {
         let patience = node.patience(&mut self.random, &faults, now);
         let local = node.now(now);
         node.load.end_pause();
-        if patience == Patience::Once {
-            node.load.try_once(now);
-        }
+        node.load.begin(now);
         if let Some(claimant) = node.ours_mut() {
             claimant.acquire(patience, local);
         }

@@ -175,6 +175,8 @@ fn expected(state: State, status: u16) -> &'static [&'static str] {
         // The trouble was told when the doubt began.
         (Doubting, 404) => &["lost: the lease object was deleted"],
         (Doubting, _) => &["waits"],
+        // The server may have only just been started.
+        (Releasing, 403) => &["waits"],
         (_, 400 | 403 | 405 | 410 | 413 | 415 | 422) => &["refused"],
         (Looking, 404) => &["POST"],
         // Nothing is there yet that could be missing but the namespace.

@@ -1,11 +1,11 @@
 //! What is asked for besides the Lease itself: the announcement, and a list of those of others.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::Response;
+use http::{Response, StatusCode};
 
 use super::{
-    Candidacy, LONGEST_PAUSE, Own, PAUSE, REFUSED, UnderWay, WITHDRAWALS, ranking::Litter,
+    Candidacy, DOUBTS, LONGEST_PAUSE, Own, PAUSE, REFUSED, UnderWay, WITHDRAWALS, ranking::Litter,
 };
 use crate::{
     call::{MAX_BODY, RequestId},
@@ -129,6 +129,10 @@ impl Candidacy {
         let outcome = match result {
             Ok(()) => {
                 (self.not_before, self.reloaded) = (None, false);
+                if let Some(doubts) = self.doubts.of(&errand) {
+                    *doubts = DOUBTS;
+                }
+                self.count_collision(&errand, now);
                 self.failures = match errand {
                     // What is found to be there, or not, is written next, and that may fail once more.
                     Errand::Look => self.failures,
@@ -149,6 +153,20 @@ impl Candidacy {
             Own::There(lease) => self.place = Candidate::read(lease),
         }
         outcome
+    }
+
+    /// Makes room if the own announcement was not as it was last seen, more than once: whoever writes it too may go on.
+    fn count_collision(&mut self, errand: &Errand, now: Instant) {
+        if !matches!(errand, Errand::Announce | Errand::Renew) {
+            return;
+        }
+        if let Own::There(_) = self.own {
+            self.collisions = 0;
+            return;
+        }
+        let pause = self.collisions.checked_sub(1).map(pause_of);
+        self.not_before = pause.map(|pause| now + pause);
+        self.collisions = self.collisions.saturating_add(1);
     }
 
     /// Reads an answer, and keeps what it says; an error without a reason is that of an answer that says nothing.
@@ -220,8 +238,7 @@ impl Candidacy {
             self.own = Own::Unsure;
         }
         self.failures = self.failures.saturating_add(1);
-        let pause = PAUSE * (1 << self.failures.saturating_sub(1).min(3));
-        self.not_before = Some(now + pause.min(LONGEST_PAUSE));
+        self.not_before = Some(now + pause_of(self.failures.saturating_sub(1)));
         let refusal = match error {
             None | Some(ApiError::Unreadable { .. } | ApiError::NotRead) => {
                 return Outcome::Settled;
@@ -233,6 +250,19 @@ impl Candidacy {
             }
             Some(error) => error.refusal().cloned(),
         };
+        let status = refusal.as_ref().map(Refusal::status);
+        let may_be_new = matches!(
+            status,
+            Some(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED)
+        );
+        if let Some(doubts) = self.doubts.of(errand)
+            && may_be_new
+            && *doubts > 0
+        {
+            *doubts -= 1;
+            self.not_before = Some(now + LONGEST_PAUSE);
+            return Outcome::Settled;
+        }
         let bar = match errand {
             Errand::List => &mut self.no_listing,
             // It is withdrawn in the end, as far as that is permitted.
@@ -259,4 +289,9 @@ impl Candidacy {
             None => Outcome::Settled,
         }
     }
+}
+
+/// The pause after so many failures in a row before this one.
+fn pause_of(failures: u32) -> Duration {
+    (PAUSE * (1 << failures.min(3))).min(LONGEST_PAUSE)
 }

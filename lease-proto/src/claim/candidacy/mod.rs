@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 pub(super) use self::errand::{Errand, Outcome};
 use self::ranking::{Ahead, Ranking};
+use super::budget::Budget;
 use crate::{
     call::RequestId,
     candidate::{self, Candidate},
@@ -22,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often it is tried to withdraw an announcement, which is dead soon if it stays.
 const WITHDRAWALS: u32 = 3;
+/// How many refusals in a row are taken for those of a server that has only just been started, once something was granted.
+const DOUBTS: u8 = 3;
 
 /// What a waiter that goes by priority knows.
 ///
@@ -53,6 +56,11 @@ pub(super) struct Candidacy {
     /// Nothing is asked for before this instant, after a failure.
     not_before: Option<Instant>,
     failures: u32,
+    /// How often in a row the own announcement was not as it was last seen.
+    collisions: u32,
+    doubts: Doubts,
+    /// What is left of what may be asked beside the requests for the Lease.
+    pub(super) budget: Budget,
     /// Until when it neither announces itself nor lists, since that was refused.
     no_announcing: Option<Instant>,
     no_listing: Option<Instant>,
@@ -63,6 +71,23 @@ pub(super) struct Candidacy {
     has_been: bool,
     /// Whether it has deleted something that was left behind since the last list: one for each is enough.
     has_tidied: bool,
+}
+
+/// How many refusals are taken for those of a server that has only just been started: none of what was never granted.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+struct Doubts {
+    listing: u8,
+    announcing: u8,
+}
+
+impl Doubts {
+    fn of(&mut self, errand: &Errand) -> Option<&mut u8> {
+        match errand {
+            Errand::List => Some(&mut self.listing),
+            Errand::Announce | Errand::Renew | Errand::Look => Some(&mut self.announcing),
+            Errand::Withdraw | Errand::Bury(_) => None,
+        }
+    }
 }
 
 /// What is known of the own announcement.
@@ -112,6 +137,9 @@ impl Candidacy {
             under_way: None,
             not_before: None,
             failures: 0,
+            collisions: 0,
+            doubts: Doubts::default(),
+            budget: Budget::default(),
             no_announcing: None,
             no_listing: None,
             told: false,

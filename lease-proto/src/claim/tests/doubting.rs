@@ -369,3 +369,24 @@ fn a_renewal_that_was_refused_and_whose_double_came_later_is_still_ours() {
     t.waits();
     assert!(t.holds());
 }
+
+#[test]
+fn a_pause_that_is_asked_for_leaves_time_for_an_answer_as_slow_as_the_last_one() {
+    for code in [429, 503] {
+        let mut t = Timeline::held(|c| c);
+        let created = t.written(10);
+        t.sleep().asks("PUT");
+        t.at(t.millis + 600);
+        t.respond(&later(code, "30"));
+        t.at_risk();
+        t.sleep();
+        if code == 503 {
+            // It may have been carried out all the same.
+            t.asks("GET");
+            t.at(t.millis + 600).answer(200, created);
+        }
+        t.asks("PUT");
+        t.at(t.millis + 600).echo(200, 11).says(Event::Recovered);
+        assert!(t.holds(), "{code}");
+    }
+}

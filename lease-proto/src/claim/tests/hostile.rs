@@ -27,6 +27,7 @@ struct Hostile {
     uid: u64,
     stream: Option<RequestId>,
     sent: VecDeque<Instant>,
+    begun: VecDeque<Instant>,
     total: usize,
 }
 
@@ -46,6 +47,7 @@ impl Hostile {
             uid: 1,
             stream: None,
             sent: VecDeque::new(),
+            begun: VecDeque::new(),
             total: 0,
         }
     }
@@ -68,6 +70,7 @@ impl Hostile {
                     self.answer(request);
                 }
                 Output::Event(Event::Lost(_) | Event::GaveUp(_)) => {
+                    self.begun.push_back(self.now);
                     self.claim.acquire(Patience::Forever, self.now);
                 }
                 Output::Event(_) => {}
@@ -92,10 +95,15 @@ impl Hostile {
         let span = span.min(Duration::from_secs(10));
         let now = self.now;
         self.sent.push_back(now);
-        self.sent.retain(|at| now <= *at + span);
+        for all in [&mut self.sent, &mut self.begun] {
+            all.retain(|at| now <= *at + span);
+        }
         self.total += 1;
-        let count = self.sent.len();
-        assert!(count <= 26, "{count} requests in {span:?}");
+        let (count, begun) = (self.sent.len(), self.begun.len());
+        assert!(
+            count <= 26 + begun,
+            "{count} requests in {span:?}, in which it was begun {begun} times"
+        );
     }
 
     fn pass(&mut self, most: Duration) {
@@ -268,4 +276,23 @@ fn whoever_waits_asks_no_more_often_of_a_server_that_has_too_much_to_do() {
     }
     // Every two seconds while all is well.
     assert!((40..=60).contains(&looks), "{looks}");
+}
+
+#[test]
+fn whoever_begins_again_and_again_for_a_moment_looks_each_time() {
+    let mut t = Timeline::new(|c| c);
+    for _ in 0..100 {
+        let until = t.instant(t.millis + 50);
+        t.claim.acquire(Patience::Until(until), t.now());
+        t.asks("GET").answer(200, foreign(7, "other", 0));
+        assert!(matches!(t.event(), Event::Waiting(_)));
+        t.at(t.millis + 50);
+        assert!(matches!(t.event(), Event::GaveUp(_)));
+    }
+    let mut t = Timeline::new(|c| c.reclaim_own_identity(true));
+    for _ in 0..100 {
+        t.claim.resume(t.now());
+        t.asks("GET").answer(200, foreign(7, "other", 0));
+        assert!(matches!(t.event(), Event::GaveUp(_)));
+    }
 }

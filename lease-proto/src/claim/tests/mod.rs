@@ -5,6 +5,8 @@ mod ageing;
 mod clocks;
 mod doubting;
 mod ending;
+#[cfg(feature = "server")]
+mod errands;
 mod holding;
 mod hostile;
 mod insisting;

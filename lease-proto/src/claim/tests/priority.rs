@@ -373,7 +373,8 @@ fn who_may_not_list_announces_nothing_for_which_others_would_hold_back() {
     t.acquire(1, Patience::Forever).run(6_000);
     assert_eq!(t.announced(), 1);
     t.forbids = |method, path| method == "GET" && path.contains("labelSelector");
-    t.run(6_000);
+    // Refusals of what was granted are doubted for some seconds.
+    t.run(12_000);
     assert_eq!(t.announced(), 0);
     t.run(60_000);
     assert_eq!(t.announced(), 0);

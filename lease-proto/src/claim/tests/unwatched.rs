@@ -265,3 +265,78 @@ fn a_pause_that_the_server_asks_for_holds_for_the_stream_as_well() {
     t.claim.handle_response(t.stream(), &busy, t.now());
     t.sleeps_until(7_000, 7_000);
 }
+
+#[test]
+fn a_pause_asked_for_by_one_answer_is_kept_whatever_another_one_says() {
+    let mut t = Timeline::new(|config| config.watch(true));
+    t.claim.acquire(Patience::Forever, t.start);
+    t.asks("GET").answer(200, foreign(10, "them", 1));
+    t.is_told_to_wait();
+    let busy = later(429, "12");
+    t.opens("");
+    t.claim.handle_response(t.stream(), &busy, t.now());
+    t.sleep();
+    assert_eq!(t.millis, 12_000);
+    t.opens("").asks("GET");
+    t.claim.handle_response(t.stream(), &busy, t.now());
+    t.answer(200, foreign(11, "them", 2));
+    assert_eq!(t.sleep().millis, 24_000);
+}
+
+#[test]
+fn after_one_that_has_lasted_it_is_told_anew_that_there_is_none_however_it_ended() {
+    for forgotten in [true, false] {
+        let mut t = Timeline::watching();
+        t.ends();
+        assert_eq!(t.polls_until(60_000, false), 1);
+        // One is granted, and lasts.
+        assert_eq!(t.polls_until(t.millis + 200_000, true), 0);
+        if forgotten {
+            t.tells("ERROR", status(410, "Expired", "too old")).closes();
+        } else {
+            t.ends();
+        }
+        assert_eq!(t.polls_until(t.millis + 60_000, false), 1);
+    }
+}
+
+impl Timeline {
+    /// Goes on until then; the holder renews, and streams begin if they are `granted`, and there are none otherwise. Returns how often that is told.
+    fn polls_until(&mut self, millis: u64, granted: bool) -> usize {
+        let mut told = 0;
+        while self.millis < millis {
+            match self.poll() {
+                Output::Wait(until) => {
+                    let until = until.duration_since(self.start).as_micros().div_ceil(1_000);
+                    let until = u64::try_from(until).unwrap().min(millis);
+                    self.at(until.min(self.millis + 5_000));
+                    if granted && self.claim.stream().is_some() {
+                        self.tells("MODIFIED", renewed_at(self.millis));
+                    }
+                }
+                Output::Request(request) if request.is_stream => {
+                    self.stream = Some(request.id);
+                    if granted {
+                        self.begins();
+                    } else {
+                        self.ends();
+                    }
+                }
+                Output::Request(request) => {
+                    let body = renewed_at(self.millis).to_string().into_bytes();
+                    let now = self.now();
+                    self.claim
+                        .handle_response(request.id, &Response::new(body), now);
+                }
+                Output::Event(Event::Polling(_)) => told += 1,
+                Output::Event(event) => panic!("{event:?}"),
+                Output::Cancel(_) | Output::Done => panic!("at {} ms", self.millis),
+            }
+        }
+        told
+    }
+}
+
+fn renewed_at(millis: u64) -> Value {
+    foreign(1_000 + millis, "them", millis)
+}

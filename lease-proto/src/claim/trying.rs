@@ -1,0 +1,105 @@
+//! How long a holder's try may take, and when it tries again.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Claim,
+    event::{Event, Trouble},
+    state::{Phase, Tenure, TenureStep},
+    tenure::tenure_of,
+};
+
+impl Claim {
+    /// How long a request may take now: half of what is left, so that another one is possible after it, until that
+    /// would be too short to be of use: an answer may take a little longer than the last one did.
+    pub(super) fn timeout(&self, tenure: &Tenure) -> Duration {
+        let left = tenure.grant.valid_until.saturating_duration_since(self.now);
+        let half = left / 2;
+        let usual = self.round_trip + self.round_trip / 2;
+        if half < self.reserve().max(usual) {
+            left
+        } else {
+            half.min(self.config.request_timeout)
+        }
+    }
+
+    /// What must be left of a grant for an attempt to be of use.
+    pub(super) fn reserve(&self) -> Duration {
+        (self.config.grant_length() / 20).min(Duration::from_secs(1))
+    }
+
+    /// The latest instant for which a try is put off because the server asks for that: there must be time for an answer as slow
+    /// as the last one, and for a look before it if one is due.
+    pub(super) fn latest_asked_for(&self, tenure: &Tenure) -> Instant {
+        let tries = if tenure.step == TenureStep::Read {
+            2
+        } else {
+            1
+        };
+        let usual = (self.round_trip + self.round_trip / 2) * tries;
+        let usual = usual.min(self.config.grant_length() / 2);
+        tenure.grant.valid_until - self.reserve().max(usual)
+    }
+
+    /// Renews no earlier than after a pause that the server has asked for, if that is not too late to be of use.
+    pub(super) fn put_off_renewal(&mut self, asked: Option<Duration>) {
+        let (Phase::Held(tenure), Some(asked)) = (&self.phase, asked) else {
+            return;
+        };
+        let latest = self.latest_asked_for(tenure);
+        let tenure = tenure_of(&mut self.phase);
+        let at = self.now + asked;
+        tenure.last_try_made |= latest < at && tenure.at < latest;
+        let at = at.min(latest);
+        tenure.at = tenure.at.max(at);
+        tenure.verify = tenure.verify.map(|verify| verify.max(at));
+    }
+
+    /// Tries the same step again after a pause, not before the server asked for, and not too late to be of use.
+    ///
+    /// If it was only a look that failed, no renewal is put off by that, unless the server asked for a pause.
+    pub(super) fn retry_in_tenure(
+        &mut self,
+        trouble: Trouble,
+        asked: Option<Duration>,
+        is_look: bool,
+    ) {
+        let Phase::Held(tenure) = &self.phase else {
+            return;
+        };
+        let latest_asked_for = self.latest_asked_for(tenure);
+        let reserve = self.reserve();
+        let tenure = tenure_of(&mut self.phase);
+        let until = tenure.grant.valid_until;
+        if !tenure.told_trouble {
+            tenure.told_trouble = true;
+            self.events.push_back(Event::AtRisk { until, trouble });
+        }
+        let own = self
+            .backoff
+            .pause(self.config.retry_period, &mut self.random);
+        let own = self.now + own;
+        let wanted = asked.map_or(own, |asked| own.max(self.now + asked));
+        let last_useful = until - reserve;
+        // One try is made before the server asks for it, if it would be too late otherwise.
+        let (latest, earlier) = if own < wanted && !tenure.last_try_made {
+            (latest_asked_for, own.max(latest_asked_for))
+        } else {
+            (last_useful, last_useful)
+        };
+        let at = if wanted <= latest {
+            wanted
+        } else if !tenure.last_try_made && self.now < last_useful && earlier <= last_useful {
+            tenure.last_try_made = !is_look;
+            earlier
+        } else {
+            until
+        };
+        tenure.verify = tenure.verify.map(|_| at);
+        if !is_look {
+            tenure.at = at;
+        } else if asked.is_some() {
+            tenure.at = tenure.at.max(at);
+        }
+    }
+}

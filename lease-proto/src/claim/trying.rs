@@ -16,7 +16,9 @@ impl Claim {
         let left = tenure.grant.valid_until.saturating_duration_since(self.now);
         let half = left / 2;
         let usual = self.round_trip + self.round_trip / 2;
-        if half < self.reserve().max(usual) {
+        // There is no other try after the one that was made before a pause was over.
+        let is_last = tenure.last_try_made && tenure.step == TenureStep::Renew;
+        if is_last || half < self.reserve().max(usual) {
             left
         } else {
             half.min(self.config.request_timeout)
@@ -68,7 +70,7 @@ impl Claim {
             return;
         };
         let latest_asked_for = self.latest_asked_for(tenure);
-        let reserve = self.reserve();
+        let (reserve, quiet) = (self.reserve(), self.quiet_until);
         let tenure = tenure_of(&mut self.phase);
         let until = tenure.grant.valid_until;
         if !tenure.told_trouble {
@@ -79,7 +81,9 @@ impl Claim {
             .backoff
             .pause(self.config.retry_period, &mut self.random);
         let own = self.now + own;
-        let wanted = asked.map_or(own, |asked| own.max(self.now + asked));
+        let asked_for = asked.map(|asked| self.now + asked);
+        // A pause that was asked for earlier may not be over, if this was the try that was made before its end.
+        let wanted = asked_for.max(quiet).map_or(own, |until| own.max(until));
         let last_useful = until - reserve;
         // One try is made before the server asks for it, if it would be too late otherwise.
         let (latest, earlier) = if own < wanted && !tenure.last_try_made {

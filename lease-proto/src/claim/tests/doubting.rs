@@ -390,3 +390,17 @@ fn a_pause_that_is_asked_for_leaves_time_for_an_answer_as_slow_as_the_last_one()
         assert!(t.holds(), "{code}");
     }
 }
+
+#[test]
+fn one_try_is_made_before_a_pause_is_over_and_has_all_the_time_that_is_left() {
+    let mut t = Timeline::held(|c| c);
+    t.sleep().asks("PUT");
+    t.at(7_000).respond(&later(429, "30"));
+    t.at_risk();
+    // As slow as the last one it could not come any later.
+    t.sleep().asks("PUT");
+    assert!(t.millis < 7_300, "{}", t.millis);
+    assert_eq!(t.asked().deadline, 10_000);
+    t.at(8_000).fails();
+    t.waits_until(10_000);
+}

@@ -20,71 +20,23 @@ fn a_stream_that_ends_is_opened_again_where_it_ended() {
 #[test]
 fn one_that_ends_at_once_is_opened_less_and_less_often_and_the_record_is_polled() {
     let mut t = Timeline::watching();
-    let (mut opened, mut looks, mut told) = (0, 0, 0);
     t.ends();
-    while t.millis < 600_000 {
-        match t.poll() {
-            Output::Wait(until) => {
-                let until = until.duration_since(t.start).as_micros().div_ceil(1_000);
-                t.at(u64::try_from(until).unwrap());
-            }
-            Output::Request(request) if request.is_stream => {
-                opened += 1;
-                t.claim.handle_failure(request.id, t.now());
-            }
-            Output::Request(request) => {
-                looks += 1;
-                let response = Response::builder().status(200);
-                let body = foreign(10, "them", t.millis).to_string().into_bytes();
-                let response = response.body(body).unwrap();
-                t.claim.handle_response(request.id, &response, t.now());
-            }
-            Output::Event(Event::Polling(_)) => told += 1,
-            Output::Event(event) => panic!("{event:?}"),
-            Output::Cancel(_) | Output::Done => panic!("at {} ms", t.millis),
-        }
-    }
-    assert!((12..=25).contains(&opened), "{opened}");
-    assert!((250..=400).contains(&looks), "{looks}");
-    assert_eq!(told, 1);
+    let seen = t.polls_until(600_000, Streams::Fail);
+    assert!((12..=25).contains(&seen.opened), "{seen:?}");
+    assert!((250..=400).contains(&seen.looks), "{seen:?}");
+    assert_eq!(seen.told, 1);
 }
 
 #[test]
 fn one_that_opens_and_breaks_again_and_again_is_told_of_once() {
     let mut t = Timeline::watching();
-    let mut told = 0;
     t.ends();
-    while t.millis < 600_000 {
-        match t.poll() {
-            Output::Wait(until) => {
-                let until = until.duration_since(t.start).as_micros().div_ceil(1_000);
-                t.at(u64::try_from(until).unwrap());
-            }
-            Output::Request(request) if request.is_stream => {
-                t.stream = Some(request.id);
-                t.begins();
-                t.at(t.millis + 10).ends();
-            }
-            Output::Request(request) => {
-                let body = foreign(10, "them", t.millis).to_string().into_bytes();
-                let now = t.now();
-                t.claim
-                    .handle_response(request.id, &Response::new(body), now);
-            }
-            Output::Event(Event::Polling(_)) => told += 1,
-            Output::Event(event) => panic!("{event:?}"),
-            Output::Cancel(_) | Output::Done => panic!("at {} ms", t.millis),
-        }
-    }
-    assert_eq!(told, 1);
+    assert_eq!(t.polls_until(600_000, Streams::Break).told, 1);
 }
 
 #[test]
 fn a_refusal_is_told_and_doubted_after_minutes() {
-    let mut t = Timeline::new(|config| config.watch(true));
-    t.claim.acquire(Patience::Forever, t.start);
-    t.asks("GET").answer(200, foreign(10, "them", 1));
-    t.is_told_to_wait();
+    let mut t = Timeline::waiting();
     let said = status(403, "Forbidden", "no").to_string();
     t.opens("").refuses(403, &said);
     let Event::Polling(Trouble::Refused(refusal)) = t.event() else {
@@ -113,10 +65,7 @@ fn a_refusal_is_told_and_doubted_after_minutes() {
 
 #[test]
 fn an_unknown_token_is_read_again_once() {
-    let mut t = Timeline::new(|config| config.watch(true));
-    t.claim.acquire(Patience::Forever, t.start);
-    t.asks("GET").answer(200, foreign(10, "them", 1));
-    t.is_told_to_wait();
+    let mut t = Timeline::waiting();
     t.opens("").refuses(401, "");
     t.sleep();
     let Output::Request(request) = t.poll() else {
@@ -228,10 +177,7 @@ fn a_single_try_is_made_at_once_although_a_stream_would_tell() {
 
 #[test]
 fn where_there_are_no_streams_none_is_asked_for_again() {
-    let mut t = Timeline::new(|config| config.watch(true));
-    t.claim.acquire(Patience::Forever, t.start);
-    t.asks("GET").answer(200, foreign(10, "them", 1));
-    t.is_told_to_wait();
+    let mut t = Timeline::waiting();
     t.opens("");
     t.claim.handle_no_stream(t.stream(), t.now());
     while t.millis < 400_000 {
@@ -242,10 +188,7 @@ fn where_there_are_no_streams_none_is_asked_for_again() {
 
 #[test]
 fn a_stream_is_no_request_in_anybodys_way() {
-    let mut t = Timeline::new(|config| config.watch(true));
-    t.claim.acquire(Patience::Forever, t.start);
-    t.asks("GET").answer(200, foreign(10, "them", 1));
-    t.is_told_to_wait();
+    let mut t = Timeline::waiting();
     // The server takes its time to begin, and the record is polled meanwhile.
     t.opens("");
     t.sleep().asks("GET").answer(200, foreign(11, "", 2));
@@ -256,10 +199,7 @@ fn a_stream_is_no_request_in_anybodys_way() {
 
 #[test]
 fn a_pause_that_the_server_asks_for_holds_for_the_stream_as_well() {
-    let mut t = Timeline::new(|config| config.watch(true));
-    t.claim.acquire(Patience::Forever, t.start);
-    t.asks("GET").answer(200, foreign(10, "them", 1));
-    t.is_told_to_wait();
+    let mut t = Timeline::waiting();
     let busy = later(429, "7");
     t.opens("");
     t.claim.handle_response(t.stream(), &busy, t.now());
@@ -268,10 +208,7 @@ fn a_pause_that_the_server_asks_for_holds_for_the_stream_as_well() {
 
 #[test]
 fn a_pause_asked_for_by_one_answer_is_kept_whatever_another_one_says() {
-    let mut t = Timeline::new(|config| config.watch(true));
-    t.claim.acquire(Patience::Forever, t.start);
-    t.asks("GET").answer(200, foreign(10, "them", 1));
-    t.is_told_to_wait();
+    let mut t = Timeline::waiting();
     let busy = later(429, "12");
     t.opens("");
     t.claim.handle_response(t.stream(), &busy, t.now());
@@ -288,52 +225,72 @@ fn after_one_that_has_lasted_it_is_told_anew_that_there_is_none_however_it_ended
     for forgotten in [true, false] {
         let mut t = Timeline::watching();
         t.ends();
-        assert_eq!(t.polls_until(60_000, false), 1);
+        assert_eq!(t.polls_until(60_000, Streams::Fail).told, 1);
         // One is granted, and lasts.
-        assert_eq!(t.polls_until(t.millis + 200_000, true), 0);
+        assert_eq!(t.polls_until(t.millis + 200_000, Streams::Last).told, 0);
         if forgotten {
             t.tells("ERROR", status(410, "Expired", "too old")).closes();
         } else {
             t.ends();
         }
-        assert_eq!(t.polls_until(t.millis + 60_000, false), 1);
+        assert_eq!(t.polls_until(t.millis + 60_000, Streams::Fail).told, 1);
     }
 }
 
+/// What becomes of streams that are asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Streams {
+    Fail,
+    /// They begin, and end at once.
+    Break,
+    Last,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    opened: usize,
+    looks: usize,
+    /// How often it was told that there are no streams.
+    told: usize,
+}
+
 impl Timeline {
-    /// Goes on until then; the holder renews, and streams begin if they are `granted`, and there are none otherwise. Returns how often that is told.
-    fn polls_until(&mut self, millis: u64, granted: bool) -> usize {
-        let mut told = 0;
+    /// Goes on until then, while the holder renews.
+    fn polls_until(&mut self, millis: u64, streams: Streams) -> Seen {
+        let mut seen = Seen::default();
         while self.millis < millis {
             match self.poll() {
                 Output::Wait(until) => {
                     let until = until.duration_since(self.start).as_micros().div_ceil(1_000);
                     let until = u64::try_from(until).unwrap().min(millis);
                     self.at(until.min(self.millis + 5_000));
-                    if granted && self.claim.stream().is_some() {
+                    if self.claim.stream().is_some() {
                         self.tells("MODIFIED", renewed_at(self.millis));
                     }
                 }
                 Output::Request(request) if request.is_stream => {
+                    seen.opened += 1;
                     self.stream = Some(request.id);
-                    if granted {
+                    if streams != Streams::Fail {
                         self.begins();
-                    } else {
-                        self.ends();
+                    }
+                    if streams != Streams::Last {
+                        self.at(self.millis + 10).ends();
                     }
                 }
                 Output::Request(request) => {
+                    seen.looks += 1;
                     let body = renewed_at(self.millis).to_string().into_bytes();
                     let now = self.now();
                     self.claim
                         .handle_response(request.id, &Response::new(body), now);
                 }
-                Output::Event(Event::Polling(_)) => told += 1,
+                Output::Event(Event::Polling(_)) => seen.told += 1,
                 Output::Event(event) => panic!("{event:?}"),
                 Output::Cancel(_) | Output::Done => panic!("at {} ms", self.millis),
             }
         }
-        told
+        seen
     }
 }
 

@@ -5,11 +5,17 @@ use super::*;
 impl Timeline {
     /// A claim that waits for `them`, who renewed as version 10 at 0 ms, and is told of what happens.
     pub(super) fn watching() -> Self {
+        let mut t = Self::waiting();
+        t.opens("&resourceVersion=10").begins();
+        t
+    }
+
+    /// One that has looked, and has no stream yet.
+    pub(super) fn waiting() -> Self {
         let mut t = Self::new(|config| config.watch(true));
         t.claim.acquire(Patience::Forever, t.start);
         t.asks("GET").answer(200, foreign(10, "them", 1));
         t.is_told_to_wait();
-        t.opens("&resourceVersion=10").begins();
         t
     }
 

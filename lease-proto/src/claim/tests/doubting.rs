@@ -404,3 +404,28 @@ fn one_try_is_made_before_a_pause_is_over_and_has_all_the_time_that_is_left() {
     t.at(8_000).fails();
     t.waits_until(10_000);
 }
+
+#[test]
+fn the_try_after_the_look_before_a_pause_is_over_has_all_the_time_that_is_left() {
+    let mut t = Timeline::held(|c| c);
+    let created = t.written(10);
+    t.sleep().asks("PUT");
+    t.at(t.millis + 600).respond(&later(503, "30"));
+    t.at_risk();
+    t.sleep().asks("GET").answer(200, created).asks("PUT");
+    // There would be time for another try, were it not for the pause.
+    assert!(t.millis < 8_500, "{}", t.millis);
+    assert_eq!(t.asked().deadline, 10_000);
+}
+
+#[test]
+fn the_last_useful_try_is_not_put_off_though_too_much_has_been_asked() {
+    let mut t = Timeline::held(|c| c);
+    t.at(5_000).asks("PUT").respond(&later(429, "3600"));
+    t.at_risk();
+    t.waits_until(9_500).at(9_400).waits_until(9_500);
+    for _ in 0..6 {
+        t.claim.budget.spend(Budget::interval(t.claim.config()));
+    }
+    t.waits_until(9_500).at(9_500).asks("PUT");
+}

@@ -305,3 +305,75 @@ fn has_six_digits(text: &str) -> bool {
         .map(|(_, digits)| digits);
     digits.is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|it| it.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const STANDING: Standing<'static> = Standing {
+        node: 0,
+        life: 1,
+        identity: "me",
+        seconds: 15,
+        believes: false,
+    };
+
+    /// A version of the record that names `holder`, and says that `by` has done something.
+    fn record(version: u64, holder: &str, by: Option<&str>) -> Record {
+        let mut lease = json!({
+            "metadata": {"uid": "u", "resourceVersion": version.to_string()},
+            "spec": {"holderIdentity": holder, "leaseTransitions": 3},
+        });
+        if let Some(by) = by {
+            let done = json!({"by": by}).to_string();
+            lease["metadata"]["annotations"] = json!({"lease-proto/done": done});
+        }
+        Record::read(&lease, Author::ThirdParty, None, None)
+    }
+
+    /// Whether "me" may say so in a record that names nobody, after `versions` of it since its tenure began.
+    fn may_say(by: &str, versions: &[Option<Record>]) -> bool {
+        let mut since = Since::new(&record(1, "me", None));
+        for version in versions {
+            since.note(&STANDING, version.as_ref());
+        }
+        let (before, after) = (record(8, "", None), record(9, "", Some(by)));
+        let nobody = check_change(&STANDING, &before, &after, None);
+        assert!(nobody.is_err(), "whoever has not held it has done nothing");
+        check_change(&STANDING, &before, &after, Some(&since)).is_ok()
+    }
+
+    #[test]
+    fn whoever_held_it_last_may_say_what_it_has_done_in_a_record_that_names_nobody() {
+        let cleared = Some(record(2, "", None));
+        assert!(may_say("me", &[]));
+        assert!(may_say("me", std::slice::from_ref(&cleared)));
+        assert!(!may_say("other", std::slice::from_ref(&cleared)));
+        assert!(!may_say(
+            "me",
+            &[Some(record(2, "other", None)), cleared.clone()]
+        ));
+        assert!(!may_say("me", &[None, cleared]));
+        let mut passed_on = record(2, "", None);
+        passed_on.transitions = Some(4);
+        assert!(!may_say("me", &[Some(passed_on)]));
+        let mut left = record(2, "", None);
+        left.heir = Some(json!("other"));
+        assert!(!may_say("me", &[Some(left)]));
+        let mut anew = record(2, "", None);
+        anew.uid = "another".to_owned();
+        assert!(!may_say("me", &[Some(anew)]));
+    }
+
+    #[test]
+    fn whoever_held_it_last_says_so_in_no_record_that_has_changed_hands() {
+        let since = Since::new(&record(1, "me", None));
+        let (mut before, mut after) = (record(8, "", None), record(9, "", Some("me")));
+        for record in [&mut before, &mut after] {
+            record.transitions = Some(4);
+        }
+        assert!(check_change(&STANDING, &before, &after, Some(&since)).is_err());
+    }
+}

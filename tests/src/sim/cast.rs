@@ -9,7 +9,7 @@ use super::{
     audit::Standing,
     claimant::Claimant,
     clock::Clock,
-    evidence::Evidence,
+    evidence::{Evidence, UpTo},
     kept::StreamId,
     kinds::{Faults, Kind},
     load::Load,
@@ -51,9 +51,9 @@ pub(crate) struct Node {
     pub(crate) open: Option<Tag>,
     /// Which answer it heard last, and when.
     pub(crate) heard: Option<(Tag, Micros)>,
-    /// The streams that it watches, and up to which version it was told.
+    /// The streams that it watches, and up to which version it knows the record besides.
     pub(crate) streams: Vec<Stream>,
-    pub(crate) seen: u64,
+    pub(crate) seen: UpTo,
     /// The write under way, by its number.
     pub(crate) writing: Option<u64>,
     /// It does not acquire for now, since it was told so.
@@ -238,7 +238,7 @@ impl Node {
             open: None,
             heard: None,
             streams: Vec::new(),
-            seen: 0,
+            seen: UpTo::default(),
             writing: None,
             resting: false,
             acquires_at: 0,

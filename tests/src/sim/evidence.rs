@@ -21,6 +21,14 @@ pub(crate) struct Evidence {
     regressed: Option<Micros>,
 }
 
+/// Up to which version a claimant knows the record: it passes over what a stream tells of earlier ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UpTo {
+    certainly: u64,
+    /// What came in an answer of which nothing was believed, or not all, may have been read all the same.
+    perhaps: u64,
+}
+
 #[derive(Clone, Debug)]
 struct Seen {
     record: Arc<Record>,
@@ -134,8 +142,59 @@ impl Evidence {
     }
 }
 
+impl UpTo {
+    /// Takes note of the version in an answer; it may have been read or not, if it is not `certain`.
+    pub(crate) fn note_answer(&mut self, version: u64, certain: bool) {
+        self.perhaps = self.perhaps.max(version);
+        if certain {
+            self.certainly = self.certainly.max(version);
+        }
+    }
+
+    /// Takes note of what a stream tells, and returns whether it may be read.
+    pub(crate) fn note_told(&mut self, version: u64, is_deletion: bool) -> bool {
+        let is_read = Self::precedes(self.certainly, version, is_deletion);
+        if is_read {
+            self.certainly = version;
+            self.perhaps = self.perhaps.max(version);
+        }
+        is_read
+    }
+
+    /// Returns whether what a stream tells is read, whatever has been read of what was in doubt.
+    pub(crate) fn certainly_precedes(&self, version: u64, is_deletion: bool) -> bool {
+        Self::precedes(self.perhaps, version, is_deletion)
+    }
+
+    fn precedes(known: u64, version: u64, is_deletion: bool) -> bool {
+        known < version || (known == version && is_deletion)
+    }
+}
+
 impl Seen {
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) >= Duration::from_secs(self.seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_after_an_answer_that_was_not_believed_may_or_may_not_be_read() {
+        let mut seen = UpTo::default();
+        seen.note_answer(785, true);
+        // Seed 12364: it was mangled, and the store has gone back since.
+        seen.note_answer(842, false);
+        assert!(!seen.certainly_precedes(788, false));
+        assert!(seen.note_told(788, false));
+        assert!(!seen.note_told(788, false));
+        assert!(!seen.note_told(787, true));
+        assert!(seen.note_told(788, true));
+        assert!(seen.certainly_precedes(843, false));
+        seen.note_answer(842, true);
+        assert!(!seen.note_told(789, false));
+        assert!(seen.certainly_precedes(842, true));
     }
 }

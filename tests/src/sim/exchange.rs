@@ -388,7 +388,7 @@ impl World {
                 node.evidence
                     .receive_version(version, reply.asked, is_believed);
             }
-            node.seen = node.seen.max(version.unwrap_or(0));
+            node.seen.note_answer(version.unwrap_or(0), is_believed);
             if let Some(record) = &reply.shows {
                 let mine = Author::Node(index, node.life);
                 if record

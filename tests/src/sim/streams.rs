@@ -326,18 +326,16 @@ impl World {
         let is_named = record.holder.as_deref() == Some(node.standing(index, self.now).identity);
         node.watched.told_of_namesake |=
             is_named && record.signed_by != Author::Node(index, node.life);
-        if is_heard {
-            if record.version < node.seen || (record.version == node.seen && !is_deletion) {
-                return;
-            }
-            node.seen = record.version;
+        let is_read = is_heard && node.seen.certainly_precedes(record.version, is_deletion);
+        if is_heard && !node.seen.note_told(record.version, is_deletion) {
+            return;
         }
         let (own, now) = (node.wait_of_its_own(), node.now(self.now));
         if record.signed_by == Author::Node(index, node.life) && !is_deletion {
-            node.evidence.settle(is_heard && !is_late);
+            node.evidence.settle(is_read && !is_late);
         } else {
             let is_plain = !node.watched.lied_to && !doubled && !is_deletion;
-            let certain = is_plain && is_heard && !is_late;
+            let certain = is_plain && is_read && !is_late;
             if !certain {
                 node.evidence.doubt();
             }

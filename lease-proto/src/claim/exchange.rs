@@ -42,7 +42,7 @@ impl Claim {
         let Some(flight) = self.in_flight.take_if(|flight| flight.id == id) else {
             return;
         };
-        self.round_trip = self.now.saturating_duration_since(flight.sent);
+        let took = self.now.saturating_duration_since(flight.sent);
         let answer = call::classify(&self.config, flight.call, response);
         if self.config.server_time && answer != Answer::Unclear {
             self.clocks.hear(response, flight.sent, self.now);
@@ -53,16 +53,26 @@ impl Claim {
             response.status().into()
         });
         let pause = headers::retry_after(response);
-        match &answer {
-            Answer::Busy(asked) => self.spare_the_server(*asked),
-            Answer::Unclear => self.spare_the_server(pause),
-            Answer::Record { .. }
-            | Answer::Absent
-            | Answer::Deleted
-            | Answer::Conflict
-            | Answer::Unauthorized(_)
-            | Answer::Refused(_) => {}
-        }
+        // What is refused, or only read, may be answered at once where what a holder writes takes its time.
+        let is_held = matches!(self.phase, Phase::Held(_));
+        let is_look = is_held && flight.call == Call::Read;
+        let tells_less = match &answer {
+            Answer::Busy(asked) => {
+                self.spare_the_server(*asked);
+                true
+            }
+            Answer::Unclear => {
+                self.spare_the_server(pause);
+                true
+            }
+            Answer::Unauthorized(_) | Answer::Refused(_) => true,
+            Answer::Record { .. } | Answer::Absent | Answer::Deleted | Answer::Conflict => is_look,
+        };
+        self.round_trip = if tells_less {
+            took.max(self.round_trip)
+        } else {
+            took
+        };
         self.settle(*flight, answer, trouble, pause);
     }
 

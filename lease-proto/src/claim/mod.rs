@@ -110,7 +110,7 @@ pub struct Claim {
     /// Nothing is asked before this instant in order to acquire: the server has asked for that, or others have ended one tenure
     /// after another.
     quiet_until: Option<Instant>,
-    /// How long the last exchange took.
+    /// How long answers take of late that do what was asked for.
     round_trip: Duration,
     /// Whether it belongs to a set, whose renewals should be spread.
     is_one_of_many: bool,

@@ -11,7 +11,7 @@ use super::{
 
 impl Claim {
     /// How long a request may take now: half of what is left, so that another one is possible after it, until that
-    /// would be too short to be of use: an answer may take a little longer than the last one did.
+    /// would be too short to be of use: an answer may take a little longer than those of late.
     pub(super) fn timeout(&self, tenure: &Tenure) -> Duration {
         let left = tenure.grant.valid_until.saturating_duration_since(self.now);
         let half = left / 2;
@@ -30,17 +30,21 @@ impl Claim {
         (self.config.grant_length() / 20).min(Duration::from_secs(1))
     }
 
-    /// The latest instant for which a try is put off because the server asks for that: there must be time for an answer as slow
-    /// as the last one, and for a look before it if one is due.
-    pub(super) fn latest_asked_for(&self, tenure: &Tenure) -> Instant {
+    /// The latest instant for which a try is put off: there must be time for an answer as slow as those of late, and for a look
+    /// before it if one is due.
+    pub(super) fn latest_timely(&self, tenure: &Tenure) -> Instant {
+        self.latest_for(tenure, self.round_trip + self.round_trip / 2)
+    }
+
+    /// The latest instant for a try whose answers, each of them, take so long.
+    fn latest_for(&self, tenure: &Tenure, answer: Duration) -> Instant {
         let tries = if tenure.step == TenureStep::Read {
             2
         } else {
             1
         };
-        let usual = (self.round_trip + self.round_trip / 2) * tries;
-        let usual = usual.min(self.config.grant_length() / 2);
-        tenure.grant.valid_until - self.reserve().max(usual)
+        let answers = (answer * tries).min(self.config.grant_length() / 2);
+        tenure.grant.valid_until - self.reserve().max(answers)
     }
 
     /// Renews no earlier than after a pause that the server has asked for, if that is not too late to be of use.
@@ -48,7 +52,7 @@ impl Claim {
         let (Phase::Held(tenure), Some(asked)) = (&self.phase, asked) else {
             return;
         };
-        let latest = self.latest_asked_for(tenure);
+        let latest = self.latest_timely(tenure);
         let tenure = tenure_of(&mut self.phase);
         let at = self.now + asked;
         tenure.last_try_made |= latest < at && tenure.at < latest;
@@ -57,7 +61,9 @@ impl Claim {
         tenure.verify = tenure.verify.map(|verify| verify.max(at));
     }
 
-    /// Tries the same step again after a pause, not before the server asked for, and not too late to be of use.
+    /// Tries the same step again after a pause, not before the server asked for, and not too late to be of use: once while
+    /// there is ample time for an answer as slow as those of late, once while there is just enough, and once more at the last
+    /// moment.
     ///
     /// If it was only a look that failed, no renewal is put off by that, unless the server asked for a pause.
     pub(super) fn retry_in_tenure(
@@ -69,7 +75,8 @@ impl Claim {
         let Phase::Held(tenure) = &self.phase else {
             return;
         };
-        let latest_asked_for = self.latest_asked_for(tenure);
+        let timely = self.latest_timely(tenure);
+        let just = self.latest_for(tenure, self.round_trip + self.round_trip / 8);
         let (reserve, quiet) = (self.reserve(), self.quiet_until);
         let tenure = tenure_of(&mut self.phase);
         let until = tenure.grant.valid_until;
@@ -77,23 +84,22 @@ impl Claim {
             tenure.told_trouble = true;
             self.events.push_back(Event::AtRisk { until, trouble });
         }
+        let last_useful = until - reserve;
         let own = self
             .backoff
             .pause(self.config.retry_period, &mut self.random);
-        let own = self.now + own;
+        let all = [timely, just, last_useful];
+        let latest = all.into_iter().find(|at| self.now < *at);
+        let own = (self.now + own).min(latest.unwrap_or(until));
         let asked_for = asked.map(|asked| self.now + asked);
         // A pause that was asked for earlier may not be over, if this was the try that was made before its end.
         let wanted = asked_for.max(quiet).map_or(own, |until| own.max(until));
-        let last_useful = until - reserve;
-        // One try is made before the server asks for it, if it would be too late otherwise.
-        let (latest, earlier) = if own < wanted && !tenure.last_try_made {
-            (latest_asked_for, own.max(latest_asked_for))
-        } else {
-            (last_useful, last_useful)
-        };
-        let at = if wanted <= latest {
+        let earlier = own.max(timely);
+        let is_kept = wanted == own || wanted <= timely || tenure.last_try_made;
+        let at = if wanted <= last_useful && is_kept {
             wanted
-        } else if !tenure.last_try_made && self.now < last_useful && earlier <= last_useful {
+        } else if own < wanted && earlier <= last_useful && !tenure.last_try_made {
+            // One try is made before the server asks for it, if it would be too late otherwise.
             tenure.last_try_made = !is_look;
             earlier
         } else {

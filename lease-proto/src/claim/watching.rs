@@ -374,7 +374,7 @@ impl Claim {
             self.read_in_tenure(news.lease);
         }
         let latest = match &self.phase {
-            Phase::Held(tenure) => self.latest_asked_for(tenure),
+            Phase::Held(tenure) => self.latest_timely(tenure),
             Phase::Idle | Phase::Campaign(_) | Phase::Release(_) => return,
         };
         let quiet = self.quiet_until;

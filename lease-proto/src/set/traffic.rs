@@ -9,6 +9,9 @@ use std::{
 /// How long a request may take at first before it counts as slow: opening a connection takes its time.
 const FIRST: Duration = Duration::from_secs(1);
 const LEAST: Duration = Duration::from_millis(50);
+/// How many in a row are slow where the server is: of those that hang among others there are fewer, mostly.
+const MANY: u32 = 16;
+/// How long at the most where nothing was answered that took longer.
 const MOST: Duration = Duration::from_secs(5);
 
 /// Requests under way.
@@ -18,9 +21,10 @@ const MOST: Duration = Duration::from_secs(5);
 /// up half of what is allowed and no more. Where more of them turn out to be slow the oldest is given up: of those whose claims
 /// were known to be slow, if there are any, since others are mostly answered yet.
 ///
-/// How long is too long follows what is usual: it grows with each request that turns out to be slow, and shrinks with each that
-/// is answered in a quarter of it, half as much. So at most a third are ever slow for long: where the server itself is
-/// slow, that is usual, and nobody is held up for it.
+/// How long is too long follows what is usual: it shrinks with each request that is answered in a quarter of it, and grows, by
+/// twice as much, with each whose answer was slow. So at most a third are ever slow for long: where the server itself is slow,
+/// that is usual, and nobody is held up for it. What is not answered says so only where nothing else is answered meanwhile:
+/// otherwise many that hang would each have the time that only a slow server takes.
 #[derive(Clone, Debug)]
 pub(super) struct Traffic {
     most: usize,
@@ -30,6 +34,8 @@ pub(super) struct Traffic {
     patience: Duration,
     /// How long an answer takes of late.
     usual: Duration,
+    /// How many have turned out to be slow since one was answered that was not.
+    in_a_row: u32,
 }
 
 /// Names a request under way, in the order of sending.
@@ -53,6 +59,7 @@ impl Traffic {
             next: NonZeroU64::MIN,
             patience: FIRST,
             usual: Duration::ZERO,
+            in_a_row: 0,
         }
     }
 
@@ -87,8 +94,13 @@ impl Traffic {
         };
         let took = now.saturating_duration_since(flight.sent);
         self.usual = self.usual - self.usual / 8 + took / 8;
+        if took <= self.patience {
+            self.in_a_row = 0;
+        }
         if took <= self.patience / 4 {
             self.patience = (self.patience - self.patience / 16).max(LEAST);
+        } else if took > self.patience {
+            self.grow(8, took + took / 2);
         }
         true
     }
@@ -121,8 +133,16 @@ impl Traffic {
         }
         let (ticket, flight) = self.prompt.pop_first()?;
         self.slow.insert(ticket, flight);
-        self.patience = (self.patience + self.patience / 8).min(MOST);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        if self.in_a_row > MANY {
+            self.grow(4, MOST);
+        }
         Some(flight.slot)
+    }
+
+    fn grow(&mut self, part: u32, most: Duration) {
+        let grown = self.patience + self.patience / part;
+        self.patience = grown.min(most).max(self.patience);
     }
 
     /// Returns whose request is to be given up, since too many are slow.

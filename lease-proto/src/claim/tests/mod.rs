@@ -11,6 +11,7 @@ mod holding;
 mod hostile;
 mod insisting;
 mod parting;
+mod pausing;
 #[cfg(feature = "server")]
 mod priority;
 mod releasing;

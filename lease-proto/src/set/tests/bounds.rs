@@ -166,6 +166,52 @@ fn whose_answers_are_late_now_and_then_does_not_wait_for_those_that_hang() {
 }
 
 #[test]
+fn many_that_begin_to_hang_at_once_cost_no_other_its_lease() {
+    for (limit, good, bad) in [
+        (4, 50, 150),
+        (8, 100, 250),
+        (16, 200, 600),
+        (64, 400, 1_200),
+    ] {
+        let mut w = World::new(SetLimits::default().requests(limit));
+        let good: Vec<_> = (0..good).map(|n| w.add(&format!("good-{n}"))).collect();
+        let bad: Vec<_> = (0..bad).map(|n| w.add(&format!("bad-{n}"))).collect();
+        for id in good.iter().chain(&bad) {
+            w.set.acquire(*id, Patience::Forever, w.instant());
+        }
+        w.run(SECOND * 60);
+        assert_eq!((w.held(&good), w.held(&bad)), (good.len(), bad.len()));
+        w.hang = Box::new(|_, path| path.contains("/leases/bad-"));
+        w.run(SECOND * 100);
+        assert_eq!(
+            (w.held(&good), w.losses()),
+            (good.len(), bad.len()),
+            "{limit}"
+        );
+    }
+}
+
+#[test]
+fn answers_of_a_server_that_takes_long_for_all_are_waited_for() {
+    for (limit, claims, seconds, answer) in [(40, 1_000, 300, 6), (64, 300, 120, 8)] {
+        let mut w = World::new(SetLimits::default().requests(limit));
+        for n in 0..claims {
+            let config = Config::builder("default", format!("lease-{n}"), "me");
+            let config = config.lease_duration(SECOND * seconds);
+            let id = w.set.add(config.build().unwrap(), w.instant());
+            w.set.acquire(id, Patience::Forever, w.instant());
+        }
+        w.run(SECOND * seconds);
+        w.delay = Box::new(move |_, _| SECOND * answer);
+        w.run(SECOND * seconds * 4);
+        assert_eq!(w.losses(), 0, "{limit}");
+        let acquired = |event: &Event| matches!(event, Event::Acquired(_));
+        let acquired = w.events.iter().filter(|(_, _, event)| acquired(event));
+        assert_eq!(acquired.count(), claims, "{limit}");
+    }
+}
+
+#[test]
 fn a_server_that_is_slow_for_all_is_usual_and_nobody_is_given_up() {
     let mut w = World::new(SetLimits::default());
     let ids = w.acquire(60);

@@ -23,8 +23,8 @@ const MOST: Duration = Duration::from_secs(5);
 ///
 /// How long is too long follows what is usual: it shrinks with each request that is answered in a quarter of it, and grows, by
 /// twice as much, with each whose answer was slow. So at most a third are ever slow for long: where the server itself is slow,
-/// that is usual, and nobody is held up for it. What is not answered says so only where nothing else is answered meanwhile:
-/// otherwise many that hang would each have the time that only a slow server takes.
+/// that is usual, and nobody is held up for it. It grows with those that are not answered only where many of them come in a row:
+/// otherwise each of many that hang would have the time that only a slow server takes.
 #[derive(Clone, Debug)]
 pub(super) struct Traffic {
     most: usize,

@@ -56,7 +56,7 @@ struct Args {
     /// How often each kind of hand-over is measured
     #[arg(long, default_value_t = 40)]
     rounds: usize,
-    /// The directory to write the distributions to, as SVG
+    /// The directory to write the distributions to, as SVG; as seen from `tests`
     #[arg(long)]
     svg: Option<PathBuf>,
     /// What cargo says to every benchmark

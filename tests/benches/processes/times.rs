@@ -90,10 +90,10 @@ pub(crate) fn run(cluster: &Cluster, libraries: &[Library], rounds: usize, svg: 
         "fresh p50",
     ];
     let title = format!(
-        "Nobody holds it ({rounds} hand-overs, and half as many of each other kind; hand-over: from SIGTERM on; take-over: of a holder killed by SIGKILL, from the \
-         instant at which what it wrote last expires, by when the API server was asked to write it; dead an hour, and fresh: \
-         from the start of the process on; the API server alone: two writes one after another, and one, over a connection \
-         that is open)"
+        "Nobody holds it ({rounds} hand-overs, and half as many of each other kind; hand-over: from SIGTERM on; take-over: of a \
+         holder killed by SIGKILL, from the instant at which what it wrote last expires, by when the API server was asked to \
+         write it; dead an hour, and fresh: from the start of the process on; the API server alone: two writes one after \
+         another, and one, over a connection that is open)"
     );
     table(&title, &head, &rows.collect::<Vec<_>>());
     if let Some(directory) = svg {

@@ -18,8 +18,8 @@ use crate::{Client, Clock, Guard, Keeper};
 /// Each has a handle of its own, the same [`Keeper`] or [`Guard`] that [`Client::keep`] and [`Client::acquire`] return, with
 /// the same promises. What they share: one thread, `lease-set`; a bound on the requests under way, where those go first whose
 /// grant ends first; renewals that are spread over the interval instead of coming in bursts; and one stream of changes for
-/// those of one namespace that wait. Claims whose requests hang do not keep others from renewing, unless they are more than
-/// three quarters of all.
+/// those of one namespace that wait. Claims whose requests hang do not keep others from renewing:
+/// [`SetLimits::requests`] says how many that may be.
 ///
 /// Dropping it ends nothing: what was handed out is kept for as long as its handle lives. Dropping a handle waits for its
 /// release, as ever: to give many Leases up, [stop](Keeper::stop) all their keepers before the first is dropped.

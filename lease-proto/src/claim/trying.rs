@@ -99,8 +99,8 @@ impl Claim {
         let at = if wanted <= last_useful && is_kept {
             wanted
         } else if own < wanted && earlier <= last_useful && !tenure.last_try_made {
-            // One try is made before the server asks for it, if it would be too late otherwise.
-            tenure.last_try_made = !is_look;
+            // One try is made before the server asks for it, if it would be too late otherwise: a look with the renewal after it.
+            tenure.last_try_made = !is_look || asked.is_some();
             earlier
         } else {
             until

@@ -116,9 +116,10 @@ impl ConfigBuilder {
     /// [`Claim::verify`](crate::Claim::verify) allow for what they need, and the last try that is of use to a holder is not put off.
     /// What waiting by [priority](Self::priority) asks besides is bounded in the same way.
     ///
-    /// Where the server asks for a pause (`Retry-After`, in seconds or as a date, with 429 or another failure) nothing is asked for
-    /// the Lease before it is over, or before a lease duration is, if that is shorter. A holder whose grant would end
-    /// meanwhile makes one try before that, in time for an answer.
+    /// Where the server asks for a pause (`Retry-After`, in seconds or as a date, with 429 or another failure), the next try waits
+    /// until it is over, or for a lease duration, if that is shorter. A holder whose grant would end meanwhile makes one try
+    /// before that, of a look and a write if need be, in time for their answers. What is refused to a stream puts off no renewal,
+    /// and commands are carried out at once.
     pub fn retry_period(mut self, value: Duration) -> Self {
         self.retry_period = Some(value);
         self
@@ -127,7 +128,8 @@ impl ConfigBuilder {
     /// Sets the longest that one request may take. Defaults to half the renew deadline, and to 30 s at the most.
     ///
     /// While the Lease is held a request gets at most half of what is left of the grant, so that a hanging one leaves
-    /// time for another; all of it where that would cut off an answer that takes as long as those of late did.
+    /// time for another; all of it, and be it more than this, where that would cut off an answer that takes as long as those of
+    /// late did.
     pub fn request_timeout(mut self, value: Duration) -> Self {
         self.request_timeout = Some(value);
         self

@@ -38,8 +38,11 @@ impl SetLimits {
     /// where they take two seconds; and a quarter more, for those that acquire and release meanwhile. With fewer as many
     /// Leases are kept as there is room for.
     ///
-    /// Half of them are kept for claims whose last request was answered as fast as is usual, so that those whose requests
-    /// hang do not keep others from renewing.
+    /// Half of them are kept for claims whose last request was answered, so that those whose requests hang do not keep others
+    /// from renewing. Where all are under way, and more than half of them take longer than is usual, one of these is given
+    /// up before its [timeout](crate::ConfigBuilder::request_timeout) for each claim that waits. It is a twentieth of a second at
+    /// least until one is taken to hang, and so many at once as are kept for others: those that begin to hang together cost
+    /// no other claim its Lease if that is over before a grant is, and they are no more than three quarters of all.
     #[must_use]
     pub fn requests(mut self, most: usize) -> Self {
         self.requests = most.max(2);

@@ -379,7 +379,8 @@ impl ClaimSet {
                 member.is_slow = true;
             }
         }
-        let Some((slot, ticket)) = self.traffic.excess() else {
+        let waits = self.queue.has_prompt();
+        let Some((slot, ticket)) = self.traffic.excess().filter(|_| waits) else {
             return false;
         };
         self.traffic.end(ticket);

@@ -98,6 +98,11 @@ impl Queue {
         }
     }
 
+    /// Returns whether anybody waits whose last request was answered in time.
+    pub(super) fn has_prompt(&self) -> bool {
+        !self.prompt.holders.is_empty() || !self.prompt.others.is_empty()
+    }
+
     /// Takes note that a claim has sent something.
     pub(super) fn count(&mut self, urgency: Urgency) {
         self.holders_in_a_row = match urgency {

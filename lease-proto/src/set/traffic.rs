@@ -145,9 +145,9 @@ impl Traffic {
         self.patience = grown.min(most).max(self.patience);
     }
 
-    /// Returns whose request is to be given up, since too many are slow.
+    /// Returns whose request is to be given up for one that waits, since there is no room left and too many are slow.
     pub(super) fn excess(&self) -> Option<(u32, Ticket)> {
-        if self.slow.len() <= self.most_slow() {
+        if self.has_room(false) || self.slow.len() <= self.most_slow() {
             return None;
         }
         let suspect = self.slow.iter().find(|(_, flight)| flight.is_suspect);
@@ -198,14 +198,19 @@ mod tests {
         assert_eq!(traffic.excess(), None);
         let other = traffic.begin(3, false, later);
         assert_eq!(traffic.overdue(later + MOST), Some(3));
+        // There is room still.
+        assert_eq!(traffic.excess(), None);
+        let another = traffic.begin(4, false, later + MOST);
         assert_eq!(traffic.excess(), Some((2, hanging)));
         traffic.end(hanging);
         assert_eq!(traffic.excess(), None);
         // Without such a one it is the oldest.
-        let another = traffic.begin(4, false, later);
-        assert_eq!(traffic.overdue(later + MOST), Some(4));
+        assert_eq!(traffic.overdue(later + MOST * 2), Some(4));
+        let last = traffic.begin(5, false, later + MOST * 2);
         assert_eq!(traffic.excess(), Some((1, late)));
         traffic.end(late);
-        assert!(traffic.answer(other, later) && traffic.answer(another, later));
+        for ticket in [other, another, last] {
+            assert!(traffic.answer(ticket, later + MOST * 2));
+        }
     }
 }

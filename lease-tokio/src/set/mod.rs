@@ -17,8 +17,8 @@ use crate::{Client, Guard, Keeper};
 /// Each has a handle of its own, the same [`Keeper`] or [`Guard`] that [`Client::keep`] and [`Client::acquire`] return, with
 /// the same promises. What they share: one task; a bound on the requests under way, where those go first whose grant ends
 /// first; renewals that are spread over the interval instead of coming in bursts; and one stream of changes for those of
-/// one namespace that wait. Claims whose requests hang do not keep others from renewing, unless they are more than three
-/// quarters of all.
+/// one namespace that wait. Claims whose requests hang do not keep others from renewing:
+/// [`SetLimits::requests`] says how many that may be.
 ///
 /// Dropping it ends nothing: what was handed out is kept for as long as its handle lives.
 ///

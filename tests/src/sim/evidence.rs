@@ -27,6 +27,8 @@ pub(crate) struct UpTo {
     certainly: u64,
     /// What came in an answer of which nothing was believed, or not all, may have been read all the same.
     perhaps: u64,
+    /// When it asked last for what was no newer, if ever it was: what others share it hears of when that is over.
+    behind: Option<Micros>,
 }
 
 #[derive(Clone, Debug)]
@@ -143,22 +145,33 @@ impl Evidence {
 }
 
 impl UpTo {
-    /// Takes note of the version in an answer; it may have been read or not, if it is not `certain`.
-    pub(crate) fn note_answer(&mut self, version: u64, certain: bool) {
+    /// Takes note at `now` of the version in an answer; it may have been read or not, if it is not `certain`.
+    pub(crate) fn note_answer(&mut self, version: u64, certain: bool, now: Micros) {
+        if version < self.perhaps {
+            self.behind = Some(now);
+        }
+        self.note(version, certain);
+    }
+
+    /// Takes note of what a stream tells, and returns whether it may be read; it may not be, if it is not `certain`.
+    pub(crate) fn note_told(&mut self, version: u64, is_deletion: bool, certain: bool) -> bool {
+        let is_read = Self::precedes(self.certainly, version, is_deletion);
+        if is_read {
+            self.note(version, certain);
+        }
+        is_read
+    }
+
+    fn note(&mut self, version: u64, certain: bool) {
         self.perhaps = self.perhaps.max(version);
         if certain {
             self.certainly = self.certainly.max(version);
         }
     }
 
-    /// Takes note of what a stream tells, and returns whether it may be read.
-    pub(crate) fn note_told(&mut self, version: u64, is_deletion: bool) -> bool {
-        let is_read = Self::precedes(self.certainly, version, is_deletion);
-        if is_read {
-            self.certainly = version;
-            self.perhaps = self.perhaps.max(version);
-        }
-        is_read
+    /// Whether it knew of something newer than what it was answered, since then.
+    pub(crate) fn was_behind(&self, since: Micros) -> bool {
+        self.behind >= Some(since)
     }
 
     /// Returns whether what a stream tells is read, whatever has been read of what was in doubt.
@@ -184,17 +197,23 @@ mod tests {
     #[test]
     fn what_comes_after_an_answer_that_was_not_believed_may_or_may_not_be_read() {
         let mut seen = UpTo::default();
-        seen.note_answer(785, true);
+        seen.note_answer(785, true, 0);
         // Seed 12364: it was mangled, and the store has gone back since.
-        seen.note_answer(842, false);
+        seen.note_answer(842, false, 1);
+        assert!(!seen.was_behind(0));
         assert!(!seen.certainly_precedes(788, false));
-        assert!(seen.note_told(788, false));
-        assert!(!seen.note_told(788, false));
-        assert!(!seen.note_told(787, true));
-        assert!(seen.note_told(788, true));
+        assert!(seen.note_told(788, false, true));
+        assert!(!seen.note_told(788, false, true));
+        assert!(!seen.note_told(787, true, true));
+        assert!(seen.note_told(788, true, true));
         assert!(seen.certainly_precedes(843, false));
-        seen.note_answer(842, true);
-        assert!(!seen.note_told(789, false));
-        assert!(seen.certainly_precedes(842, true));
+        // Seed 3542: whoever was about to look did not take what it was told.
+        assert!(seen.note_told(850, false, false));
+        assert!(!seen.certainly_precedes(849, false));
+        assert!(seen.note_told(849, false, true));
+        seen.note_answer(842, true, 2);
+        assert!(seen.was_behind(2) && !seen.was_behind(3));
+        assert!(!seen.note_told(789, false, true));
+        assert!(seen.certainly_precedes(850, true));
     }
 }

@@ -388,7 +388,9 @@ impl World {
                 node.evidence
                     .receive_version(version, reply.asked, is_believed);
             }
-            node.seen.note_answer(version.unwrap_or(0), is_believed);
+            if let Some(version) = version {
+                node.seen.note_answer(version, is_believed, self.now);
+            }
             if let Some(record) = &reply.shows {
                 let mine = Author::Node(index, node.life);
                 if record

@@ -319,15 +319,18 @@ impl World {
         let record = known.filter(|_| !is_deletion).unwrap_or_else(read);
         let doubled = self.is_doubled();
         let node = &mut self.nodes[index];
-        // What is told by a stream that claims share this one may not listen to: it joins when nothing is under way.
-        let is_heard = !id.is_shared() || node.ours().is_some_and(|it| it.knows(record.version));
+        // What is told by a stream that claims share this one may not listen to: it joins when nothing is under way. And whoever is
+        // about to look for itself need not take what its own tells.
+        let is_taken = is_deletion || node.ours().is_some_and(|it| it.knows(record.version));
+        let is_heard = !id.is_shared() || is_taken && !is_deletion;
         let is_late = node.evidence.was_told_after(record.version);
         node.evidence.be_told_version(record.version);
         let is_named = record.holder.as_deref() == Some(node.standing(index, self.now).identity);
         node.watched.told_of_namesake |=
             is_named && record.signed_by != Author::Node(index, node.life);
-        let is_read = is_heard && node.seen.certainly_precedes(record.version, is_deletion);
-        if is_heard && !node.seen.note_told(record.version, is_deletion) {
+        let is_read =
+            is_heard && is_taken && node.seen.certainly_precedes(record.version, is_deletion);
+        if is_heard && !node.seen.note_told(record.version, is_deletion, is_taken) {
             return;
         }
         let (own, now) = (node.wait_of_its_own(), node.now(self.now));

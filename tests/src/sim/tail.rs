@@ -164,7 +164,8 @@ impl World {
                 continue;
             }
             // Whoever has seen the store go back is not told by the stream that others share, until versions are new again.
-            let may_share = node.evidence.regressed().is_none();
+            let was_behind = node.seen.was_behind(self.tail_since);
+            let may_share = node.evidence.regressed().is_none() && !was_behind;
             let streams = node.streams.iter();
             let mut streams = streams
                 .filter(|stream| may_share || !stream.id.is_shared())

@@ -124,3 +124,16 @@ fn a_look_that_is_answered_at_once_does_not_say_that_writes_are() {
     t.at(t.millis + 600).echo(200, 13).says(Event::Recovered);
     assert!(t.holds());
 }
+
+#[test]
+fn one_try_is_made_before_the_pause_that_a_look_was_asked_for_is_over() {
+    let (mut t, _) = held_slowly(600);
+    t.at(t.millis + 600).echo(200, 12);
+    assert!(matches!(t.event(), Event::Renewed(_)));
+    t.claim.verify(t.now());
+    t.asks("GET").respond(&later(429, "30"));
+    t.at_risk();
+    t.sleep().asks("PUT").respond(&later(429, "30"));
+    t.sleep();
+    assert!(matches!(t.event(), Event::Lost(_)));
+}

@@ -212,6 +212,28 @@ fn answers_of_a_server_that_takes_long_for_all_are_waited_for() {
 }
 
 #[test]
+fn nothing_is_given_up_where_nobody_waits_for_its_room() {
+    for (limit, claims) in [(2, 2), (8, 8), (16, 17)] {
+        let mut w = World::new(SetLimits::default().requests(limit));
+        let ids = w.acquire(claims);
+        w.run(SECOND * 60);
+        w.delay = Box::new(|_, _| SECOND * 2);
+        w.run(SECOND * 60);
+        assert_eq!((w.held(&ids), w.losses()), (claims, 0), "{limit}");
+    }
+}
+
+#[test]
+fn whose_answers_become_slow_keeps_its_lease_beside_those_that_are_answered_at_once() {
+    let mut w = World::new(SetLimits::default());
+    let ids = w.acquire(300);
+    w.run(SECOND * 60);
+    w.delay = Box::new(|_, path| if hangs(path) { SECOND } else { Duration::ZERO });
+    w.run(SECOND * 60);
+    assert_eq!((w.held(&ids), w.losses()), (300, 0));
+}
+
+#[test]
 fn a_server_that_is_slow_for_all_is_usual_and_nobody_is_given_up() {
     let mut w = World::new(SetLimits::default());
     let ids = w.acquire(60);

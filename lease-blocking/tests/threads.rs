@@ -74,7 +74,8 @@ fn a_request_under_way_ends_with_its_claim() {
     let keeper = client.keep(config("silent").build().unwrap()).unwrap();
     await_that(|| asked.load(Ordering::SeqCst) == 1, "the request");
     drop(keeper);
-    await_that(|| threads("lease-") == before, "the end of the threads");
+    // Those of another test may have ended meanwhile.
+    await_that(|| threads("lease-") <= before, "the end of the threads");
 }
 
 #[test]
@@ -87,7 +88,8 @@ fn a_watch_that_is_not_answered_yet_ends_with_its_claim() {
     await_that(|| asked.load(Ordering::SeqCst) == 2, "the watch");
     assert_eq!(threads("lease-watch"), 1);
     drop(keeper);
-    await_that(|| threads("lease-") == before, "the end of the threads");
+    // Those of another test may have ended meanwhile.
+    await_that(|| threads("lease-") <= before, "the end of the threads");
 }
 
 #[cfg(feature = "memory")]

@@ -19,12 +19,13 @@ use lease_proto::access::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use crate::gathering::Gathering;
 use crate::names::Names;
 use crate::tcp;
 use crate::transport::BoxFuture;
 use crate::yielding::Yielding;
 
-pub(crate) type Connector = HttpsConnector<LabelledTcp>;
+pub(crate) type Connector = Gathering<HttpsConnector<LabelledTcp>>;
 
 /// Puts the connector for one server together.
 pub(crate) fn connector(
@@ -38,7 +39,7 @@ pub(crate) fn connector(
     if let Some(certificate) = certificate {
         certificate.install(&mut config);
     }
-    Ok(HttpsConnectorBuilder::new()
+    let connector = HttpsConnectorBuilder::new()
         .with_tls_config(config)
         .https_or_http()
         .with_server_name_resolver(FixedServerNameResolver::new(settings::server_name(access)?))
@@ -48,7 +49,8 @@ pub(crate) fn connector(
                 Some(proxy) => way(proxy, tcp)?,
                 None => Way::Direct(tcp),
             },
-        }))
+        });
+    Ok(Gathering(connector))
 }
 
 /// What connects through a proxy.

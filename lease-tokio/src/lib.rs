@@ -178,6 +178,7 @@ mod echoes;
 mod embedded;
 mod error;
 mod first;
+mod gathering;
 mod guard;
 mod http_transport;
 mod keeper;

@@ -10,6 +10,8 @@ const MOST: usize = 26;
 /// How many more where it waits by priority: a renewal and a list twice a second at the most, where durations are short; and one for
 /// each request for the Lease, which another one has given way to.
 const MOST_ERRANDS: usize = 26;
+/// How many for a stream that is for others as well, in that time: none of them pays for it out of what it may ask itself.
+const MOST_SHARED: usize = 13;
 /// How many more for each command that it was given in that time: to look, to write, to look again, and to begin anew.
 const FOR_A_COMMAND: usize = 5;
 /// How many more for each time that it was told to acquire.
@@ -19,6 +21,7 @@ const FOR_A_TRY: usize = 1;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Load {
     asked: VecDeque<Micros>,
+    shared: VecDeque<Micros>,
     told: VecDeque<Micros>,
     tries: VecDeque<Micros>,
     errands: VecDeque<Micros>,
@@ -57,20 +60,35 @@ impl Load {
             Wanted::Write => self.writes += 1,
             Wanted::Watch | Wanted::SharedWatch => self.watches += 1,
         }
-        self.asked.push_back(now);
+        let is_shared = wanted == Wanted::SharedWatch;
+        if is_shared {
+            self.shared.push_back(now);
+        } else {
+            self.asked.push_back(now);
+        }
         let window = now.saturating_sub(span);
-        for all in [&mut self.asked, &mut self.told, &mut self.tries] {
+        for all in [
+            &mut self.asked,
+            &mut self.shared,
+            &mut self.told,
+            &mut self.tries,
+        ] {
             while all.front().is_some_and(|at| *at < window) {
                 all.pop_front();
             }
         }
         let allowed = MOST + FOR_A_COMMAND * self.told.len() + FOR_A_TRY * self.tries.len();
-        if self.asked.len() > allowed {
-            let what = format!("sent {} requests in {} ms", self.asked.len(), span / 1_000);
-            return Err(Violation::new("R2", node, what));
+        for (asked, allowed, whose) in [
+            (self.asked.len(), allowed, "its own"),
+            (self.shared.len(), MOST_SHARED, "shared"),
+        ] {
+            if asked > allowed {
+                let what = format!("sent {asked} requests in {} ms, {whose}", span / 1_000);
+                return Err(Violation::new("R2", node, what));
+            }
         }
         match self.quiet_until {
-            Some(until) if now < until && wanted != Wanted::SharedWatch => {
+            Some(until) if now < until && !is_shared => {
                 self.tries_in_quiet += 1;
                 if self.tries_in_quiet > 1 || !is_held {
                     let what = format!(
@@ -137,5 +155,29 @@ impl Load {
     /// Begins to count anew.
     pub(crate) fn count_anew(&mut self) {
         (self.reads, self.writes, self.watches) = (0, 0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN: Micros = 10_000_000;
+
+    fn ask(load: &mut Load, wanted: Wanted) -> Result<(), Violation> {
+        load.ask(0, SPAN, SPAN, wanted, false)
+    }
+
+    #[test]
+    fn a_stream_that_others_share_has_a_bound_of_its_own() {
+        let mut load = Load::default();
+        for _ in 0..MOST {
+            assert!(ask(&mut load, Wanted::Watch).is_ok());
+        }
+        for _ in 0..MOST_SHARED {
+            assert!(ask(&mut load, Wanted::SharedWatch).is_ok());
+        }
+        assert!(ask(&mut load.clone(), Wanted::Read).is_err());
+        assert!(ask(&mut load, Wanted::SharedWatch).is_err());
     }
 }

@@ -3,7 +3,6 @@
 mod alone;
 mod bounds;
 mod clocks;
-mod congestion;
 mod ids;
 mod late;
 mod roster;

@@ -43,6 +43,9 @@ impl SetLimits {
     /// up before its [timeout](crate::ConfigBuilder::request_timeout) for each claim that waits. It is a twentieth of a second at
     /// least until one is taken to hang, and so many at once as are kept for others: those that begin to hang together cost
     /// no other claim its Lease if that is over before a grant is, and they are no more than three quarters of all.
+    ///
+    /// More does not help a server that cannot keep up: where some are given up and the others are answered slowly, half as many
+    /// are under way from then on, 8 at least, and more again little by little.
     #[must_use]
     pub fn requests(mut self, most: usize) -> Self {
         self.requests = most.max(2);

@@ -311,7 +311,12 @@ impl ClaimSet {
             Gated::Output(Output::Event(event)) => (Some(SetOutput::Event(id, event)), None),
             Gated::Output(Output::Cancel(request)) => {
                 // One that came to its deadline has hung all the time.
-                member.is_slow |= member.flight.is_some() && member.claim.awaits().is_none();
+                if member.claim.awaits().is_none()
+                    && let Some(ticket) = member.flight.take()
+                {
+                    member.is_slow = true;
+                    self.traffic.give_up(ticket, self.now);
+                }
                 (Some(SetOutput::Cancel(tag(request))), None)
             }
             Gated::Output(Output::Request(request)) => {
@@ -380,10 +385,10 @@ impl ClaimSet {
             }
         }
         let waits = self.queue.has_prompt();
-        let Some((slot, ticket)) = self.traffic.excess().filter(|_| waits) else {
+        let Some((slot, ticket)) = self.traffic.excess(self.now).filter(|_| waits) else {
             return false;
         };
-        self.traffic.end(ticket);
+        self.traffic.give_up(ticket, self.now);
         if let Some((id, member)) = self.slots.at(slot)
             && let Some(request) = member.claim.awaits()
         {
@@ -398,8 +403,11 @@ impl ClaimSet {
 
     /// Returns whose turn it is to send, and what.
     fn next_to_send(&self) -> Option<(u32, Gate)> {
-        let room = (self.traffic.has_room(false), self.traffic.has_room(true));
-        let usual = self.traffic.usual();
+        let room = (
+            self.traffic.has_room(false, self.now),
+            self.traffic.has_room(true, self.now),
+        );
+        let usual = self.traffic.usual(self.now);
         let requests = Gate {
             requests: true,
             usual,

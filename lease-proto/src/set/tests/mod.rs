@@ -3,6 +3,7 @@
 mod alone;
 mod bounds;
 mod clocks;
+mod congestion;
 mod ids;
 mod late;
 mod roster;

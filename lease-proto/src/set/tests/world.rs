@@ -36,6 +36,10 @@ pub(super) struct World {
     pub(super) hang: Choice,
     /// How much longer some take.
     pub(super) delay: Delay,
+    /// How long a server takes for each that does one after another, whether or not anybody still waits for it; and until when
+    /// it has to do with those that it has been sent.
+    pub(super) serial: Duration,
+    pub(super) busy_until: Duration,
     /// How much longer whole answers take on their way back.
     pub(super) lag: Duration,
     /// How far the machine's wall clock and the server's are off, in seconds.
@@ -94,6 +98,8 @@ impl World {
             way: MILLI * 5 / 2,
             hang: Box::new(|_, _| false),
             delay: Box::new(|_, _| Duration::ZERO),
+            serial: Duration::ZERO,
+            busy_until: Duration::ZERO,
             lag: Duration::ZERO,
             wall_error: 0,
             server_error: 0,
@@ -178,8 +184,14 @@ impl World {
                         self.most_open = self.most_open.max(self.open.len());
                     }
                     if !(self.hang)(&method, &path) {
-                        let way = self.way + (self.delay)(&method, &path);
-                        self.put(way, Arrival::Request(tag, request));
+                        let way = self.now + self.way + (self.delay)(&method, &path);
+                        let way = if request.is_stream || self.serial.is_zero() {
+                            way
+                        } else {
+                            self.busy_until = self.busy_until.max(way) + self.serial;
+                            self.busy_until
+                        };
+                        self.put(way - self.now, Arrival::Request(tag, request));
                     }
                     self.sent.push((self.now, method, path));
                 }

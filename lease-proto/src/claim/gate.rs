@@ -18,6 +18,9 @@ pub(crate) struct Gate {
     pub(crate) streams: bool,
     /// How long answers take of late that others have had.
     pub(crate) usual: Duration,
+    /// Whether a holder's request may take all that is left of its grant, since whoever opens the gate gives it up where another
+    /// try is of more use.
+    pub(crate) is_minded: bool,
 }
 
 impl Gate {
@@ -25,11 +28,13 @@ impl Gate {
         requests: true,
         streams: true,
         usual: Duration::ZERO,
+        is_minded: false,
     };
     pub(crate) const SHUT: Self = Self {
         requests: false,
         streams: false,
         usual: Duration::ZERO,
+        is_minded: false,
     };
 }
 
@@ -99,6 +104,10 @@ impl Claim {
                     }
                 }
                 Want::Send(ask, deadline) => {
+                    let deadline = self
+                        .ends_of_try()
+                        .filter(|_| gate.is_minded)
+                        .map_or(deadline, |(_, ends)| ends);
                     Output::Request(self.send(ask, deadline, stamp.is_some()))
                 }
                 Want::Wait(until) => Output::Wait(until),
@@ -152,6 +161,17 @@ impl Claim {
 
     fn is_errand_due(&self) -> bool {
         self.next_errand().is_some_and(|(at, _)| at <= self.now)
+    }
+
+    /// Returns until when a holder waits for the answer to a request that it sends now if it may try again, and when its grant ends.
+    pub(crate) fn ends_of_try(&self) -> Option<(Instant, Instant)> {
+        match &self.phase {
+            Phase::Held(tenure) => {
+                let until = self.now + self.timeout(tenure);
+                Some((until, tenure.grant.valid_until))
+            }
+            Phase::Idle | Phase::Campaign(_) | Phase::Release(_) => None,
+        }
     }
 
     pub(crate) fn urgency(&self) -> Urgency {

@@ -129,7 +129,7 @@ impl ConfigBuilder {
     ///
     /// While the Lease is held a request gets at most half of what is left of the grant, so that a hanging one leaves
     /// time for another; all of it, and be it more than this, where that would cut off an answer that takes as long as those of
-    /// late did.
+    /// late did, or where nothing is answered of what a [`ClaimSet`](crate::ClaimSet) has sent.
     pub fn request_timeout(mut self, value: Duration) -> Self {
         self.request_timeout = Some(value);
         self

@@ -8,7 +8,7 @@ use super::{
     ClaimSet,
     member::Member,
     output::{Owner, Tag},
-    traffic::Ticket,
+    ticket::Ticket,
 };
 
 impl ClaimSet {

@@ -44,8 +44,12 @@ impl SetLimits {
     /// least until one is taken to hang, and so many at once as are kept for others: those that begin to hang together cost
     /// no other claim its Lease if that is over before a grant is, and they are no more than three quarters of all.
     ///
-    /// More does not help a server that cannot keep up: where some are given up and the others are answered slowly, half as many
-    /// are under way from then on, 8 at least, and more again little by little.
+    /// Where nothing is answered at all, what is under way is waited for instead until grants end, but for one in an eighth of a
+    /// second, which is tried again to see whether that is answered: a server that has stopped for a while carries out what it
+    /// was sent, whether or not it is sent twice.
+    ///
+    /// More does not help a server that cannot keep up: where answers take the longer the more are under way, half as many are
+    /// from then on, 8 at least, and more again little by little.
     #[must_use]
     pub fn requests(mut self, most: usize) -> Self {
         self.requests = most.max(2);

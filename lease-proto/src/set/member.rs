@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, time::Instant};
 
-use super::{queue::Turn, traffic::Ticket};
+use super::{queue::Turn, ticket::Ticket};
 use crate::claim::Claim;
 
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 mod inputs;
 mod limits;
+mod load;
 mod member;
 mod output;
 mod queue;
@@ -12,6 +13,7 @@ mod telling;
 #[cfg(test)]
 #[cfg(feature = "server")]
 mod tests;
+mod ticket;
 mod timers;
 mod traffic;
 mod watches;
@@ -32,7 +34,7 @@ use self::{
     traffic::Traffic,
 };
 use crate::{
-    claim::{Claim, Gate, Gated, Output, Patience, Random},
+    claim::{Claim, Event, Gate, Gated, Loss, Output, Patience, Random},
     config::{Config, Terms},
     notes::Parting,
     wire::Identity,
@@ -308,14 +310,19 @@ impl ClaimSet {
         let owner = Owner::Claim(id);
         let tag = |request| Tag { owner, request };
         let (output, until) = match member.claim.poll_gated(self.now, wall, gate) {
-            Gated::Output(Output::Event(event)) => (Some(SetOutput::Event(id, event)), None),
+            Gated::Output(Output::Event(event)) => {
+                if event == Event::Lost(Loss::Expired) {
+                    self.traffic.lose(self.now);
+                }
+                (Some(SetOutput::Event(id, event)), None)
+            }
             Gated::Output(Output::Cancel(request)) => {
                 // One that came to its deadline has hung all the time.
                 if member.claim.awaits().is_none()
                     && let Some(ticket) = member.flight.take()
                 {
                     member.is_slow = true;
-                    self.traffic.give_up(ticket, self.now);
+                    self.traffic.end(ticket);
                 }
                 (Some(SetOutput::Cancel(tag(request))), None)
             }
@@ -324,7 +331,9 @@ impl ClaimSet {
                     self.streams.begin(member);
                 } else {
                     self.queue.count(member.claim.urgency());
-                    let ticket = self.traffic.begin(slot, member.is_slow, self.now);
+                    let ends = member.claim.ends_of_try().filter(|_| gate.is_minded);
+                    let is_slow = member.is_slow;
+                    let ticket = self.traffic.begin(slot, is_slow, ends, self.now);
                     member.flight = Some(ticket);
                 }
                 (Some(SetOutput::Request(tag(request.id), request)), None)
@@ -384,11 +393,13 @@ impl ClaimSet {
                 member.is_slow = true;
             }
         }
+        let late = self.traffic.too_late(self.now);
         let waits = self.queue.has_prompt();
-        let Some((slot, ticket)) = self.traffic.excess(self.now).filter(|_| waits) else {
+        let excess = |traffic: &mut Traffic| waits.then(|| traffic.excess(self.now)).flatten();
+        let Some((slot, ticket)) = late.or_else(|| excess(&mut self.traffic)) else {
             return false;
         };
-        self.traffic.give_up(ticket, self.now);
+        self.traffic.end(ticket);
         if let Some((id, member)) = self.slots.at(slot)
             && let Some(request) = member.claim.awaits()
         {
@@ -403,14 +414,12 @@ impl ClaimSet {
 
     /// Returns whose turn it is to send, and what.
     fn next_to_send(&self) -> Option<(u32, Gate)> {
-        let room = (
-            self.traffic.has_room(false, self.now),
-            self.traffic.has_room(true, self.now),
-        );
-        let usual = self.traffic.usual(self.now);
+        let room = (self.traffic.has_room(false), self.traffic.has_room(true));
+        let usual = self.traffic.usual();
         let requests = Gate {
             requests: true,
             usual,
+            is_minded: self.len() > 1,
             ..Gate::SHUT
         };
         let streams = Gate {
@@ -424,7 +433,11 @@ impl ClaimSet {
 
     /// Says when something is to be done, now that nothing is.
     fn rest(&self) -> SetOutput {
-        let next = [self.timers.next(), self.traffic.next(), self.streams.next()];
+        let next = [
+            self.timers.next(),
+            self.traffic.next(self.now),
+            self.streams.next(),
+        ];
         match next.into_iter().flatten().min() {
             Some(until) => SetOutput::Wait(until),
             None => SetOutput::Done,

@@ -1,135 +1,117 @@
 //! Requests under way: how many there may be, and which of them hang.
 
 use std::{
-    collections::BTreeMap,
-    num::NonZeroU64,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
+
+use super::{load::Load, ticket::Ticket};
 
 /// How long a request may take at first before it counts as slow: opening a connection takes its time.
 const FIRST: Duration = Duration::from_secs(1);
 const LEAST: Duration = Duration::from_millis(50);
 /// How many in a row are slow where the server is: of those that hang among others there are fewer, mostly.
 const MANY: u32 = 16;
-/// After what time a request that is not answered says something of the server; a quarter of it is no load.
-const TELLING: Duration = Duration::from_millis(500);
-/// How many there may be of those that are allowed, whatever the load.
-const FEWEST: usize = 8;
-/// How many times as many must be answered, as there may be, for there to be one more, where answers take long.
-const ROUNDS: usize = 4;
 /// How long at the most where nothing was answered that took longer.
 const MOST: Duration = Duration::from_secs(5);
+/// How long it is until another is given up where none was answered that was sent later.
+const PROBE: Duration = Duration::from_millis(125);
 
 /// Requests under way.
 ///
 /// A webhook, a namespace or a proxy may have some claims' requests hang while others' are answered at once. A request that
 /// takes longer than most counts as slow, and if it is never answered so does the next one of the same claim; slow ones may take
-/// up half of what is allowed and no more. Where more of them turn out to be slow the oldest is given up: of those whose claims
-/// were known to be slow, if there are any, since others are mostly answered yet.
+/// up half of what is allowed and no more. Where more of them turn out to be slow one is given up for each claim that waits.
+///
+/// One hangs if another was answered meanwhile that was sent later, and then it is given up when it has taken too long. If none was
+/// it may be that a server answers one after another and has stopped for a while: to ask again would cost a place in its
+/// line, and have it do everything twice. So then only one is given up at a time, to see whether another try is answered: the
+/// last one, which has least to lose.
 ///
 /// How long is too long follows what is usual: it shrinks with each request that is answered in a quarter of it, and grows, by
 /// twice as much, with each whose answer was slow. So at most a third are ever slow for long: where the server itself is slow,
 /// that is usual, and nobody is held up for it. It grows with those that are not answered only where many of them come in a row:
 /// otherwise each of many that hang would have the time that only a slow server takes.
-///
-/// A server that answers one after another has each wait for all that were sent before it, also for those that were given up:
-/// who sends more than it can answer in time has it do work for nobody, and loses everything. So where a request is given up
-/// while others are answered, and those slowly, half as many are sent from then on, and more again little by little. While nothing
-/// is answered at all, a quarter of the room is left empty, and each is given the time that the others have waited already: to
-/// ask twice would help nobody.
 #[derive(Clone, Debug)]
 pub(super) struct Traffic {
-    most: usize,
-    /// How many there may be now.
-    limit: usize,
-    /// How many were answered since there may be so many.
-    answered: usize,
-    /// When something was answered last.
-    answered_at: Option<Instant>,
-    /// The first that was sent since there may be fewer.
-    lowered: Ticket,
+    load: Load,
     prompt: BTreeMap<Ticket, Flight>,
     slow: BTreeMap<Ticket, Flight>,
-    next: NonZeroU64,
+    /// When it is to be decided whether one has taken too long.
+    decisions: BTreeSet<(Instant, Ticket)>,
+    next: Ticket,
     patience: Duration,
     /// How long an answer takes of late.
     usual: Duration,
+    /// When the latest was sent that was answered.
+    newest: Option<Instant>,
+    /// When one was given up last while nothing later was answered.
+    probed: Option<Instant>,
     /// How many have turned out to be slow since one was answered that was not.
     in_a_row: u32,
 }
-
-/// Names a request under way, in the order of sending.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Ticket(NonZeroU64);
 
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     slot: u32,
     sent: Instant,
+    /// How many others were under way.
+    among: usize,
     /// Whether the request before it was not answered.
     is_suspect: bool,
+    /// When it is decided next whether it has taken too long, and when it does for sure.
+    decision: Option<(Instant, Instant)>,
 }
 
 impl Traffic {
     pub(super) fn new(most: usize) -> Self {
         Self {
-            most,
-            limit: most,
-            answered: 0,
-            answered_at: None,
-            lowered: Ticket(NonZeroU64::MIN),
+            load: Load::new(most),
             prompt: BTreeMap::new(),
             slow: BTreeMap::new(),
-            next: NonZeroU64::MIN,
+            decisions: BTreeSet::new(),
+            next: Ticket::FIRST,
             patience: FIRST,
             usual: Duration::ZERO,
+            newest: None,
+            probed: None,
             in_a_row: 0,
         }
     }
 
     /// Returns whether there is room for a claim whose last request was slow, or was not.
-    pub(super) fn has_room(&self, is_slow: bool, now: Instant) -> bool {
-        let limit = match self.stuck_since(now) {
-            Some(_) => (self.limit - self.limit / 4).max(self.fewest()),
-            None => self.limit,
-        };
-        let is_full = self.count() >= limit;
+    pub(super) fn has_room(&self, is_slow: bool) -> bool {
+        let is_full = self.count() >= self.load.limit();
         !is_full && (!is_slow || self.slow.len() < self.most_slow())
-    }
-
-    /// Returns since when nothing is answered any more, of all that are under way, if that is unusual.
-    fn stuck_since(&self, now: Instant) -> Option<Instant> {
-        let oldest = [&self.prompt, &self.slow].map(|flights| flights.values().next());
-        let sent = oldest
-            .into_iter()
-            .flatten()
-            .map(|flight| flight.sent)
-            .min()?;
-        let is_stuck = self.answered_at.is_some_and(|at| at <= sent);
-        (is_stuck && sent + (self.usual * 4).max(TELLING) <= now).then_some(sent)
     }
 
     fn count(&self) -> usize {
         self.prompt.len() + self.slow.len()
     }
 
-    fn fewest(&self) -> usize {
-        FEWEST.min(self.most)
-    }
-
-    /// Takes note that a claim sends a request.
-    pub(super) fn begin(&mut self, slot: u32, is_slow: bool, now: Instant) -> Ticket {
-        let ticket = Ticket(self.next);
-        self.next = self.next.saturating_add(1);
+    /// Takes note that a claim sends a request. From one instant on, before another at which it ends by itself, it is to be given
+    /// up where another try is of more use.
+    pub(super) fn begin(
+        &mut self,
+        slot: u32,
+        is_slow: bool,
+        decision: Option<(Instant, Instant)>,
+        now: Instant,
+    ) -> Ticket {
+        let ticket = self.next;
+        self.next = ticket.next();
+        self.decisions.extend(decision.map(|(at, _)| (at, ticket)));
+        let flight = Flight {
+            slot,
+            sent: now,
+            among: self.count(),
+            is_suspect: is_slow,
+            decision,
+        };
         let flights = if is_slow {
             &mut self.slow
         } else {
             &mut self.prompt
-        };
-        let flight = Flight {
-            slot,
-            sent: now,
-            is_suspect: is_slow,
         };
         flights.insert(ticket, flight);
         ticket
@@ -141,17 +123,14 @@ impl Traffic {
             return false;
         };
         let took = now.saturating_duration_since(flight.sent);
+        self.newest = self.newest.max(Some(flight.sent));
+        self.probed = None;
         self.usual = if took > self.usual {
             self.usual / 2 + took / 2
         } else {
             self.usual - self.usual / 8 + took / 8
         };
-        self.answered_at = Some(now);
-        self.answered += 1;
-        if took <= TELLING / 4 || self.answered >= self.limit * ROUNDS {
-            self.answered = 0;
-            self.limit = (self.limit + 1).min(self.most);
-        }
+        self.load.weigh(ticket, flight.among, took, self.next, now);
         if took <= self.patience {
             self.in_a_row = 0;
         }
@@ -163,10 +142,14 @@ impl Traffic {
         true
     }
 
-    /// Returns how long an answer takes of late, at least.
-    pub(super) fn usual(&self, now: Instant) -> Duration {
-        let stuck = self.stuck_since(now).map(|since| now - since);
-        self.usual.max(stuck.unwrap_or_default())
+    /// Returns how long an answer takes of late.
+    pub(super) fn usual(&self) -> Duration {
+        self.usual
+    }
+
+    /// Takes note that a grant has ended before it was renewed.
+    pub(super) fn lose(&mut self, now: Instant) {
+        self.load.lose(now);
     }
 
     /// Takes note that a request is over, however.
@@ -174,37 +157,32 @@ impl Traffic {
         self.remove(ticket);
     }
 
-    /// Takes note that a request was given up, which its server may still carry out.
-    pub(super) fn give_up(&mut self, ticket: Ticket, now: Instant) {
-        let count = self.count();
-        let Some(flight) = self.remove(ticket) else {
-            return;
-        };
-        let waited = now.saturating_duration_since(flight.sent);
-        // Otherwise it is this one that hangs, or nothing is known.
-        let is_load = self.usual >= waited / 4 && self.answered_at > Some(flight.sent);
-        // Those that were sent before it was lowered do not show yet whether that was enough.
-        if is_load && waited >= TELLING && ticket >= self.lowered {
-            self.limit = (self.limit.min(count) / 2).max(self.fewest());
-            self.answered = 0;
-            self.lowered = Ticket(self.next);
-        }
-    }
-
     fn remove(&mut self, ticket: Ticket) -> Option<Flight> {
         let prompt = self.prompt.remove(&ticket);
-        prompt.or_else(|| self.slow.remove(&ticket))
+        let flight = prompt.or_else(|| self.slow.remove(&ticket))?;
+        if let Some((at, _)) = flight.decision {
+            self.decisions.remove(&(at, ticket));
+        }
+        Some(flight)
     }
 
-    /// Returns when `overdue` is to be asked for.
-    pub(super) fn next(&self) -> Option<Instant> {
+    /// Returns when `overdue`, `too_late` or `excess` is to be asked for.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        let decision = self.decisions.first().map(|(at, _)| *at);
+        let probe = self.probed.map(|at| at + PROBE);
+        let probe = probe.filter(|at| now < *at && self.has_excess());
+        let all = [self.next_overdue(), decision, probe];
+        all.into_iter().flatten().min()
+    }
+
+    fn next_overdue(&self) -> Option<Instant> {
         let (_, oldest) = self.prompt.first_key_value()?;
         Some(oldest.sent + self.patience)
     }
 
     /// Returns whose request has turned out to be slow by `now`, once for each.
     pub(super) fn overdue(&mut self, now: Instant) -> Option<u32> {
-        if self.next()? > now {
+        if self.next_overdue()? > now {
             return None;
         }
         let (ticket, flight) = self.prompt.pop_first()?;
@@ -221,18 +199,65 @@ impl Traffic {
         self.patience = grown.min(most).max(self.patience);
     }
 
+    /// Returns whose request is to be given up since it has taken too long, if there is one.
+    pub(super) fn too_late(&mut self, now: Instant) -> Option<(u32, Ticket)> {
+        while let Some(&(at, ticket)) = self.decisions.first()
+            && at <= now
+        {
+            self.decisions.pop_first();
+            let slow = self.slow.get_mut(&ticket);
+            let flight = slow.or_else(|| self.prompt.get_mut(&ticket))?;
+            let ends = flight.decision.map_or(now, |(_, ends)| ends);
+            // The less is left the sooner it must be known.
+            let again = now + (ends.saturating_duration_since(now) / 4).max(PROBE);
+            flight.decision = Some((again, ends));
+            self.decisions.insert((again, ticket));
+            let flight = *flight;
+            if self.is_overtaken(&flight, now) {
+                return Some((flight.slot, ticket));
+            }
+            if let Some(probe) = self.probe(now) {
+                return Some(probe);
+            }
+        }
+        None
+    }
+
+    /// Returns whether another was answered that was sent later, by more than what may be chance.
+    fn is_overtaken(&self, flight: &Flight, now: Instant) -> bool {
+        let waited = now.saturating_duration_since(flight.sent);
+        self.newest > Some(flight.sent + waited / 8)
+    }
+
+    /// Returns whose request is given up to see whether another try is answered.
+    fn probe(&mut self, now: Instant) -> Option<(u32, Ticket)> {
+        if self.probed.is_some_and(|at| now < at + PROBE) {
+            return None;
+        }
+        let (ticket, flight) = self.slow.last_key_value()?;
+        self.probed = Some(now);
+        Some((flight.slot, *ticket))
+    }
+
     /// Returns whose request is to be given up for one that waits, since there is no room left and too many are slow.
-    pub(super) fn excess(&self, now: Instant) -> Option<(u32, Ticket)> {
-        if self.has_room(false, now) || self.slow.len() <= self.most_slow() {
+    pub(super) fn excess(&mut self, now: Instant) -> Option<(u32, Ticket)> {
+        if !self.has_excess() {
             return None;
         }
         let suspect = self.slow.iter().find(|(_, flight)| flight.is_suspect);
         let (ticket, flight) = suspect.or_else(|| self.slow.first_key_value())?;
-        Some((flight.slot, *ticket))
+        if flight.is_suspect || self.is_overtaken(flight, now) {
+            return Some((flight.slot, *ticket));
+        }
+        self.probe(now)
+    }
+
+    fn has_excess(&self) -> bool {
+        !self.has_room(false) && self.slow.len() > self.most_slow()
     }
 
     fn most_slow(&self) -> usize {
-        self.limit / 2
+        self.load.limit() / 2
     }
 }
 
@@ -251,15 +276,15 @@ mod tests {
     #[test]
     fn slow_ones_have_half_of_the_room_and_what_is_over_makes_room() {
         let (mut traffic, now) = (Traffic::new(4), now());
-        let first = traffic.begin(1, true, now);
-        traffic.begin(2, true, now);
-        assert!(!traffic.has_room(true, now) && traffic.has_room(false, now));
-        traffic.begin(3, false, now);
-        let last = traffic.begin(4, false, now);
-        assert!(!traffic.has_room(false, now));
+        let first = traffic.begin(1, true, None, now);
+        traffic.begin(2, true, None, now);
+        assert!(!traffic.has_room(true) && traffic.has_room(false));
+        traffic.begin(3, false, None, now);
+        let last = traffic.begin(4, false, None, now);
+        assert!(!traffic.has_room(false));
         traffic.end(last);
-        assert!(traffic.has_room(false, now) && !traffic.has_room(true, now));
-        assert!(traffic.answer(first, now) && traffic.has_room(true, now));
+        assert!(traffic.has_room(false) && !traffic.has_room(true));
+        assert!(traffic.answer(first, now) && traffic.has_room(true));
         // It was over already.
         assert!(!traffic.answer(first, now));
     }
@@ -267,26 +292,61 @@ mod tests {
     #[test]
     fn of_too_many_slow_ones_those_are_given_up_first_that_were_not_answered_before() {
         let (mut traffic, now) = (Traffic::new(4), now());
-        let late = traffic.begin(1, false, now);
+        let late = traffic.begin(1, false, None, now);
         let later = now + FIRST;
         assert_eq!(traffic.overdue(later), Some(1));
-        let hanging = traffic.begin(2, true, later);
+        let hanging = traffic.begin(2, true, None, later);
         assert_eq!(traffic.excess(later + MOST * 2), None);
-        let other = traffic.begin(3, false, later);
+        let other = traffic.begin(3, false, None, later);
         assert_eq!(traffic.overdue(later + MOST), Some(3));
         // There is room still.
         assert_eq!(traffic.excess(later + MOST * 2), None);
-        let another = traffic.begin(4, false, later + MOST);
+        let another = traffic.begin(4, false, None, later + MOST);
         assert_eq!(traffic.excess(later + MOST * 2), Some((2, hanging)));
         traffic.end(hanging);
         assert_eq!(traffic.excess(later + MOST * 2), None);
-        // Without such a one it is the oldest.
-        assert_eq!(traffic.overdue(later + MOST * 2), Some(4));
-        let last = traffic.begin(5, false, later + MOST * 2);
-        assert_eq!(traffic.excess(later + MOST * 2), Some((1, late)));
+        // Without such a one it is the last, and not one after the other.
+        let later = later + MOST * 2;
+        assert_eq!(traffic.overdue(later), Some(4));
+        let last = traffic.begin(5, false, None, later);
+        assert_eq!(traffic.excess(later), Some((4, another)));
+        assert_eq!(traffic.excess(later), None);
+        assert_eq!(traffic.excess(later + PROBE), Some((4, another)));
+        // Where others are answered that were sent later it is the oldest.
+        assert!(traffic.answer(last, later));
+        traffic.begin(6, false, None, later);
+        assert_eq!(traffic.excess(later), Some((1, late)));
         traffic.end(late);
-        for ticket in [other, another, last] {
-            assert!(traffic.answer(ticket, later + MOST * 2));
+        for ticket in [other, another] {
+            assert!(traffic.answer(ticket, later));
         }
+    }
+
+    #[test]
+    fn what_takes_too_long_is_given_up_where_another_was_answered_that_was_sent_later() {
+        let (mut traffic, now) = (Traffic::new(8), now());
+        let ends = now + FIRST * 8;
+        let first = traffic.begin(1, false, Some((now + FIRST * 4, ends)), now);
+        let second = traffic.begin(2, false, Some((now + FIRST * 5, ends)), now + FIRST);
+        let third = traffic.begin(3, false, None, now + FIRST * 2);
+        for slot in 1..=3 {
+            assert_eq!(traffic.overdue(now + FIRST * 3), Some(slot));
+        }
+        assert_eq!(traffic.next(now), Some(now + FIRST * 4));
+        assert_eq!(traffic.too_late(now + FIRST * 3), None);
+        // Nothing is known yet, so it is the last that is given up to see.
+        assert_eq!(traffic.too_late(now + FIRST * 4), Some((3, third)));
+        traffic.end(third);
+        assert_eq!(traffic.too_late(now + FIRST * 4), None);
+        // It is asked again after a quarter of what is left.
+        assert_eq!(traffic.next(now), Some(now + FIRST * 5));
+        // One that was sent before the second tells nothing of it.
+        let fourth = traffic.begin(4, false, None, now + FIRST * 4);
+        assert!(traffic.answer(first, now + FIRST * 4));
+        assert_eq!(traffic.too_late(now + FIRST * 5), Some((2, second)));
+        assert!(traffic.answer(fourth, now + FIRST * 5));
+        assert_eq!(traffic.too_late(now + FIRST * 8), Some((2, second)));
+        traffic.end(second);
+        assert_eq!(traffic.next(now), None);
     }
 }

@@ -9,8 +9,8 @@ use super::{
     record::{Author, Record},
 };
 
-/// For how long after a restore versions may meet their doubles.
-const AFTERMATH: Micros = 240 * SECOND;
+/// For how long after a restore versions may meet their doubles: whoever was frozen meanwhile still knows them.
+const AFTERMATH: Micros = 600 * SECOND;
 
 /// How many versions are remembered: more than are ever under way at once.
 const VERSIONS: usize = 1_024;

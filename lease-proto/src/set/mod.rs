@@ -331,7 +331,7 @@ impl ClaimSet {
                     self.streams.begin(member);
                 } else {
                     self.queue.count(member.claim.urgency());
-                    let ends = member.claim.ends_of_try().filter(|_| gate.is_minded);
+                    let ends = member.claim.ends_of_try().filter(|_| gate.gives_up);
                     let is_slow = member.is_slow;
                     let ticket = self.traffic.begin(slot, is_slow, ends, self.now);
                     member.flight = Some(ticket);
@@ -419,7 +419,7 @@ impl ClaimSet {
         let requests = Gate {
             requests: true,
             usual,
-            is_minded: self.len() > 1,
+            gives_up: self.len() > 1,
             ..Gate::SHUT
         };
         let streams = Gate {

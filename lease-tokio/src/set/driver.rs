@@ -214,6 +214,13 @@ impl<'a> Driver<'a> {
         };
         flight.abort.abort();
         self.deadlines.remove(&(flight.deadline, tag));
+        let now = self.inner.clock().now();
+        let claim = tag.claim().and_then(|id| state.proto.get(id));
+        if now < flight.deadline && claim.is_some_and(|claim| claim.is_held(now)) {
+            // The core has seen that it hangs, and tells of that right away.
+            let left = flight.deadline.saturating_duration_since(now);
+            self.keep_silence(state, tag, flight.timeout.saturating_sub(left));
+        }
         asks_no_more(state, tag);
     }
 
@@ -224,11 +231,15 @@ impl<'a> Driver<'a> {
         {
             self.deadlines.pop_first();
             if let Some(flight) = self.flights.get(&tag) {
-                let silence = Err(self.inner.client.silence(flight.timeout));
-                Self::observe(state, tag, &silence, flight.timeout);
-                keep_error(state, tag, silence.err());
+                self.keep_silence(state, tag, flight.timeout);
             }
         }
+    }
+
+    fn keep_silence(&self, state: &mut State, tag: Tag, after: Duration) {
+        let silence = Err(self.inner.client.silence(after));
+        Self::observe(state, tag, &silence, after);
+        keep_error(state, tag, silence.err());
     }
 
     /// Waits until something happens.

@@ -108,7 +108,19 @@ fn hundreds_are_held_within_the_bound_on_requests_and_one_that_hangs_costs_no_ot
     let (hangs, others): (Vec<_>, Vec<_>) = (0..)
         .zip(&keepers)
         .partition(|(shard, _)| HANGS == format!("shard-{shard}"));
-    await_that(|| !hangs[0].1.is_held(), "the end of the one that hangs");
+    let hung = hangs[0].1;
+    // It says what is wrong as soon as it is in danger.
+    let is_in_danger = || {
+        let event = runtime().block_on(hung.next_event());
+        matches!(event, Some(Event::AtRisk { .. }))
+    };
+    await_that(is_in_danger, "an event");
+    let error = hung.last_error();
+    assert!(
+        matches!(error.as_deref(), Some(TransportError::Timeout { .. })),
+        "{error:?}"
+    );
+    await_that(|| !hung.is_held(), "the end of the one that hangs");
     let asked = transport.asked.load(Ordering::SeqCst);
     await_that(
         || transport.asked.load(Ordering::SeqCst) > asked + 600,

@@ -252,6 +252,14 @@ fn a_server_that_hangs_for_one_lease_costs_no_other() {
     await_that(|| are_held(&keepers), "all Leases");
     server.hang(&name(7), true);
     let hung = keepers.remove(7);
+    // It says what was wrong as soon as it is in danger.
+    let is_in_danger = || matches!(hung.next_event(), Some(Event::AtRisk { .. }));
+    await_that(is_in_danger, "an event");
+    let error = hung.last_error();
+    assert!(
+        matches!(error.as_deref(), Some(TransportError::Timeout { .. })),
+        "{error:?}"
+    );
     assert_eq!(hung.wait_lost(SOON), Some(Loss::Expired));
     // As long again, while it tries to get its Lease back.
     thread::sleep(Duration::from_secs(3));

@@ -33,6 +33,9 @@ const MOST_SETTLED: Duration = Duration::from_secs(16 * 60);
 /// for a while. So it is forgotten little by little while Leases are lost; then a quarter fewer are sent to see whether they are
 /// answered faster. If not it was no load: as many as before are sent, and that is not tried again for a minute, for two
 /// the next time, and so on.
+///
+/// Where nothing is answered for as long as a request is waited for, half as many are sent from then on, too: a server that
+/// has more to do than it can would else be asked so much again that it never comes to what somebody waits for.
 #[derive(Clone, Debug)]
 pub(super) struct Load {
     most: usize,
@@ -78,6 +81,10 @@ impl Load {
         self.limit
     }
 
+    fn fewest(&self) -> usize {
+        FEWEST.min(self.most)
+    }
+
     /// Takes note of how long an answer took to a request that was sent among so many others; `next` is the next to be sent.
     pub(super) fn weigh(
         &mut self,
@@ -106,13 +113,19 @@ impl Load {
         }
         if took <= TELLING.max(self.alone * SLOWED) {
             self.signs = Signs::default();
+            if took <= TELLING {
+                self.lowered = None;
+            } else if among <= FEW && self.lowered.take().is_some() {
+                // It takes as long alone.
+                self.limit = self.most;
+            }
         } else if let Some(signs) = self.signs.add(among, took) {
             self.conclude(signs, next, now);
         }
     }
 
     fn conclude(&mut self, signs: Signs, next: Ticket, now: Instant) {
-        let fewest = FEWEST.min(self.most);
+        let fewest = self.fewest();
         let before = self.lowered.map(|(_, before)| before);
         let before = before.filter(|before| signs.among <= before.among - before.among / 4);
         let is_load = match before {
@@ -135,6 +148,15 @@ impl Load {
             };
             self.limit = limit.max(fewest);
             self.lowered = Some((next, signs));
+            self.answered = 0;
+        }
+    }
+
+    /// Takes note that nothing was answered since a request was sent, as one of so many, for as long as it is waited for.
+    pub(super) fn time_out(&mut self, ticket: Ticket, count: usize, next: Ticket) {
+        if self.lowered.is_none_or(|(first, _)| first <= ticket) {
+            self.limit = (self.limit.min(count) / 2).max(self.fewest());
+            self.lowered = Some((next, Signs::default()));
             self.answered = 0;
         }
     }

@@ -322,7 +322,7 @@ impl ClaimSet {
                     && let Some(ticket) = member.flight.take()
                 {
                     member.is_slow = true;
-                    self.traffic.end(ticket);
+                    self.traffic.time_out(ticket, self.now);
                 }
                 (Some(SetOutput::Cancel(tag(request))), None)
             }

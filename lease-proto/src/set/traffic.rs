@@ -43,6 +43,8 @@ pub(super) struct Traffic {
     patience: Duration,
     /// How long an answer takes of late.
     usual: Duration,
+    /// When one was answered last.
+    answered: Option<Instant>,
     /// When the latest was sent that was answered.
     newest: Option<Instant>,
     /// When one was given up last while nothing later was answered.
@@ -73,6 +75,7 @@ impl Traffic {
             next: Ticket::FIRST,
             patience: FIRST,
             usual: Duration::ZERO,
+            answered: None,
             newest: None,
             probed: None,
             in_a_row: 0,
@@ -124,6 +127,7 @@ impl Traffic {
         };
         let took = now.saturating_duration_since(flight.sent);
         self.newest = self.newest.max(Some(flight.sent));
+        self.answered = Some(now);
         self.probed = None;
         self.usual = if took > self.usual {
             self.usual / 2 + took / 2
@@ -150,6 +154,19 @@ impl Traffic {
     /// Takes note that a grant has ended before it was renewed.
     pub(super) fn lose(&mut self, now: Instant) {
         self.load.lose(now);
+    }
+
+    /// Takes note that a request was waited for until its deadline.
+    pub(super) fn time_out(&mut self, ticket: Ticket, now: Instant) {
+        let count = self.count();
+        let unusual = self.usual + self.usual / 2;
+        if let Some(flight) = self.remove(ticket)
+            && let Some(answered) = self.answered
+            && answered <= flight.sent
+            && answered + unusual <= now
+        {
+            self.load.time_out(ticket, count, self.next);
+        }
     }
 
     /// Takes note that a request is over, however.

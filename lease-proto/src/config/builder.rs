@@ -209,8 +209,8 @@ impl ConfigBuilder {
 
     /// Sets whether a holder has the API server tell it of changes too. Defaults to false.
     ///
-    /// It then learns at once that the record was deleted or overwritten, instead of at its next renewal. Does nothing
-    /// without [`watch`](Self::watch).
+    /// It then learns at once that the record was deleted or overwritten, instead of at its next renewal. One in which only the
+    /// holder was cleared is written back at once, as at the next renewal. Does nothing without [`watch`](Self::watch).
     pub fn watch_while_held(mut self, value: bool) -> Self {
         self.watch_while_held = value;
         self

@@ -41,7 +41,7 @@ impl ClaimSet {
         }
         let now = self.now;
         if let Some(ticket) = self.ends(tag) {
-            self.traffic.end(ticket);
+            self.traffic.end(ticket, self.now);
         }
         self.with(tag, |member| member.claim.handle_failure(tag.request, now));
     }

@@ -9,12 +9,10 @@ const TELLING: Duration = Duration::from_millis(500);
 /// How many times as long an answer takes under load, at least, as with few others under way, and how many these are.
 const SLOWED: u32 = 4;
 const FEW: usize = 2;
-/// How many answers in a row tell something.
+/// How many answers tell something.
 const SIGNS: u32 = 8;
 /// How many requests there may be whatever the load.
 const FEWEST: usize = 8;
-/// How many times as long an answer takes with as few as that, at the most, if that is load.
-const MOST_SLOWED: u32 = 16;
 /// How many times as many must be answered, as there may be, for there to be one more, where answers take long.
 const ROUNDS: usize = 4;
 /// How long it is not asked again whether answers take long because of load, at first and at the most.
@@ -27,12 +25,12 @@ const MOST_SETTLED: Duration = Duration::from_secs(16 * 60);
 /// each takes, and no more are answered for that. Whoever sends more than can be answered in time loses everything. A server
 /// that takes long for each by itself answers the more the more are under way, and fewer would lose what could be kept. Both
 /// look the same, but for those that were sent with few others under way: these tell how long an answer takes alone. Where
-/// eight in a row take four times as long, half as many are sent from then on, and more again little by little.
+/// eight in a row take four times as long, half as many are sent from then on. If the first eight of these take about as long it was
+/// no load, and as many as before are sent again; otherwise more again little by little.
 ///
 /// What an answer takes alone is not known any more where many are always under way, or where the server did not answer at all
 /// for a while. So it is forgotten little by little while Leases are lost; then a quarter fewer are sent to see whether they are
-/// answered faster. If not it was no load: as many as before are sent, and that is not tried again for a minute, for two
-/// the next time, and so on.
+/// answered faster. If not that is not tried again for a minute, for two the next time, and so on.
 ///
 /// Where nothing is answered for as long as a request is waited for, half as many are sent from then on, too: a server that
 /// has more to do than it can would else be asked so much again that it never comes to what somebody waits for.
@@ -43,18 +41,21 @@ pub(super) struct Load {
     /// How many were answered since there may be so many.
     answered: usize,
     /// How long an answer takes with few others under way, and whether that is a guess.
-    alone: Duration,
+    alone: Option<Duration>,
     is_guess: bool,
-    signs: Signs,
-    /// The first that was sent since fewer are, and the signs before that.
-    lowered: Option<(Ticket, Signs)>,
+    /// Answers in a row that took long.
+    signs: Answers,
+    /// The first that was sent since there may be fewer.
+    since: Ticket,
+    /// What the signs were for which fewer are sent, and what becomes of the first of these.
+    trial: Option<(Answers, Answers)>,
     /// Until when it is known that there is no load, and for how long that was so last.
     settled: Option<(Instant, Duration)>,
 }
 
-/// Answers in a row that took long, all together.
+/// Answers, all together.
 #[derive(Clone, Copy, Debug, Default)]
-struct Signs {
+struct Answers {
     count: u32,
     /// How many others were under way, and how many at the most.
     among: usize,
@@ -68,10 +69,11 @@ impl Load {
             most,
             limit: most,
             answered: 0,
-            alone: Duration::ZERO,
+            alone: None,
             is_guess: false,
-            signs: Signs::default(),
-            lowered: None,
+            signs: Answers::default(),
+            since: Ticket::FIRST,
+            trial: None,
             settled: None,
         }
     }
@@ -96,68 +98,104 @@ impl Load {
     ) {
         if among <= FEW {
             self.is_guess = false;
-            self.alone = if took < self.alone || self.alone.is_zero() {
-                took
-            } else {
-                self.alone / 2 + took / 2
-            };
+            let known = self.alone.filter(|known| *known < took);
+            self.alone = Some(known.map_or(took, |known| known / 2 + took / 2));
         }
+        let Some(alone) = self.alone else {
+            return;
+        };
         self.answered += 1;
-        if took <= TELLING / SLOWED || self.answered >= self.limit * ROUNDS {
+        if took <= (TELLING / SLOWED).max(alone * 2) || self.answered >= self.limit * ROUNDS {
             self.answered = 0;
             self.limit = (self.limit + 1).min(self.most);
         }
-        if self.lowered.is_some_and(|(first, _)| ticket < first) {
-            // It does not show yet whether there are few enough.
-            return;
-        }
-        if took <= TELLING.max(self.alone * SLOWED) {
-            self.signs = Signs::default();
-            if took <= TELLING {
-                self.lowered = None;
-            } else if among <= FEW && self.lowered.take().is_some() {
-                // It takes as long alone.
-                self.limit = self.most;
+        if self.trial.is_some() {
+            self.try_out(ticket, among, took, next, now);
+        } else if took <= TELLING.max(alone * SLOWED) {
+            self.signs = Answers::default();
+        } else if self.since <= ticket {
+            self.signs.add(among, took);
+            if self.signs.count < SIGNS {
+                return;
             }
-        } else if let Some(signs) = self.signs.add(among, took) {
-            self.conclude(signs, next, now);
+            let signs = std::mem::take(&mut self.signs);
+            if self.fewest() < self.limit {
+                let limit = if self.is_guess {
+                    let limit = self.limit.min(signs.most);
+                    limit - limit / 4
+                } else {
+                    self.limit.min(signs.among / SIGNS as usize) / 2
+                };
+                self.lower(limit, next);
+                self.trial = Some((signs, Answers::default()));
+            }
         }
     }
 
-    fn conclude(&mut self, signs: Signs, next: Ticket, now: Instant) {
-        let fewest = self.fewest();
-        let before = self.lowered.map(|(_, before)| before);
-        let before = before.filter(|before| signs.among <= before.among - before.among / 4);
-        let is_load = match before {
-            Some(before) => signs.shrank_with_fewer(&before),
-            None => self.limit > fewest || signs.took / SIGNS < self.alone * MOST_SLOWED,
+    /// Takes note that a request is not waited for any more.
+    pub(super) fn give_up(
+        &mut self,
+        ticket: Ticket,
+        among: usize,
+        waited: Duration,
+        next: Ticket,
+        now: Instant,
+    ) {
+        self.try_out(ticket, among, waited, next, now);
+    }
+
+    /// Takes note of what became of one of the first that were sent since there may be fewer. Those that come first are the
+    /// fastest, so it must be these, and all of them.
+    fn try_out(
+        &mut self,
+        ticket: Ticket,
+        among: usize,
+        took: Duration,
+        next: Ticket,
+        now: Instant,
+    ) {
+        let Some((before, after)) = &mut self.trial else {
+            return;
         };
-        if !is_load {
-            (self.alone, self.limit, self.lowered) = (signs.took / SIGNS, self.most, None);
+        if !ticket.is_one_of(SIGNS, self.since) {
+            return;
+        }
+        after.add(among, took);
+        if after.count < SIGNS {
+            return;
+        }
+        let (before, after) = (*before, *after);
+        self.trial = None;
+        self.signs = Answers::default();
+        if after.among > before.among - before.among / 4 {
+            // There were as many under way as before, so it tells nothing.
+            return;
+        }
+        if !after.shrank_with_fewer(&before) {
+            (self.alone, self.limit) = (Some(after.took / SIGNS), self.most);
             let last = self.settled.map(|(_, last)| last);
             let last = last.map_or(SETTLED, |last| (last * 2).min(MOST_SETTLED));
             self.settled = Some((now + last, last));
-        } else if self.limit > fewest {
-            let limit = if self.is_guess && before.is_none() {
-                let limit = self.limit.min(signs.most);
-                limit - limit / 4
-            } else {
-                // It is known for sure.
-                self.settled = None;
-                self.limit.min(signs.among / SIGNS as usize) / 2
-            };
-            self.limit = limit.max(fewest);
-            self.lowered = Some((next, signs));
-            self.answered = 0;
+            return;
         }
+        self.settled = None;
+        let alone = self.alone.unwrap_or_default();
+        if after.took / SIGNS > TELLING.max(alone * SLOWED) {
+            self.lower(after.among / SIGNS as usize / 2, next);
+        }
+    }
+
+    fn lower(&mut self, limit: usize, next: Ticket) {
+        self.limit = self.limit.min(limit).max(self.fewest());
+        self.since = next;
+        self.answered = 0;
     }
 
     /// Takes note that nothing was answered since a request was sent, as one of so many, for as long as it is waited for.
     pub(super) fn time_out(&mut self, ticket: Ticket, count: usize, next: Ticket) {
-        if self.lowered.is_none_or(|(first, _)| first <= ticket) {
-            self.limit = (self.limit.min(count) / 2).max(self.fewest());
-            self.lowered = Some((next, Signs::default()));
-            self.answered = 0;
+        if self.since <= ticket {
+            self.lower(count / 2, next);
+            self.trial = None;
         }
     }
 
@@ -165,20 +203,20 @@ impl Load {
     pub(super) fn lose(&mut self, now: Instant) {
         if self.settled.is_none_or(|(until, _)| until <= now) {
             self.is_guess = true;
-            let forgotten = self.alone - self.alone / 8;
-            self.alone = forgotten.max(self.alone.min(TELLING / SLOWED));
+            self.alone = self.alone.map(|alone| {
+                let forgotten = alone - alone / 8;
+                forgotten.max(alone.min(TELLING / SLOWED))
+            });
         }
     }
 }
 
-impl Signs {
-    /// Adds one, and returns all if they are enough.
-    fn add(&mut self, among: usize, took: Duration) -> Option<Self> {
+impl Answers {
+    fn add(&mut self, among: usize, took: Duration) {
         self.count += 1;
         self.among += among;
         self.most = self.most.max(among);
         self.took += took;
-        (self.count == SIGNS).then(|| std::mem::take(self))
     }
 
     /// Returns whether answers got faster, as they do under load where fewer are under way: by half of that, at least.
@@ -289,7 +327,7 @@ mod tests {
     #[test]
     fn where_leases_are_lost_it_is_tried_whether_fewer_are_answered_faster() {
         for (took, limits) in [
-            (one_after_another as fn(usize) -> Duration, [48, 23, 11]),
+            (one_after_another as fn(usize) -> Duration, [48, 23, 17]),
             (each_by_itself, [48, 64, 64]),
         ] {
             let mut full = Full::new(64);

@@ -156,7 +156,7 @@ impl ClaimSet {
         self.queue.leave(id.slot, member.turn);
         self.streams.forget(id.slot, &mut member, self.now);
         if let Some(ticket) = member.flight {
-            self.traffic.end(ticket);
+            self.traffic.end(ticket, self.now);
         }
         let (request, stream) = (member.claim.awaits(), member.claim.stream());
         let owner = Owner::Claim(id);
@@ -371,7 +371,7 @@ impl ClaimSet {
         self.timers.reset(slot, member.wake, until);
         member.wake = until;
         if let Some(ticket) = member.flight.take_if(|_| member.claim.awaits().is_none()) {
-            self.traffic.end(ticket);
+            self.traffic.end(ticket, self.now);
         }
         let (doubts, is_touched) = (member.claim.takes_doubt(), member.is_touched);
         member.is_touched = self.streams.tend(slot, member, self.now);
@@ -399,7 +399,7 @@ impl ClaimSet {
         let Some((slot, ticket)) = late.or_else(|| excess(&mut self.traffic)) else {
             return false;
         };
-        self.traffic.end(ticket);
+        self.traffic.end(ticket, self.now);
         if let Some((id, member)) = self.slots.at(slot)
             && let Some(request) = member.claim.awaits()
         {

@@ -16,6 +16,8 @@ const MANY: u32 = 16;
 const MOST: Duration = Duration::from_secs(5);
 /// How long it is until another is given up where none was answered that was sent later.
 const PROBE: Duration = Duration::from_millis(125);
+/// How many that were given up are reckoned with.
+const MOST_GHOSTS: usize = 1_024;
 
 /// Requests under way.
 ///
@@ -28,6 +30,9 @@ const PROBE: Duration = Duration::from_millis(125);
 /// line, and have it do everything twice. So then only one is given up at a time, to see whether another try is answered: the
 /// last one, which has least to lose.
 ///
+/// Those that were given up without that are reckoned with as if they were under way until one is answered that was sent later:
+/// such a server still has them to do, and answers nothing else before.
+///
 /// How long is too long follows what is usual: it shrinks with each request that is answered in a quarter of it, and grows, by
 /// twice as much, with each whose answer was slow. So at most a third are ever slow for long: where the server itself is slow,
 /// that is usual, and nobody is held up for it. It grows with those that are not answered only where many of them come in a row:
@@ -37,6 +42,8 @@ pub(super) struct Traffic {
     load: Load,
     prompt: BTreeMap<Ticket, Flight>,
     slow: BTreeMap<Ticket, Flight>,
+    /// Those that were given up while none was answered that was sent later: a server may have them to do still.
+    ghosts: BTreeSet<Ticket>,
     /// When it is to be decided whether one has taken too long.
     decisions: BTreeSet<(Instant, Ticket)>,
     next: Ticket,
@@ -71,6 +78,7 @@ impl Traffic {
             load: Load::new(most),
             prompt: BTreeMap::new(),
             slow: BTreeMap::new(),
+            ghosts: BTreeSet::new(),
             decisions: BTreeSet::new(),
             next: Ticket::FIRST,
             patience: FIRST,
@@ -107,7 +115,7 @@ impl Traffic {
         let flight = Flight {
             slot,
             sent: now,
-            among: self.count(),
+            among: self.count() + self.ghosts.len(),
             is_suspect: is_slow,
             decision,
         };
@@ -128,7 +136,7 @@ impl Traffic {
         let took = now.saturating_duration_since(flight.sent);
         self.newest = self.newest.max(Some(flight.sent));
         self.answered = Some(now);
-        self.probed = None;
+        self.ghosts = self.ghosts.split_off(&ticket);
         self.usual = if took > self.usual {
             self.usual / 2 + took / 2
         } else {
@@ -158,11 +166,13 @@ impl Traffic {
 
     /// Takes note that a request was waited for until its deadline.
     pub(super) fn time_out(&mut self, ticket: Ticket, now: Instant) {
-        let count = self.count();
+        let (count, flights) = (self.count(), [&self.prompt, &self.slow]);
+        let flight = flights.into_iter().find_map(|flights| flights.get(&ticket));
+        let sent = flight.map(|flight| flight.sent);
+        self.end(ticket, now);
         let unusual = self.usual + self.usual / 2;
-        if let Some(flight) = self.remove(ticket)
-            && let Some(answered) = self.answered
-            && answered <= flight.sent
+        if let Some(answered) = self.answered
+            && Some(answered) <= sent
             && answered + unusual <= now
         {
             self.load.time_out(ticket, count, self.next);
@@ -170,8 +180,15 @@ impl Traffic {
     }
 
     /// Takes note that a request is over, however.
-    pub(super) fn end(&mut self, ticket: Ticket) {
-        self.remove(ticket);
+    pub(super) fn end(&mut self, ticket: Ticket, now: Instant) {
+        if let Some(flight) = self.remove(ticket) {
+            let waited = now.saturating_duration_since(flight.sent);
+            if self.newest < Some(flight.sent) && self.ghosts.len() < MOST_GHOSTS {
+                self.ghosts.insert(ticket);
+            }
+            self.load
+                .give_up(ticket, flight.among, waited, self.next, now);
+        }
     }
 
     fn remove(&mut self, ticket: Ticket) -> Option<Flight> {
@@ -186,7 +203,7 @@ impl Traffic {
     /// Returns when `overdue`, `too_late` or `excess` is to be asked for.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         let decision = self.decisions.first().map(|(at, _)| *at);
-        let probe = self.probed.map(|at| at + PROBE);
+        let probe = self.probes_at();
         let probe = probe.filter(|at| now < *at && self.has_excess());
         let all = [self.next_overdue(), decision, probe];
         all.into_iter().flatten().min()
@@ -246,9 +263,16 @@ impl Traffic {
         self.newest > Some(flight.sent + waited / 8)
     }
 
+    /// Returns when another try is of use where no later one was answered: not while any are answered one after another.
+    fn probes_at(&self) -> Option<Instant> {
+        let probed = self.probed.map(|at| at + PROBE);
+        let answered = self.answered.map(|at| at + PROBE.max(self.usual / 2));
+        probed.max(answered)
+    }
+
     /// Returns whose request is given up to see whether another try is answered.
     fn probe(&mut self, now: Instant) -> Option<(u32, Ticket)> {
-        if self.probed.is_some_and(|at| now < at + PROBE) {
+        if self.probes_at().is_some_and(|at| now < at) {
             return None;
         }
         let (ticket, flight) = self.slow.last_key_value()?;
@@ -299,7 +323,7 @@ mod tests {
         traffic.begin(3, false, None, now);
         let last = traffic.begin(4, false, None, now);
         assert!(!traffic.has_room(false));
-        traffic.end(last);
+        traffic.end(last, now);
         assert!(traffic.has_room(false) && !traffic.has_room(true));
         assert!(traffic.answer(first, now) && traffic.has_room(true));
         // It was over already.
@@ -320,7 +344,7 @@ mod tests {
         assert_eq!(traffic.excess(later + MOST * 2), None);
         let another = traffic.begin(4, false, None, later + MOST);
         assert_eq!(traffic.excess(later + MOST * 2), Some((2, hanging)));
-        traffic.end(hanging);
+        traffic.end(hanging, later + MOST * 2);
         assert_eq!(traffic.excess(later + MOST * 2), None);
         // Without such a one it is the last, and not one after the other.
         let later = later + MOST * 2;
@@ -333,7 +357,7 @@ mod tests {
         assert!(traffic.answer(last, later));
         traffic.begin(6, false, None, later);
         assert_eq!(traffic.excess(later), Some((1, late)));
-        traffic.end(late);
+        traffic.end(late, later);
         for ticket in [other, another] {
             assert!(traffic.answer(ticket, later));
         }
@@ -353,7 +377,7 @@ mod tests {
         assert_eq!(traffic.too_late(now + FIRST * 3), None);
         // Nothing is known yet, so it is the last that is given up to see.
         assert_eq!(traffic.too_late(now + FIRST * 4), Some((3, third)));
-        traffic.end(third);
+        traffic.end(third, now + FIRST * 4);
         assert_eq!(traffic.too_late(now + FIRST * 4), None);
         // It is asked again after a quarter of what is left.
         assert_eq!(traffic.next(now), Some(now + FIRST * 5));
@@ -363,7 +387,7 @@ mod tests {
         assert_eq!(traffic.too_late(now + FIRST * 5), Some((2, second)));
         assert!(traffic.answer(fourth, now + FIRST * 5));
         assert_eq!(traffic.too_late(now + FIRST * 8), Some((2, second)));
-        traffic.end(second);
+        traffic.end(second, now + FIRST * 8);
         assert_eq!(traffic.next(now), None);
     }
 }

@@ -43,22 +43,27 @@ fn a_server_that_stops_for_some_seconds_costs_few_leases() {
 
 #[test]
 fn a_server_that_cannot_keep_up_serves_many_and_not_nobody() {
-    // A claim is to be renewed twice in the ten seconds of a grant, and once is enough. Some begin with a stop.
+    // A claim is to be renewed twice in the ten seconds of a grant, and once is enough: at the most ten seconds' answers can be held.
+    // Some begin with a stop.
     for (limit, claims, a_second, stops, least) in [
         (8, 100, 11, 0, 100),
         (16, 100, 11, 0, 90),
         (64, 100, 11, 0, 100),
-        (64, 100, 9, 0, 45),
-        (64, 100, 11, 4, 50),
+        (64, 100, 11, 4, 95),
         (64, 100, 15, 4, 100),
-        (64, 200, 21, 0, 170),
+        (64, 100, 9, 0, 70),
+        (64, 100, 8, 0, 60),
+        (64, 60, 5, 0, 33),
+        (64, 50, 4, 0, 25),
+        (64, 40, 3, 0, 20),
+        (64, 200, 21, 0, 165),
         (64, 1_000, 120, 0, 1_000),
     ] {
         let (mut w, ids) = world(limit, claims);
         w.serial = SECOND / a_second;
         w.busy_until = w.now + SECOND * stops;
-        w.run(SECOND * 52);
-        for _ in 0..10 {
+        w.run(SECOND * 80);
+        for _ in 0..5 {
             w.run(SECOND * 4);
             let held = w.held(&ids);
             assert!(
@@ -66,6 +71,20 @@ fn a_server_that_cannot_keep_up_serves_many_and_not_nobody() {
                 "{limit}, {claims}, {a_second}/s, {stops} s: {held}"
             );
         }
+    }
+}
+
+#[test]
+fn a_server_that_takes_long_for_each_by_itself_is_not_taken_for_one_with_too_much_to_do() {
+    for (limit, claims, seconds) in [(64, 60, 8), (64, 100, 12), (16, 50, 28)] {
+        let mut w = World::new(SetLimits::default().requests(limit));
+        let drawn = std::cell::RefCell::new(Random::new(7));
+        w.delay = Box::new(move |_, _| drawn.borrow_mut().between(SECOND, SECOND * 3));
+        let ids = w.acquire(claims);
+        w.run(SECOND * seconds);
+        assert_eq!(w.held(&ids), claims, "{limit}");
+        w.run(SECOND * 100);
+        assert_eq!((w.held(&ids), w.losses()), (claims, 0), "{limit}");
     }
 }
 

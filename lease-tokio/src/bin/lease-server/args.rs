@@ -19,8 +19,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001")]
     pub(crate) listen: SocketAddr,
     /// Keep the leases in this directory, as `lease --embedded` does, and share them with its users. Without it they are kept
-    /// in memory, and gone at the end. Each write waits until it is on the disk, and for those before it: where that takes
-    /// 10 ms, a hundred a second are all there are.
+    /// in memory, and gone at the end. Each write waits until it is on the disk, and for those before it, and costs the
+    /// more the more Leases there are: with hundreds of them some tens a second are all there are.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Speak TLS, with the certificates in this file (PEM, the server's first). The server's must not be a CA's itself, as what

@@ -116,6 +116,7 @@ const PROTO: Table = &[
             "set/queue",
             "set/slots",
             "set/streams",
+            "set/ticket",
             "set/timers",
             "set/traffic",
             "set/watches",

@@ -132,21 +132,9 @@ impl Load {
         }
     }
 
-    /// Takes note that a request is not waited for any more.
-    pub(super) fn give_up(
-        &mut self,
-        ticket: Ticket,
-        among: usize,
-        waited: Duration,
-        next: Ticket,
-        now: Instant,
-    ) {
-        self.try_out(ticket, among, waited, next, now);
-    }
-
-    /// Takes note of what became of one of the first that were sent since there may be fewer. Those that come first are the
-    /// fastest, so it must be these, and all of them.
-    fn try_out(
+    /// Takes note of what became of a request, answered or given up, if it is one of the first that were sent since there may be
+    /// fewer. Those that come first are the fastest, so it must be these, and all of them.
+    pub(super) fn try_out(
         &mut self,
         ticket: Ticket,
         among: usize,

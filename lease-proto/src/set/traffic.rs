@@ -187,7 +187,7 @@ impl Traffic {
                 self.ghosts.insert(ticket);
             }
             self.load
-                .give_up(ticket, flight.among, waited, self.next, now);
+                .try_out(ticket, flight.among, waited, self.next, now);
         }
     }
 
